@@ -1,0 +1,60 @@
+"""fastshallow: the shallow neural network of the course notes, fast on CPUs.
+
+The notation, everywhere, with examples as the columns of X::
+
+    X = A[0]                  (n_x, m)        inputs
+    Y                         (n_y, m)        targets
+    W[l], b[l]                (n_l, n_{l-1}), (n_l, 1)
+    Z[l] = W[l] A[l-1] + b[l], A[l] = g[l](Z[l])          (n_l, m)
+    J = 1/m * sum of the losses
+    dZ[L] = A[L] - Y,   dZ[l] = (W[l+1]^T dZ[l+1]) * g[l]'(Z[l])
+    dW[l] = 1/m * dZ[l] A[l-1]^T,   db[l] = 1/m * sum of the columns of dZ[l]
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for: importing numba takes longer than most things done with it.
+_HOMES = {
+    "Network": "network",
+    "gradient_check": "finite_differences",
+    "gradient_descent": "training",
+    "load": "serialization",
+    "plot_cost": "plotting",
+    "save": "serialization",
+    "show_versions": "environment",
+    "warmup": "environment",
+}
+_MODULES = ("activations", "kernels", "losses", "matmul")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]  # noqa: PLE0604
+
+logging.getLogger("fastshallow").addHandler(logging.NullHandler())
+
+if TYPE_CHECKING:
+    from . import activations, kernels, losses, matmul
+    from .environment import show_versions, warmup
+    from .finite_differences import gradient_check
+    from .network import Network
+    from .plotting import plot_cost
+    from .serialization import load, save
+    from .training import gradient_descent
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,183 @@
+"""Checks of what users pass in: one clear error, raised before anything changes.
+
+Every message names the argument, what was expected and what came. Whether all values of X and
+Y are usable is found by the kernels, which read them anyway; `explain` then says which is not.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .kernels import BAD_X, Matrix
+
+__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "weights"]
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the known names."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
+    return value
+
+
+def number(name: str, value: Any, least: float = -math.inf, above: float = -math.inf) -> float:
+    """Return a finite real number that is at least ``least`` and greater than ``above``."""
+    wanted = "a finite number"
+    if least > -math.inf:
+        wanted += f" >= {least:g}"
+    if above > -math.inf:
+        wanted += f" > {above:g}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
+    if not (math.isfinite(value) and value >= least and value > above):
+        raise ValueError(f"{name}: expected {wanted}; got {value!r}")
+    return float(value)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return an integer that is at least ``least``."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name}: expected an integer >= {least}; got {value!r} of type {type(value).__name__}"
+        )
+    if value < least:
+        raise ValueError(f"{name}: expected an integer >= {least}; got {value!r}")
+    return int(value)
+
+
+def numeric(name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as an array of real numbers, without a copy where it is one."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # ragged lists
+        raise ValueError(f"{name}: expected an array of numbers; {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers; got dtype {array.dtype}")
+    return array
+
+
+def shaped(array: np.ndarray, name: str, expected: str, dtypes: tuple[Any, ...]) -> np.ndarray:
+    """Return an array that holds something, in one of the dtypes (or the first), aligned."""
+    if array.size == 0:
+        raise ValueError(f"{name}: expected {expected}; got an empty array, shape {array.shape}")
+    steps_fit = all(s % array.itemsize == 0 for s in array.strides)
+    if array.dtype in dtypes and array.dtype.isnative and array.flags.aligned and steps_fit:
+        return array
+    with np.errstate(over="ignore"):  # a value too large becomes inf, and the kernels find it
+        dtype = array.dtype if array.dtype in dtypes and array.dtype.isnative else dtypes[0]
+        return array.astype(dtype, order="K")
+
+
+def inputs(X: Any, n_x: int, dtype: np.dtype) -> np.ndarray:
+    """Return X as (n_x, m) in float32 or float64, uncopied where it is so already."""
+    array = numeric("X", X)
+    expected = f"shape ({n_x}, m) with examples as columns, or ({n_x},) for one example"
+    if array.ndim == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or (array.shape[0] != n_x and array.size):
+        hint = "; did you mean X.T?" if array.ndim == 2 and array.shape[1] == n_x else ""
+        raise ValueError(f"X: expected {expected}; got shape {np.shape(X)}{hint}")
+    return shaped(array, "X", expected, (dtype, np.dtype("f4"), np.dtype("f8")))
+
+
+def targets(Y: Any, n_y: int, m: int, softmax: bool, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Return Y as (n_y, m), or as class numbers (1, m), in ``dtype``; and 1 for class numbers."""
+    array = numeric("Y", Y)
+    labels, expected = 0, f"shape ({n_y}, {m})"
+    if softmax:
+        expected += f", one-hot, or class numbers of shape ({m},)"
+    elif n_y == 1:
+        expected += f" or ({m},)"
+    if array.ndim == 0 or (array.ndim == 1 and array.size == m and (softmax or n_y == 1)):
+        labels, array = int(softmax), array.reshape(1, -1)
+    elif array.ndim == 1 and m == 1:
+        array = array.reshape(-1, 1)
+    if array.size and array.shape != (1 if labels else n_y, m):
+        raise ValueError(f"Y: expected {expected}; got shape {np.shape(Y)}")
+    return shaped(array, "Y", expected, (dtype,)), labels
+
+
+def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, float]:
+    """Return sample weights in ``dtype``, empty for None, and their sum, m for None."""
+    if sample_weight is None:
+        return np.empty(0, dtype), float(m)
+    name = "sample_weight"
+    array = numeric(name, sample_weight)
+    if array.shape != (m,):
+        raise ValueError(f"{name}: expected shape ({m},); got shape {array.shape}")
+    wanted = "finite numbers >= 0, not all of them 0"
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype)
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        where = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
+        raise ValueError(f"{name}: expected {wanted}; got {sample_weight[where]} at {where}")
+    total = float(array.sum(dtype=np.float64))
+    if total == 0:
+        raise ValueError(f"{name}: expected {wanted}; got zeros only")
+    return array, total
+
+
+def finite_parameters(W: list[np.ndarray], b: list[np.ndarray]) -> None:
+    """Raise unless every weight and bias is finite."""
+    for letter, arrays in (("W", W), ("b", b)):
+        for layer, array in enumerate(arrays, 1):
+            if not np.isfinite(array).all():
+                at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                raise ValueError(
+                    f"{letter}{layer}: expected finite parameters; got {array[at]} at {at}"
+                )
+
+
+def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
+    """Return an array (n, m) as a `Matrix` of m rows, over the memory that it has.
+
+    The flat array under it is always one-dimensional and contiguous (and read-only unless
+    ``writeable``), so that one compiled kernel serves every layout.
+    """
+    positive = array[tuple(slice(None, None, -1 if s < 0 else 1) for s in array.strides)]
+    (n, m), (down, along) = array.shape, (abs(s) // array.itemsize for s in array.strides)
+    span = 1 + (n - 1) * down + (m - 1) * along
+    flat = np.lib.stride_tricks.as_strided(
+        positive, (span,), (array.itemsize,), writeable=writeable
+    )
+    if n == 1:
+        down = 1  # a single column: any step will do, and 1 takes the kernels' contiguous path
+    start = (n - 1) * down * (array.strides[0] < 0) + (m - 1) * along * (array.strides[1] < 0)
+    signs = [-1 if s < 0 else 1 for s in array.strides]
+    return Matrix(flat, int(start), along * signs[1], down * (signs[0] if n > 1 else 1))
+
+
+def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: Any) -> NoReturn:
+    """Raise the error that a kernel's status stands for, naming the first bad value."""
+    dtype = net.dtype
+    name, array, wanted, bad = "X", X, f"finite {dtype} numbers", None
+    if not status & BAD_X:
+        assert Y is not None
+        name, array, n_y = "Y", Y, net.sizes[-1]
+        if net.output == "softmax" and labels:
+            wanted = f"class numbers 0 ... {n_y - 1}"
+            bad = ~((Y >= 0) & (Y < n_y) & (np.floor(Y) == Y))
+        elif net.output == "softmax":
+            wanted = "one-hot columns: one 1 and else 0"
+            bad = ~((Y == 0) | (Y == 1)) | ((Y == 1).sum(axis=0) != 1)
+        elif net.output == "sigmoid":
+            wanted = "labels between 0 and 1"
+            bad = ~((Y >= 0) & (Y <= 1))
+        elif net.output == "exp":
+            wanted = "finite numbers >= 0"
+            bad = ~(np.isfinite(Y) & (Y >= 0))
+    if bad is None:
+        with np.errstate(over="ignore"):
+            bad = ~np.isfinite(array.astype(dtype))
+    row, column = (int(i) for i in np.argwhere(bad)[0])
+    where = f"example {column}" if labels and name == "Y" else f"[{row}, {column}]"
+    raise ValueError(
+        f"{name}: expected {wanted}; got {array[row, column]!s} at {where} "
+        f"({int(bad.sum())} such of {bad.size})"
+    )

@@ -1,0 +1,109 @@
+"""How every kernel is compiled: one set of options, with the reason for each.
+
+=============  ==========================================================================
+option         reason
+=============  ==========================================================================
+cache          compiling takes seconds, loading a compiled kernel milliseconds
+nogil          other Python threads go on while a kernel runs
+error_model    "numpy": 1/0 is inf, as in NumPy; a zero test in a loop stops vectorisation
+fastmath       never: a helper without the option takes its first caller's flags, so that
+               results would depend on the order of calls, and isnan() would be deleted
+parallel       only explicit ``prange`` loops: Numba's own parallel reductions give other
+               bits for another number of threads
+=============  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config, njit, prange
+
+__all__ = ["cache_directory", "jit", "package_stamp", "prange"]
+
+logger = logging.getLogger("fastshallow")
+
+PRANGE_ONLY = {
+    "comprehension": False,
+    "reduction": False,
+    "inplace_binop": False,
+    "setitem": False,
+    "numpy": False,
+    "stencil": False,
+    "fusion": False,
+    "prange": True,
+}
+
+_uncached_logged = False
+
+
+def package_stamp() -> str:
+    """Return a hash of the package's sources, the freshness mark of every cached kernel."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_STAMP = package_stamp()
+
+
+def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """Compile a kernel when it is first called, with the options of this module.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel, in Python.
+    parallel : bool
+        Whether its ``prange`` loops run in parallel.
+
+    Returns
+    -------
+    callable
+        Numba's dispatcher, or the function itself where ``NUMBA_DISABLE_JIT`` is set.
+    """
+    if function is None:
+        return lambda f: jit(f, parallel=parallel)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": False}
+    options["parallel"] = PRANGE_ONLY if parallel else False
+    try:
+        kernel = njit(cache=True, **options)(function)
+    except RuntimeError as error:  # "no locator available": no folder can be written to
+        _log_uncached(error)
+        return njit(**options)(function)
+    if not config.DISABLE_JIT:
+        # Numba looks only at the file that holds a kernel; an edited helper in another file
+        # would be served stale (numba #1833).
+        kernel._cache._cache_file._source_stamp = _STAMP
+    return kernel
+
+
+def _log_uncached(error: Exception) -> None:
+    global _uncached_logged
+    if not _uncached_logged:
+        logger.warning(
+            "no folder for compiled kernels can be written to (%s): each process compiles "
+            "anew; set NUMBA_CACHE_DIR to a writable folder of your own",
+            error,
+        )
+        _uncached_logged = True
+
+
+def cache_directory(kernel: Any) -> str | None:
+    """Return the folder in which a kernel's machine code is kept, or None."""
+    stats = getattr(kernel, "stats", None)
+    return None if stats is None else stats.cache_path
+
+
+def numba_versions() -> dict[str, str]:
+    """Return the versions of the compiler's parts."""
+    import llvmlite
+
+    return {"numba": numba.__version__, "llvmlite": llvmlite.__version__}

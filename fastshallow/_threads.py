@@ -1,0 +1,92 @@
+"""Threads: how many a call uses, and where a parallel kernel may not run at all.
+
+The number of threads never changes a result: see `fastshallow.kernels`.
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import numba
+
+__all__ = ["choose_workers", "parallel_region", "threading_layer"]
+
+# Floating-point operations that one thread must have to be worth waking: entering and leaving
+# a parallel region costs 1 to 3 us on 2 cores, in which a core does about 200,000.
+GRAIN = 1_000_000
+
+_workqueue_lock = threading.Lock()
+_launched = False  # whether this process, or the one it was forked from, ran a parallel kernel
+_forked = False
+
+
+def _after_fork_in_child() -> None:
+    # GNU OpenMP kills a child at its first parallel region, and hangs a grandchild.
+    global _forked
+    _forked = _launched
+
+
+if hasattr(os, "register_at_fork"):  # POSIX only
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def threading_layer() -> str:
+    """Return Numba's threading layer: "omp", "tbb", "workqueue", or "not started"."""
+    try:
+        return str(numba.threading_layer())
+    except ValueError:
+        return "not started"
+
+
+def choose_workers(n_threads: int | None, n_tasks: int, work: float) -> int:
+    """Return how many threads share ``n_tasks`` tasks of ``work`` operations in all.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        The caller's wish; None means by the work, within ``numba.get_num_threads()``. More
+        threads than Numba was started with (``NUMBA_NUM_THREADS``) are not to be had.
+    n_tasks : int
+        Independent pieces, at most one thread each.
+    work : float
+        Floating-point operations of all tasks together.
+    """
+    if n_threads is None:
+        wanted = min(numba.get_num_threads(), int(work // GRAIN))
+    else:
+        if isinstance(n_threads, bool) or not isinstance(n_threads, numbers.Integral):
+            raise TypeError(
+                f"n_threads: expected None or a positive integer, got {n_threads!r} "
+                f"of type {type(n_threads).__name__}"
+            )
+        if n_threads < 1:
+            raise ValueError(f"n_threads: expected None or a positive integer, got {n_threads}")
+        wanted = min(int(n_threads), numba.config.NUMBA_NUM_THREADS)
+    return 1 if _forked else max(1, min(wanted, n_tasks))
+
+
+@contextmanager
+def parallel_region(workers: int) -> Iterator[None]:
+    """Let parallel kernels inside use ``workers`` threads; give the caller's number back after.
+
+    With one worker nothing is touched: the kernels then run serially in the calling thread.
+    """
+    global _launched
+    if workers == 1:
+        yield
+        return
+    _launched = True
+    before = numba.get_num_threads()
+    # The workqueue layer aborts the process when two threads enter it (numba #8563). Until
+    # the first region has run the layer is not known.
+    layer = threading_layer()
+    with _workqueue_lock if layer in ("workqueue", "not started") else nullcontext():
+        numba.set_num_threads(workers)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)

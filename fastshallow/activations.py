@@ -1,0 +1,276 @@
+"""Activations a = g(z), their derivatives g'(a), and the table of their names.
+
+============  =====================  =====================================  ===============
+name          a = g(z)               g' from a                              where
+============  =====================  =====================================  ===============
+linear        z                      1                                      hidden, output
+sigmoid       1 / (1 + exp(-z))      a (1 - a)                              hidden, output
+tanh          tanh(z)                1 - a^2                                hidden
+relu          max(z, 0)              1 where a > 0, else 0                  hidden, output
+leaky_relu    z where z > 0,         1 where a > 0, else slope              hidden
+              else slope * z
+softmax       exp(z_j) / sum exp(z)  Jacobian a_j (delta_jk - a_k)          output
+exp           exp(z)                 a                                      output
+============  =====================  =====================================  ===============
+
+The derivative is taken from a, not z: backward needs no Z, so forward keeps none. At z = 0 the
+derivative of relu is 0 and that of leaky_relu is the slope.
+
+The functions of this module may be called from a user's own ``@njit`` code.
+
+Examples
+--------
+>>> import math
+>>> from fastshallow import activations
+>>> a = activations.g(activations.SIGMOID, math.log(3.0), 0.01)
+>>> round(a, 12)
+0.75
+>>> round(activations.dg(activations.SIGMOID, a, 0.01), 12)
+0.1875
+"""
+
+from __future__ import annotations
+
+from math import exp, tanh
+
+from ._jit import jit
+
+__all__ = ["ACTIVATIONS", "HIDDEN", "activate", "da_dz", "dg", "g", "multiply_dg", "softmax"]
+
+LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP = range(7)
+
+#: Name of every activation and its code in kernels.
+ACTIVATIONS = {
+    "linear": LINEAR,
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "softmax": SOFTMAX,
+    "exp": EXP,
+}
+
+#: Names that a hidden layer may have.
+HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
+
+
+@jit
+def sigmoid(z):
+    """Return 1 / (1 + exp(-z)), without overflow for any z."""
+    one = type(z)(1)
+    e = exp(-abs(z))
+    return one / (one + e) if z >= 0 else e / (one + e)
+
+
+@jit
+def relu(z):
+    """Return max(z, 0); NaN stays NaN."""
+    return type(z)(0) if z < 0 else z
+
+
+@jit
+def leaky_relu(z, slope):
+    """Return z where z > 0, slope * z elsewhere."""
+    return z if z > 0 else slope * z
+
+
+@jit
+def g(code, z, slope):
+    """Return g(z) of one unit.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`; softmax, which needs all units of a layer, has `softmax`.
+    z : float
+        The unit's linear step.
+    slope : float
+        Slope of leaky_relu for z < 0; the others ignore it.
+
+    Returns
+    -------
+    float
+        The activation a; NaN for a code without a scalar form.
+
+    Examples
+    --------
+    >>> from fastshallow import activations
+    >>> activations.g(activations.LEAKY_RELU, -2.0, 0.25)
+    -0.5
+    """
+    if code == LINEAR:
+        return z
+    if code == SIGMOID:
+        return sigmoid(z)
+    if code == TANH:
+        return type(z)(tanh(z))
+    if code == RELU:
+        return relu(z)
+    if code == LEAKY_RELU:
+        return leaky_relu(z, type(z)(slope))
+    if code == EXP:
+        return type(z)(exp(z))
+    return type(z)(float("nan"))
+
+
+@jit
+def dg(code, a, slope):
+    """Return g'(z) of one unit, from a = g(z).
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS` other than softmax.
+    a : float
+        The unit's activation.
+    slope : float
+        Slope of leaky_relu for z < 0, not negative; the others ignore it.
+
+    Returns
+    -------
+    float
+        The derivative; NaN for a code without a scalar form.
+
+    Examples
+    --------
+    >>> from fastshallow import activations
+    >>> activations.dg(activations.TANH, 0.5, 0.01)
+    0.75
+    """
+    one = type(a)(1)
+    if code == LINEAR:
+        return one
+    if code == SIGMOID:
+        return a * (one - a)
+    if code == TANH:
+        return one - a * a
+    if code == RELU:
+        return one if a > 0 else type(a)(0)
+    if code == LEAKY_RELU:
+        return one if a > 0 else type(a)(slope)
+    if code == EXP:
+        return a
+    return type(a)(float("nan"))
+
+
+@jit
+def softmax(Z, start, n):
+    """Replace the n values of one example by exp(z_j) / sum_k exp(z_k).
+
+    Parameters
+    ----------
+    Z : ndarray, 1-D
+        Modified in place at ``start`` to ``start + n - 1``.
+    start, n : int
+        Where the example's values begin, and how many there are.
+
+    Notes
+    -----
+    The largest z is subtracted first, so nothing overflows.
+    """
+    top = Z[start]
+    for j in range(1, n):
+        top = max(top, Z[start + j])
+    total = Z[start] * 0
+    for j in range(n):
+        Z[start + j] = exp(Z[start + j] - top)
+        total += Z[start + j]
+    for j in range(n):
+        Z[start + j] /= total
+
+
+@jit
+def activate(code, slope, Z, start, n, width):
+    """Replace a tile of linear steps by its activations, A = g(Z).
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    Z : ndarray, 1-D
+        Modified in place: n examples of ``width`` units each, one after the other.
+    start, n, width : int
+        Where the tile begins, its examples, and the units of the layer.
+    """
+    # The code is compared outside the loops, so that each of them is plain arithmetic.
+    stop = start + n * width
+    if code == SIGMOID:
+        for p in range(start, stop):
+            Z[p] = sigmoid(Z[p])
+    elif code == TANH:
+        for p in range(start, stop):
+            Z[p] = tanh(Z[p])
+    elif code == RELU:
+        for p in range(start, stop):
+            Z[p] = relu(Z[p])
+    elif code == LEAKY_RELU:
+        s = type(Z[0])(slope)
+        for p in range(start, stop):
+            Z[p] = leaky_relu(Z[p], s)
+    elif code == SOFTMAX:
+        for p in range(start, stop, width):
+            softmax(Z, p, width)
+    elif code == EXP:
+        for p in range(start, stop):
+            Z[p] = exp(Z[p])
+
+
+@jit
+def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
+    """Take a hidden layer's dA to dZ = dA * g'(Z), the derivative being taken from A.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS` that `HIDDEN` names.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    dZ : ndarray, 1-D
+        Holds dA at ``d_start`` to ``d_start + size - 1``; modified in place.
+    A : ndarray, 1-D
+        Holds the activations from ``a_start`` on.
+    d_start, a_start, size : int
+        Where the values begin, and how many there are.
+    """
+    one = type(A[0])(1)
+    if code == SIGMOID:
+        for q in range(size):
+            a = A[a_start + q]
+            dZ[d_start + q] *= a * (one - a)
+    elif code == TANH:
+        for q in range(size):
+            a = A[a_start + q]
+            dZ[d_start + q] *= one - a * a
+    elif code == RELU:
+        for q in range(size):
+            dZ[d_start + q] = dZ[d_start + q] if A[a_start + q] > 0 else type(one)(0)
+    elif code == LEAKY_RELU:
+        s = type(one)(slope)
+        for q in range(size):
+            dZ[d_start + q] *= one if A[a_start + q] > 0 else s
+
+
+@jit
+def da_dz(code, slope, a, out):
+    """Write the derivatives of one layer's activations by its linear steps.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    a : ndarray, shape (n,)
+        The layer's activations for one example.
+    out : ndarray, shape (n, n)
+        Modified in place: ``out[j, k]`` = da_j / dz_k, diagonal for all but softmax.
+    """
+    n = a.shape[0]
+    for j in range(n):
+        for k in range(n):
+            if code == SOFTMAX:
+                out[j, k] = a[j] * ((1.0 if j == k else 0.0) - a[k])
+            else:
+                out[j, k] = dg(code, a[j], slope) if j == k else 0.0

@@ -1,0 +1,604 @@
+"""Forward and backward propagation, and gradient descent, in blocks of examples.
+
+For every layer l = 1 ... L, with A[0] = X and examples as rows (the notes' equations seen
+transposed: the same memory)::
+
+    forward                                 backward
+    Z[l] = A[l-1] W[l] + b[l]               dW[l]   = A[l-1]^T dZ[l]
+    A[l] = g[l](Z[l])                       db[l]   = 1^T dZ[l]
+                                            dA[l-1] = dZ[l] W[l]^T
+                                            dZ[l-1] = dA[l-1] * g[l-1]'(Z[l-1])
+
+Blocks make the bits
+    The m examples are split into blocks by a rule that knows m and the sizes only. Each block
+    adds its gradient into a slot of its own, and the slots are summed along a fixed binary
+    tree. Threads share the blocks out among themselves: any number of them, none but the
+    caller's included, gives the same bits.
+
+Tiles make the speed
+    A block goes through forward, loss and backward in tiles that fit the cache
+    (`fastshallow.tiles`): Z, A and dZ never leave it, and X is read from memory once.
+
+The functions that `__all__` names may be called from a user's own ``@njit`` code, with one
+worker, on flat arrays.
+
+Examples
+--------
+A trained network inside compiled code, examples as rows:
+
+>>> import numba, numpy as np, fastshallow as fs
+>>> from fastshallow.kernels import Matrix, forward
+>>> @numba.njit
+... def probabilities(model, X):
+...     m, n_x = X.shape
+...     out = np.empty(m, X.dtype)
+...     forward(model, Matrix(X.reshape(-1), 0, n_x, 1), m, Matrix(out, 0, 1, 1), 1)
+...     return out
+>>> net = fs.Network((2, 3, 1)).init(seed=0)
+>>> X = np.ones((5, 2), "float32")
+>>> bool(np.all(probabilities(net.model, X) == net.predict_proba(X.T)))
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._jit import jit, prange
+from .activations import activate, multiply_dg
+from .losses import output_step
+from .matmul import Matrix, matmul_add
+from .tiles import (
+    AT,
+    FAN_IN,
+    FAN_OUT,
+    B,
+    G,
+    W,
+    a_start,
+    dz_start,
+    input_start,
+    load_rows,
+    load_targets,
+    n_params,
+    one_start,
+    scratch_size,
+    tile_length,
+    y_start,
+    zeros_start,
+)
+
+__all__ = [
+    "Examples",
+    "Matrix",
+    "Model",
+    "backward_tile",
+    "block_count",
+    "block_step",
+    "cost_and_grad",
+    "forward",
+    "forward_layers",
+    "forward_tile",
+    "gradient_descent",
+]
+
+# What a block found in the data: bits of its status.
+OK, BAD_X, BAD_Y = 0, 1, 2
+
+# Blocks of a gradient: enough for many cores, of a length that makes one worth handing out,
+# with all slots together within a bound.
+BLOCK_LEAST = 256
+BLOCKS_MOST = 128
+SLOTS_BYTES = 1 << 25
+
+# Parameters that are summed over all slots at a time: a strip of them stays in the cache.
+STRIP = 1024
+
+
+class Model(NamedTuple):
+    """A network as the kernels see it; `Network.model` makes one. See `fastshallow.tiles`."""
+
+    params: Any
+    layers: Any
+    slope: float
+
+
+class Examples(NamedTuple):
+    """The examples of a gradient, as rows.
+
+    X : Matrix
+        Inputs, of any floating dtype and any strides.
+    Y : Matrix
+        Targets, of the dtype of the parameters.
+    labels : int
+        1 where Y holds class numbers, one a row; 0 where it holds values or one-hot rows.
+    weight : ndarray, 1-D
+        Weights w of the dtype of the parameters; empty for w = 1.
+    """
+
+    X: Matrix
+    Y: Matrix
+    labels: int
+    weight: Any
+
+
+# One tile ------------------------------------------------------------------------------------
+
+
+@jit
+def forward_layer(model, i, scratch, tile, n):
+    """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
+    params, layers, _ = model
+    fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
+    Z = Matrix(scratch, a_start(layers, i, tile), fan_out, 1)  # A[l] comes in its place
+    A = Matrix(scratch, input_start(layers, i, tile), fan_in, 1)
+    b = Matrix(params, layers[i, B], 0, 1)
+    matmul_add(Z, b, A, Matrix(params, layers[i, W], fan_out, 1), n, fan_out, fan_in)
+
+
+@jit
+def backward_layer(model, transposed, i, scratch, tile, n, slot):
+    """Differentiate `forward_layer`: from dZ[l] to dW[l], db[l] and, where l > 1, dZ[l-1].
+
+    dW[l] = A[l-1]^T dZ[l], db[l] = 1^T dZ[l], dZ[l-1] = (dZ[l] W[l]^T) * g[l-1]'(Z[l-1])
+    """
+    _, layers, slope = model
+    fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
+    a = input_start(layers, i, tile)
+    dZ = Matrix(scratch, dz_start(layers, i, tile), fan_out, 1)
+    dW = Matrix(slot, layers[i, W], fan_out, 1)
+    matmul_add(dW, dW, Matrix(scratch, a, 1, fan_in), dZ, fan_in, fan_out, n)
+    db = Matrix(slot, layers[i, B], 0, 1)
+    ones = Matrix(scratch, one_start(layers, tile), 0, 0)
+    matmul_add(db, db, ones, dZ, 1, fan_out, n)
+    if i > 0:
+        da = dz_start(layers, i - 1, tile)
+        zeros = Matrix(scratch, zeros_start(layers, tile), 0, 1)
+        W_T = Matrix(transposed, layers[i, W], fan_in, 1)
+        matmul_add(Matrix(scratch, da, fan_in, 1), zeros, dZ, W_T, n, fan_in, fan_out)
+        multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, n * fan_in)
+
+
+@jit
+def forward_tile(model, scratch, tile, n):
+    """Take the X of a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    scratch : ndarray, 1-D
+        Laid out as in `fastshallow.tiles`, X in its place; modified in place.
+    tile, n : int
+        Length of a tile, and examples in this one.
+    """
+    _, layers, slope = model
+    last = layers.shape[0] - 1
+    for i in range(last + 1):
+        forward_layer(model, i, scratch, tile, n)
+        if i < last:
+            activate(layers[i, G], slope, scratch, a_start(layers, i, tile), n, layers[i, FAN_OUT])
+
+
+@jit
+def backward_tile(model, transposed, scratch, tile, n, slot):
+    """Take dZ[L] of a tile back to dZ[1], adding every dW and db to the slot.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    transposed : ndarray, 1-D
+        Its weights from `transpose_weights`.
+    scratch : ndarray, 1-D
+        As `forward_tile` left it, with dZ[L] in its place; modified in place.
+    tile, n : int
+        Length of a tile, and examples in this one.
+    slot : ndarray, 1-D
+        Modified in place: the gradient's sums, in the order of ``params``.
+    """
+    for i in range(model.layers.shape[0] - 1, -1, -1):
+        backward_layer(model, transposed, i, scratch, tile, n, slot)
+
+
+# One block -----------------------------------------------------------------------------------
+
+
+@jit
+def prepare(layers, scratch, tile):
+    """Write the constants that a tile's scratch ends with: the zeros and the one."""
+    for p in range(zeros_start(layers, tile), one_start(layers, tile)):
+        scratch[p] = 0
+    scratch[one_start(layers, tile)] = 1
+
+
+@jit
+def transpose_weights(model, out):
+    """Write W[l]^T, (n_l, n_{l-1}) in C order, to the place that W[l] has in ``params``."""
+    params, layers, _ = model
+    for i in range(1, layers.shape[0]):  # X has no gradient, so W[1]^T is never needed
+        fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+        for k in range(fan_in):
+            for j in range(fan_out):
+                out[w + j * fan_in + k] = params[w + k * fan_out + j]
+
+
+@jit
+def block_step(model, transposed, examples, first, last, scratch, slot):
+    """Take examples first ... last - 1 through forward, loss and backward.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    transposed : ndarray, 1-D
+        Its weights from `transpose_weights`.
+    examples : Examples
+        All examples.
+    first, last : int
+        The block.
+    scratch : ndarray, 1-D, of the dtype of the parameters
+        `scratch_size` long at least; its contents do not matter. Modified in place.
+    slot : ndarray, 1-D
+        Modified in place: the sums of w dL/dW and w dL/db are added, in the order of
+        ``params``. Empty for the loss alone.
+
+    Returns
+    -------
+    loss : float
+        Sum of w L over the block.
+    status : int
+        0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
+        is not made for (2).
+    """
+    layers = model.layers
+    X, Y, labels, weight = examples
+    top = layers.shape[0] - 1
+    n_x, n_y, output = layers[0, FAN_IN], layers[top, FAN_OUT], layers[top, G]
+    tile = tile_length(layers, scratch.itemsize)
+    y, z, dz = y_start(layers, tile), a_start(layers, top, tile), dz_start(layers, top, tile)
+    prepare(layers, scratch, tile)
+    loss, status = 0.0, OK
+    for at in range(first, last, tile):
+        n = min(tile, last - at)
+        if not load_rows(X, at, n, n_x, scratch, 0):
+            status |= BAD_X
+        if not load_targets(output, labels, Y, at, n, n_y, scratch, y):
+            status |= BAD_Y
+        forward_tile(model, scratch, tile, n)
+        loss += output_step(output, scratch, z, y, dz, n, n_y, weight, at)
+        if slot.size > 0:
+            backward_tile(model, transposed, scratch, tile, n, slot)
+    return loss, status
+
+
+@jit
+def block_count(m, layers, itemsize):
+    """Return into how many blocks m examples are split: a function of m and the sizes alone."""
+    most = max(1, min(BLOCKS_MOST, SLOTS_BYTES // (n_params(layers) * itemsize)))
+    return max(1, min(most, (m + BLOCK_LEAST - 1) // BLOCK_LEAST))
+
+
+# All blocks ----------------------------------------------------------------------------------
+
+
+class Workspace(NamedTuple):
+    """Memory of a gradient: slots, losses and statuses by block, scratch by worker."""
+
+    transposed: Any
+    slots: Any
+    losses: Any
+    found: Any
+    scratch: Any
+
+
+@jit
+def allocate(model, m, workers, with_slots):
+    """Return the `Workspace` for m examples."""
+    params, layers, _ = model
+    blocks = block_count(m, layers, params.itemsize)
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    return Workspace(
+        np.empty_like(params),
+        np.empty((blocks, params.size if with_slots else 0), params.dtype),
+        np.empty(blocks, np.float64),
+        np.empty(blocks, np.int64),
+        np.empty((workers, size), params.dtype),
+    )
+
+
+@jit
+def run_share(model, examples, m, share, workers, work):
+    """Let one worker go through its share of the blocks."""
+    blocks = work.losses.size
+    for b in range(share * blocks // workers, (share + 1) * blocks // workers):
+        slot = work.slots[b]
+        for p in range(slot.size):
+            slot[p] = 0
+        work.losses[b], work.found[b] = block_step(
+            model,
+            work.transposed,
+            examples,
+            b * m // blocks,
+            (b + 1) * m // blocks,
+            work.scratch[share],
+            slot,
+        )
+
+
+@jit(parallel=True)
+def run_blocks(model, examples, m, workers, work):
+    """Fill the slots, losses and statuses of all blocks."""
+    if workers == 1:
+        run_share(model, examples, m, 0, 1, work)
+        return
+    # prange takes arrays and scalars only, so the tuples are taken apart and put together again
+    params, layers, slope = model
+    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
+    transposed, slots, losses, found, scratch = work
+    for share in prange(workers):
+        run_share(
+            Model(params, layers, slope),
+            Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+            m,
+            np.int64(share),
+            workers,
+            Workspace(transposed, slots, losses, found, scratch),
+        )
+
+
+@jit
+def sum_strip(slots, first, last):
+    """Sum parameters first ... last - 1 of all slots into slot 0, along a binary tree."""
+    step = 1
+    while step < slots.shape[0]:
+        for i in range(0, slots.shape[0] - step, 2 * step):
+            for p in range(first, last):
+                slots[i, p] += slots[i + step, p]
+        step *= 2
+
+
+@jit(parallel=True)
+def sum_slots(slots, workers):
+    """Sum all slots into slot 0: the same tree for every parameter, whoever sums it."""
+    size = slots.shape[1]
+    strips = (size + STRIP - 1) // STRIP
+    if workers == 1 or strips == 1:
+        for s in range(strips):
+            sum_strip(slots, s * STRIP, min(size, (s + 1) * STRIP))
+        return
+    for s in prange(strips):
+        first = np.int64(s) * STRIP
+        sum_strip(slots, first, min(size, first + STRIP))
+
+
+@jit
+def sum_losses(losses):
+    """Return the sum along the same tree; ``losses`` is modified in place."""
+    step = 1
+    while step < losses.size:
+        for i in range(0, losses.size - step, 2 * step):
+            losses[i] += losses[i + step]
+        step *= 2
+    return losses[0]
+
+
+@jit
+def l2(model, factor, grad):
+    """Add factor * W to the gradient (biases have no penalty); return factor / 2 * sum W^2.
+
+    ``grad`` is modified in place; an empty one is left alone.
+    """
+    params, layers, _ = model
+    if factor == 0:
+        return 0.0
+    squares = 0.0
+    for i in range(layers.shape[0]):
+        for p in range(layers[i, W], layers[i, B]):
+            squares += float(params[p]) * float(params[p])
+            if grad.size > 0:
+                grad[p] += factor * params[p]
+    return 0.5 * factor * squares
+
+
+@jit
+def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
+    """Compute J and its gradient in memory made before; see `cost_and_grad`."""
+    transpose_weights(model, work.transposed)
+    run_blocks(model, examples, m, workers, work)
+    status = OK
+    for b in range(work.found.size):
+        status |= work.found[b]
+    if grad.size > 0:
+        sum_slots(work.slots, workers)
+        scale = model.params.dtype.type(1 / total)
+        for p in range(grad.size):
+            grad[p] = work.slots[0, p] * scale
+    J = sum_losses(work.losses) / total
+    return J + l2(model, alpha / total, grad), status
+
+
+@jit
+def cost_and_grad(model, examples, m, total, alpha, workers, grad):
+    """Compute J and its gradient.
+
+    .. math:: J = \\frac{1}{\\sum w} \\sum_i w_i L_i + \\frac{\\alpha}{2 \\sum w} \\sum W^2
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    examples : Examples
+        Inputs, targets and weights of m examples.
+    m : int
+        How many there are.
+    total : float
+        Sum of the weights; m where there are none.
+    alpha : float
+        L2 penalty on the weights, not on the biases.
+    workers : int
+        Threads; 1 runs in the calling thread and enters no parallel region.
+    grad : ndarray, 1-D, of the length and dtype of the parameters
+        Modified in place: the gradient. Empty for J alone.
+
+    Returns
+    -------
+    J : float
+        The cost.
+    status : int
+        As `block_step` gives it; if not 0, J and the gradient mean nothing.
+    """
+    work = allocate(model, m, workers, grad.size > 0)
+    return cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
+
+
+@jit
+def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, cost):
+    """Take as many steps params -= learning_rate * gradient as ``cost`` is long.
+
+    Parameters
+    ----------
+    model : Model
+        ``model.params`` is modified in place.
+    examples, m, total, alpha, workers
+        As for `cost_and_grad`.
+    learning_rate : float
+        The notes' alpha.
+    cost : ndarray, 1-D, float64
+        Modified in place: ``cost[i]`` is J before step i.
+
+    Returns
+    -------
+    int
+        Status as of `block_step`; if not 0, nothing was changed.
+    """
+    params = model.params
+    rate = params.dtype.type(learning_rate)
+    work = allocate(model, m, workers, True)
+    grad = np.empty_like(params)
+    for i in range(cost.size):
+        cost[i], status = cost_and_grad_into(
+            model, examples, m, total, alpha, workers, work, grad
+        )
+        if status != OK:
+            return status
+        for p in range(params.size):
+            params[p] -= rate * grad[p]
+    return OK
+
+
+# Forward alone -------------------------------------------------------------------------------
+
+
+@jit
+def forward_share(model, X, m, out, share, workers, scratch):
+    """Let one worker write A[L] of its share of the tiles; return the status."""
+    _, layers, slope = model
+    top = layers.shape[0] - 1
+    n_x, n_y = layers[0, FAN_IN], layers[top, FAN_OUT]
+    tile = tile_length(layers, scratch.itemsize)
+    a = a_start(layers, top, tile)
+    prepare(layers, scratch, tile)
+    status, tiles = OK, (m + tile - 1) // tile
+    for t in range(share * tiles // workers, (share + 1) * tiles // workers):
+        at = t * tile
+        n = min(tile, m - at)
+        if not load_rows(X, at, n, n_x, scratch, 0):
+            status |= BAD_X
+        forward_tile(model, scratch, tile, n)
+        activate(layers[top, G], slope, scratch, a, n, n_y)
+        for i in range(n):
+            for j in range(n_y):
+                value = scratch[a + i * n_y + j]
+                out.data[out.start + (at + i) * out.row + j * out.col] = value
+    return status
+
+
+@jit(parallel=True)
+def forward(model, X, m, out, workers):
+    """Write A[L] of m examples; nothing else of their number is allocated.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    X : Matrix
+        Inputs as rows, of any floating dtype and any strides.
+    m : int
+        Examples.
+    out : Matrix
+        Modified in place: (m, n_y), any strides.
+    workers : int
+        Threads; 1 runs in the calling thread and enters no parallel region.
+
+    Returns
+    -------
+    int
+        0, or 1 where X holds a value that is not finite.
+    """
+    params, layers, slope = model
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    scratch = np.empty((workers, size), params.dtype)
+    if workers == 1:
+        return forward_share(model, X, m, out, 0, 1, scratch[0])
+    found = np.empty(workers, np.int64)
+    x_data, x, x_row, x_col = X
+    o_data, o, o_row, o_col = out
+    for share in prange(workers):
+        found[share] = forward_share(
+            Model(params, layers, slope),
+            Matrix(x_data, x, x_row, x_col),
+            m,
+            Matrix(o_data, o, o_row, o_col),
+            np.int64(share),
+            workers,
+            scratch[share],
+        )
+    status = OK
+    for share in range(workers):
+        status |= found[share]
+    return status
+
+
+@jit
+def forward_layers(model, X, m, Z, A):
+    """Write Z[l] and A[l] of every layer for m examples, serially: for those who want to look.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    X : Matrix
+        Inputs as rows.
+    m : int
+        Examples.
+    Z, A : ndarray, 1-D
+        Modified in place: layer by layer, (m, n_l) in C order.
+
+    Returns
+    -------
+    int
+        0, or 1 where X holds a value that is not finite.
+    """
+    _, layers, slope = model
+    n_x = layers[0, FAN_IN]
+    tile = tile_length(layers, Z.itemsize)
+    scratch = np.empty(scratch_size(layers, tile), Z.dtype)
+    prepare(layers, scratch, tile)
+    status = OK
+    for at in range(0, m, tile):
+        n = min(tile, m - at)
+        if not load_rows(X, at, n, n_x, scratch, 0):
+            status |= BAD_X
+        for i in range(layers.shape[0]):
+            a, width = a_start(layers, i, tile), layers[i, FAN_OUT]
+            to = m * (layers[i, AT] - n_x) + at * width
+            forward_layer(model, i, scratch, tile, n)
+            for p in range(n * width):
+                Z[to + p] = scratch[a + p]
+            activate(layers[i, G], slope, scratch, a, n, width)
+            for p in range(n * width):
+                A[to + p] = scratch[a + p]
+    return status

@@ -1,0 +1,235 @@
+"""Losses L(a, y) of the output layer, their derivatives, and the table of legal pairs.
+
+========  ======================  ==============================  ==============  ==========
+output    loss                    L(a, y)                         dL/da           dL/dz
+========  ======================  ==============================  ==============  ==========
+sigmoid   cross-entropy           -y log a - (1-y) log(1-a)       -y/a +          a - y
+                                                                  (1-y)/(1-a)
+softmax   cross-entropy           -sum_j y_j log a_j              -y_j/a_j        a_j - y_j
+linear    squared error           (a - y)^2 / 2                   a - y           a - y
+relu      squared error           (a - y)^2 / 2                   a - y           (a - y)
+                                                                                  * (a > 0)
+exp       half Poisson deviance   y log(y/a) - y + a              1 - y/a         a - y
+========  ======================  ==============================  ==============  ==========
+
+Losses of several outputs are summed. They are computed from z, never from a, so that they stay
+finite where a rounds to 0 or 1: cross-entropy is softplus(z) - y z, with
+softplus(z) = max(z, 0) + log(1 + exp(-\\|z\\|)).
+
+Sources: the chain dL/dz = dL/da g'(z) is that of the course notes; the Poisson deviance, with
+y log y at y = 0 taken as 0, is scikit-learn's (``sklearn.neural_network._base.poisson_loss``).
+
+The functions of this module may be called from a user's own ``@njit`` code.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastshallow import losses
+>>> from fastshallow.activations import SIGMOID
+>>> z, y = np.array([0.0]), np.array([1.0])
+>>> round(losses.loss(SIGMOID, z, y), 12)  # log 2
+0.69314718056
+"""
+
+from __future__ import annotations
+
+from math import exp, log, log1p
+
+from ._jit import jit
+from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
+
+__all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
+
+#: Output activation and the loss that goes with it.
+LOSSES = {
+    "sigmoid": "cross_entropy",
+    "softmax": "cross_entropy",
+    "linear": "squared_error",
+    "relu": "squared_error",
+    "exp": "poisson_deviance",
+}
+
+#: Names that the output layer may have.
+OUTPUTS = tuple(LOSSES)
+
+
+@jit
+def softplus(z):
+    """Return log(1 + exp(z)), without overflow for any z."""
+    return max(z, type(z)(0)) + type(z)(log1p(exp(-abs(z))))
+
+
+@jit
+def xlogx(y):
+    """Return y log(y), 0 at y = 0."""
+    return type(y)(y * log(y)) if y > 0 else type(y)(0)
+
+
+@jit
+def unit_loss(output, z, y):
+    """Return the loss of one output unit from its z; NaN for softmax."""
+    if output == SIGMOID:
+        return softplus(z) - y * z
+    if output == LINEAR:
+        return type(z)(0.5) * (z - y) * (z - y)
+    if output == RELU:
+        a = relu(z)
+        return type(z)(0.5) * (a - y) * (a - y)
+    if output == EXP:
+        return xlogx(y) - y * z - y + type(z)(exp(z))
+    return type(z)(float("nan"))
+
+
+@jit
+def softmax_loss(Z, z_start, Y, y_start, n):
+    """Return -sum_j y_j log a_j of one example, from z: sum_j y_j (logsumexp(z) - z_j)."""
+    top = Z[z_start]
+    for j in range(1, n):
+        top = max(top, Z[z_start + j])
+    total = Z[z_start] * 0
+    for j in range(n):
+        total += exp(Z[z_start + j] - top)
+    logsumexp = top + type(top)(log(total))
+    result = Z[z_start] * 0
+    for j in range(n):
+        # a term with y_j = 0 is left out, or 0 * inf would be NaN
+        if Y[y_start + j] != 0:
+            result += Y[y_start + j] * (logsumexp - Z[z_start + j])
+    return result
+
+
+@jit
+def loss(output, z, y):
+    """Return L of one example.
+
+    Parameters
+    ----------
+    output : int
+        Code of the output activation, a name of `LOSSES` in `activations.ACTIVATIONS`.
+    z, y : ndarray, shape (n_y,)
+        Linear steps of the output layer, and targets (one-hot for softmax).
+
+    Returns
+    -------
+    float
+        The loss, summed over the outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow import activations, losses
+    >>> losses.loss(activations.LINEAR, np.array([3.0, 1.0]), np.array([1.0, 1.0]))
+    2.0
+    """
+    if output == SOFTMAX:
+        return softmax_loss(z, 0, y, 0, z.shape[0])
+    result = z[0] * 0
+    for j in range(z.shape[0]):
+        result += unit_loss(output, z[j], y[j])
+    return result
+
+
+@jit
+def dL_da(output, a, y, out):
+    """Write dL/da of one example: the first link of the chain dL/dz = dL/da g'(z).
+
+    Parameters
+    ----------
+    output : int
+        Code of the output activation.
+    a, y : ndarray, shape (n_y,)
+        Activations of the output layer, and targets.
+    out : ndarray, shape (n_y,)
+        Modified in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow import activations, losses
+    >>> out = np.empty(1)
+    >>> losses.dL_da(activations.SIGMOID, np.array([0.25]), np.array([1.0]), out)
+    >>> float(out[0])
+    -4.0
+    """
+    for j in range(a.shape[0]):
+        if output == SIGMOID:
+            out[j] = -y[j] / a[j] + (1 - y[j]) / (1 - a[j])
+        elif output == SOFTMAX:
+            out[j] = -y[j] / a[j]
+        elif output == EXP:
+            out[j] = 1 - y[j] / a[j]
+        else:
+            out[j] = a[j] - y[j]
+
+
+@jit
+def dL_dz(output, a, y, out):
+    """Write dL/dz of one example, the chain multiplied out.
+
+    Parameters
+    ----------
+    output : int
+        Code of the output activation.
+    a, y : ndarray, shape (n_y,)
+        Activations of the output layer, and targets.
+    out : ndarray, shape (n_y,)
+        Modified in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow import activations, losses
+    >>> out = np.empty(1)
+    >>> losses.dL_dz(activations.SIGMOID, np.array([0.25]), np.array([1.0]), out)
+    >>> float(out[0])
+    -0.75
+    """
+    for j in range(a.shape[0]):
+        out[j] = a[j] - y[j]
+        if output == RELU and not a[j] > 0:
+            out[j] = 0
+
+
+@jit
+def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
+    """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.
+
+    Parameters
+    ----------
+    output : int
+        Code of the output activation.
+    scratch : ndarray, 1-D
+        n examples of n_y values each: linear steps from ``z`` on, which A takes the place of;
+        targets from ``y`` on (one-hot for softmax); dZ is written from ``dz`` on.
+    z, y, dz, n, n_y : int
+        As above.
+    weight : ndarray, 1-D
+        Weights w of the examples from ``first`` on; empty for w = 1.
+    first : int
+        Where the tile's weights begin.
+
+    Returns
+    -------
+    float
+        The weighted sum of the losses, in float64.
+    """
+    total = 0.0
+    for i in range(n):
+        example = 0.0
+        if output == SOFTMAX:
+            example += softmax_loss(scratch, z + i * n_y, scratch, y + i * n_y, n_y)
+        else:
+            for p in range(i * n_y, (i + 1) * n_y):
+                example += unit_loss(output, scratch[z + p], scratch[y + p])
+        total += example * weight[first + i] if weight.size > 0 else example
+    activate(output, 0.0, scratch, z, n, n_y)
+    for p in range(n * n_y):
+        a = scratch[z + p]
+        scratch[dz + p] = a - scratch[y + p]
+        if output == RELU and not a > 0:
+            scratch[dz + p] = 0
+    if weight.size > 0:
+        for i in range(n):
+            for p in range(dz + i * n_y, dz + (i + 1) * n_y):
+                scratch[p] *= weight[first + i]
+    return total

@@ -1,0 +1,528 @@
+"""The network: its sizes, its one flat vector of parameters, and J and the gradient at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _checks, kernels, tiles
+from ._threads import choose_workers, parallel_region
+from .activations import ACTIVATIONS, HIDDEN
+from .initialization import METHODS, draw
+from .losses import LOSSES
+
+__all__ = ["Gradient", "LayerValues", "Network"]
+
+
+def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]:
+    """Return the views W[l], (n_l, n_{l-1}), and b[l], (n_l, 1), of a parameter vector."""
+    Ws, bs, at = [], [], 0
+    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        stop = at + fan_in * fan_out
+        Ws.append(vector[at:stop].reshape(fan_in, fan_out).T)
+        bs.append(vector[stop : stop + fan_out].reshape(fan_out, 1))
+        at = stop + fan_out
+    return Ws, bs
+
+
+class _ByLayer:
+    """Attributes that end in the number of a layer: W1 is the first of the list W."""
+
+    _lists: tuple[str, ...] = ()
+
+    def _numbered(self, name: str) -> np.ndarray | None:
+        match = re.fullmatch(r"([A-Za-z]+)([1-9][0-9]*)", name)
+        if match is None or match[1] not in self._lists:
+            return None
+        arrays = self.__dict__.get(match[1], [])
+        layer = int(match[2])
+        return arrays[layer - 1] if layer <= len(arrays) else None
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        array = self._numbered(name)
+        if array is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return array
+
+    def __dir__(self):
+        numbered = [
+            f"{name}{layer}"
+            for name in self._lists
+            for layer in range(1, 1 + len(self.__dict__.get(name, [])))
+        ]
+        return [*super().__dir__(), *numbered]
+
+
+class Gradient(_ByLayer):
+    """The gradient of J by every parameter.
+
+    Attributes
+    ----------
+    vector : ndarray, 1-D
+        All of it, in the order of `Network.params`.
+    dW, db : list of ndarray
+        Views of it, by layer: dW[l] of shape (n_l, n_{l-1}), db[l] of shape (n_l, 1).
+    dW1, db1, dW2, ... : ndarray
+        The same by name.
+    """
+
+    _lists = ("dW", "db")
+
+    def __init__(self, vector: np.ndarray, sizes: tuple[int, ...]):
+        self.vector = vector
+        self.dW, self.db = layer_views(vector, sizes)
+
+    def __repr__(self) -> str:
+        return f"Gradient({', '.join(f'dW{i}, db{i}' for i in range(1, 1 + len(self.dW)))})"
+
+
+class LayerValues(_ByLayer):
+    """Z and A of every layer: lists ``Z`` and ``A``, and ``Z1``, ``A1``, ``Z2``, ... by name.
+
+    Each is (n_l, m), examples as columns.
+    """
+
+    _lists = ("Z", "A")
+
+    def __init__(self, Z: list[np.ndarray], A: list[np.ndarray]):
+        self.Z, self.A = Z, A
+
+    def __repr__(self) -> str:
+        return f"LayerValues({', '.join(f'Z{i}, A{i}' for i in range(1, 1 + len(self.Z)))})"
+
+
+class Network(_ByLayer):
+    """A shallow neural network: Z[l] = W[l] A[l-1] + b[l], A[l] = g[l](Z[l]), A[0] = X.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        (n_x, n_1, ..., n_y). Two entries have no hidden layer: logistic, softmax or linear
+        regression.
+    hidden : str or list of str
+        Activation of the hidden layers, one name for all or one for each: "sigmoid", "tanh",
+        "relu", "leaky_relu" or "linear".
+    output : str
+        Activation of the output layer, which brings its loss: "sigmoid" and "softmax" with
+        cross-entropy, "linear" and "relu" with squared error, "exp" with Poisson deviance.
+    dtype : {"float32", "float64"}
+        Of the parameters and of all arithmetic.
+    leaky_slope : float
+        Slope of leaky_relu for z < 0; not negative.
+
+    Attributes
+    ----------
+    params : ndarray, 1-D
+        All parameters in one vector: for each layer W[l] transposed, (n_{l-1}, n_l) in C order,
+        then b[l]. Zeros until `init` or the caller fills them.
+    W, b : list of ndarray
+        Writable views of it: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1).
+    W1, b1, W2, b2, ... : ndarray
+        The same by name; an assignment copies into them.
+    layers : ndarray, (L, 6)
+        The table that the kernels read, see `fastshallow.tiles`.
+
+    Notes
+    -----
+    The same inputs give the same bits with any number of threads. Methods that take
+    ``n_threads`` use as many as the work is worth when it is None.
+
+    Examples
+    --------
+    >>> import numpy as np, fastshallow as fs
+    >>> X = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])       # (n_x, m): examples are columns
+    >>> Y = np.array([0, 1, 1, 0])
+    >>> net = fs.Network((2, 4, 1), hidden="tanh", output="sigmoid").init("glorot", seed=1)
+    >>> result = fs.gradient_descent(net, X, Y, learning_rate=1.0, n_iter=500)
+    >>> net.predict(X)
+    array([[0, 1, 1, 0]])
+    """
+
+    _lists = ("W", "b")
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        hidden: str | Sequence[str] = "relu",
+        output: str = "sigmoid",
+        dtype: Any = "float32",
+        leaky_slope: float = 0.01,
+    ):
+        sizes = tuple(_checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes))
+        if len(sizes) < 2:
+            raise ValueError(f"sizes: expected (n_x, ..., n_y), two numbers or more; got {sizes}")
+        names = [hidden] * (len(sizes) - 2) if isinstance(hidden, str) else list(hidden)
+        if isinstance(hidden, str):
+            _checks.one_of("hidden", hidden, HIDDEN)
+        if len(names) != len(sizes) - 2:
+            raise ValueError(
+                f"hidden: expected one name, or {len(sizes) - 2} for the hidden layers of "
+                f"sizes {sizes}; got {len(names)}"
+            )
+        set_ = object.__setattr__  # the checking __setattr__ is for the finished network
+        set_(self, "sizes", sizes)
+        set_(self, "hidden", tuple(_checks.one_of("hidden", n, HIDDEN) for n in names))
+        set_(self, "output", _checks.one_of("output", output, LOSSES))
+        set_(self, "leaky_slope", _checks.number("leaky_slope", leaky_slope, least=0))
+        try:
+            set_(self, "dtype", np.dtype(dtype))
+        except TypeError:
+            set_(self, "dtype", None)
+        if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
+            raise ValueError(f"dtype: expected float32 or float64; got {dtype!r}")
+        codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
+        set_(self, "layers", tiles.describe(sizes, codes))
+        set_(self, "params", np.zeros(int(tiles.n_params(self.layers)), self.dtype))
+        W, b = layer_views(self.params, sizes)
+        set_(self, "W", W)
+        set_(self, "b", b)
+
+    sizes: tuple[int, ...]
+    hidden: tuple[str, ...]
+    output: str
+    dtype: np.dtype
+    leaky_slope: float
+    layers: np.ndarray
+    params: np.ndarray
+    W: list[np.ndarray]
+    b: list[np.ndarray]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        view = self.params if name == "params" else self._numbered(name)
+        if view is None:
+            raise AttributeError(
+                f"{name!r} of a Network cannot be set; its parameters can: params, "
+                f"W1 ... W{len(self.W)}, b1 ... b{len(self.W)}"
+            )
+        if view is value:  # net.W1 -= ... has changed the view in place already
+            return
+        array = _checks.numeric(name, value)
+        if array.shape != view.shape:
+            raise ValueError(f"{name}: expected shape {view.shape}; got shape {array.shape}")
+        view[...] = array
+
+    def init(
+        self, method: str | None = None, scale: float | None = None, seed: int | None = None
+    ) -> Network:
+        """Draw W and set b = 0; see `fastshallow.initialization` for the methods.
+
+        Parameters
+        ----------
+        method : {"course", "glorot", "he", "zeros"} or None
+            None is "he" for hidden layers that are all relu or leaky_relu, else "glorot".
+        scale : float or None
+            Factor of the weights; None is 0.01 for "course", else 1.
+        seed : int or None
+            Start of a generator of its own; the global random state is never used.
+
+        Returns
+        -------
+        Network
+            Itself; `params` is modified in place.
+        """
+        if method is None:
+            rectified = self.hidden and set(self.hidden) <= {"relu", "leaky_relu"}
+            method = "he" if rectified else "glorot"
+        _checks.one_of("method", method, METHODS)
+        if scale is not None:
+            scale = _checks.number("scale", scale, least=0)
+        if seed is not None:
+            seed = _checks.whole("seed", seed, 0)
+        for W, drawn in zip(self.W, draw(method, self.sizes, scale, seed), strict=True):
+            W[...] = drawn
+        for b in self.b:
+            b[...] = 0
+        return self
+
+    @property
+    def model(self) -> kernels.Model:
+        """The network as the kernels take it, sharing `params`."""
+        return kernels.Model(self.params, self.layers, self.leaky_slope)
+
+    # Forward ---------------------------------------------------------------------------------
+
+    def _outputs(self, X: Any, n_threads: int | None, out: np.ndarray | None) -> np.ndarray:
+        """Return A[L], (n_y, m), in ``out`` or a new array."""
+        _checks.finite_parameters(self.W, self.b)
+        X = _checks.inputs(X, self.sizes[0], self.dtype)
+        m, n_y = X.shape[1], self.sizes[-1]
+        if out is None:
+            out = np.empty((m, n_y), self.dtype).T
+        work = 2.0 * self.params.size * m
+        workers = choose_workers(n_threads, m, work)
+        with parallel_region(workers):
+            status = kernels.forward(
+                self.model, _checks.flat_rows(X), m, _checks.flat_rows(out, True), workers
+            )
+        if status != kernels.OK:
+            _checks.explain(status, X, None, 0, self)
+        return out
+
+    def forward(self, X: Any) -> LayerValues:
+        """Return Z[l] and A[l] of every layer, to be looked at.
+
+        Parameters
+        ----------
+        X : array_like, (n_x, m) or (n_x,)
+            Inputs; examples are columns.
+
+        Returns
+        -------
+        LayerValues
+            ``Z1, A1, Z2, A2, ...`` of shape (n_l, m). `predict` and `cost_and_grad` keep none
+            of them, and are the ones to use where memory or time matter.
+
+        Examples
+        --------
+        >>> import fastshallow as fs
+        >>> net = fs.Network((2, 3, 1), hidden="linear", output="linear")
+        >>> net.W1 = [[1, 0], [0, 1], [1, 1]]
+        >>> net.forward([[1.0], [2.0]]).Z1.ravel().tolist()
+        [1.0, 2.0, 3.0]
+        """
+        _checks.finite_parameters(self.W, self.b)
+        X = _checks.inputs(X, self.sizes[0], self.dtype)
+        m = X.shape[1]
+        Z, A = (np.empty(m * sum(self.sizes[1:]), self.dtype) for _ in range(2))
+        status = kernels.forward_layers(self.model, _checks.flat_rows(X), m, Z, A)
+        if status != kernels.OK:
+            _checks.explain(status, X, None, 0, self)
+        ends = np.cumsum(self.sizes[1:]) * m
+        by_layer = [
+            [part.reshape(m, -1).T for part in np.split(values, ends[:-1])] for values in (Z, A)
+        ]
+        return LayerValues(*by_layer)
+
+    def predict_proba(self, X: Any, n_threads: int | None = None) -> np.ndarray:
+        """Return the probabilities A[L], (n_y, m), of a sigmoid or softmax output."""
+        if self.output not in ("sigmoid", "softmax"):
+            raise AttributeError(
+                f"predict_proba needs output sigmoid or softmax; this one is {self.output}"
+            )
+        return self._outputs(X, n_threads, None)
+
+    def predict(
+        self,
+        X: Any,
+        threshold: float = 0.5,
+        out: np.ndarray | None = None,
+        n_threads: int | None = None,
+    ) -> np.ndarray:
+        """Return predictions.
+
+        Parameters
+        ----------
+        X : array_like, (n_x, m) or (n_x,)
+            Inputs; examples are columns.
+        threshold : float
+            A sigmoid output predicts 1 where A[L] > threshold.
+        out : ndarray or None
+            Where to write them, of the shape below; modified in place and returned.
+        n_threads : int or None
+            Threads; None is by the work.
+
+        Returns
+        -------
+        ndarray
+            sigmoid: 0 and 1, (n_y, m), int64. softmax: class numbers, (m,), int64.
+            Else: values, (n_y, m), of the network's dtype.
+        """
+        threshold = _checks.number("threshold", threshold)
+        m = _checks.inputs(X, self.sizes[0], self.dtype).shape[1]
+        shape = (m,) if self.output == "softmax" else (self.sizes[-1], m)
+        classes = self.output in ("sigmoid", "softmax")
+        if out is not None:
+            if not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.writeable:
+                got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+                raise ValueError(f"out: expected a writable array of shape {shape}; got {got}")
+            kinds = "fiu" if classes else "f"
+            if out.dtype.kind not in kinds:
+                raise TypeError(f"out: expected a dtype that holds predictions; got {out.dtype}")
+        values = self._outputs(X, n_threads, None)
+        if self.output == "sigmoid":
+            values = (values > threshold).astype(np.int64)
+        elif self.output == "softmax":
+            values = values.argmax(axis=0)
+        if out is None:
+            return values
+        out[...] = values
+        return out
+
+    def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy (sigmoid, softmax), or R^2 (other outputs).
+
+        With several sigmoid outputs an example counts where all of them are right.
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As for `cost`.
+        """
+        from sklearn.metrics import accuracy_score, r2_score
+
+        prediction = self.predict(X)
+        Y, labels = _checks.targets(
+            Y, self.sizes[-1], prediction.shape[-1], self.output == "softmax", self.dtype
+        )
+        if self.output == "softmax":
+            truth = Y[0].astype(np.int64) if labels else Y.argmax(axis=0)
+            return float(accuracy_score(truth, prediction, sample_weight=sample_weight))
+        if self.output == "sigmoid":
+            truth = (Y > 0.5).astype(np.int64)
+            right = (truth == prediction).all(axis=0)
+            return float(np.average(right, weights=sample_weight))
+        return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
+
+    # Cost and gradient -----------------------------------------------------------------------
+
+    def cost(
+        self,
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
+    ) -> float:
+        """Return J; see `cost_and_grad`."""
+        return self._cost_and_grad(X, Y, sample_weight, alpha, n_threads, np.empty(0, self.dtype))
+
+    def backward(
+        self,
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
+    ) -> Gradient:
+        """Return the gradient of J; see `cost_and_grad`."""
+        return self.cost_and_grad(X, Y, sample_weight, alpha, n_threads)[1]
+
+    def cost_and_grad(
+        self,
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
+    ) -> tuple[float, Gradient]:
+        r"""Return the cost J and its gradient.
+
+        .. math:: J = \frac{1}{\sum w} \sum_i w_i L(a^{(i)}, y^{(i)})
+                      + \frac{\alpha}{2 \sum w} \sum_l \|W^{[l]}\|^2
+
+        Parameters
+        ----------
+        X : array_like, (n_x, m) or (n_x,)
+            Inputs; examples are columns. float32 and float64 are read as they lie, in any
+            order and strides; other numbers are converted.
+        Y : array_like, (n_y, m)
+            Targets; also (m,) where n_y = 1. softmax takes class numbers (m,) or one-hot
+            columns. sigmoid takes values from 0 to 1, exp values >= 0.
+        sample_weight : array_like, (m,), or None
+            Weights w of the examples, >= 0 and not all 0; None is 1 for each.
+        alpha : float
+            L2 penalty on the weights; the biases have none.
+        n_threads : int or None
+            Threads; None is by the work.
+
+        Returns
+        -------
+        J : float
+            The cost.
+        g : Gradient
+            ``g.dW1, g.db1, ...`` and ``g.vector``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the argument, what was expected and what came.
+
+        Examples
+        --------
+        >>> import fastshallow as fs
+        >>> net = fs.Network((1, 1), output="linear", dtype="float64")
+        >>> J, g = net.cost_and_grad([[2.0]], [[3.0]])
+        >>> J, g.dW1.item(), g.db1.item()
+        (4.5, -6.0, -3.0)
+        """
+        grad = np.empty_like(self.params)
+        J = self._cost_and_grad(X, Y, sample_weight, alpha, n_threads, grad)
+        return J, Gradient(grad, self.sizes)
+
+    def _cost_and_grad(self, X, Y, sample_weight, alpha, n_threads, grad) -> float:
+        problem = Problem(self, X, Y, sample_weight, alpha, n_threads)
+        with parallel_region(problem.workers):
+            J, status = kernels.cost_and_grad(*problem.arguments, grad)
+        problem.check(status)
+        return J
+
+    # The rest --------------------------------------------------------------------------------
+
+    def _architecture(self) -> tuple:
+        return (self.sizes, list(self.hidden), self.output, self.dtype.name, self.leaky_slope)
+
+    def __repr__(self) -> str:
+        hidden = f"hidden={list(self.hidden)}, " if self.hidden else ""
+        if len(set(self.hidden)) == 1:
+            hidden = f"hidden={self.hidden[0]!r}, "
+        slope = f", leaky_slope={self.leaky_slope}" if "leaky_relu" in self.hidden else ""
+        return (
+            f"Network({self.sizes}, {hidden}output={self.output!r}, "
+            f"dtype={self.dtype.name!r}{slope})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        same = self._architecture() == other._architecture()
+        return same and np.array_equal(self.params, other.params)
+
+    __hash__ = None  # type: ignore[assignment]  # it is mutable
+
+    def copy(self) -> Network:
+        """Return a network of the same architecture with parameters of its own."""
+        net = Network(*self._architecture())
+        net.params[...] = self.params
+        return net
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict) -> Network:
+        return self.copy()
+
+    def __reduce__(self):
+        return _rebuild, (self._architecture(), self.params)
+
+
+def _rebuild(architecture: tuple, params: np.ndarray) -> Network:
+    net = Network(*architecture)
+    net.params[...] = params
+    return net
+
+
+class Problem:
+    """A checked network, X, Y and weights, as the kernels of J take them."""
+
+    def __init__(self, net: Network, X, Y, sample_weight, alpha, n_threads):
+        _checks.finite_parameters(net.W, net.b)
+        self.net = net
+        self.X = _checks.inputs(X, net.sizes[0], net.dtype)
+        m = self.X.shape[1]
+        softmax = net.output == "softmax"
+        self.Y, self.labels = _checks.targets(Y, net.sizes[-1], m, softmax, net.dtype)
+        weight, total = _checks.weights(sample_weight, m, net.dtype)
+        alpha = _checks.number("alpha", alpha, least=0)
+        blocks = int(kernels.block_count(m, net.layers, net.dtype.itemsize))
+        # forward takes 2 operations a parameter and example, backward twice as many
+        self.workers = choose_workers(n_threads, blocks, 6.0 * net.params.size * m)
+        rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
+        examples = kernels.Examples(rows, wanted, self.labels, weight)
+        self.arguments = (net.model, examples, m, total, alpha, self.workers)
+
+    def check(self, status: int) -> None:
+        """Raise the error that the kernel's status stands for, if any."""
+        if status != kernels.OK:
+            _checks.explain(status, self.X, self.Y, self.labels, self.net)
