@@ -21,7 +21,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from numba import config
+
 from ._jit import jit
+from .simd import address, column, dots, product
 
 __all__ = ["Matrix", "matmul_add"]
 
@@ -35,26 +38,58 @@ class Matrix(NamedTuple):
     col: int
 
 
+#: Up to so many columns, lanes run over k or over the rows: see `matmul_add`.
+FEW = 3
+
+
+@jit
+def matmul_add_loops(C, D, A, B, M, N, K):
+    """Compute `matmul_add` in plain loops: its meaning, and the oracle of its tests."""
+    for i in range(M):
+        for j in range(N):
+            total = D.data[D.start + i * D.row + j * D.col]
+            for k in range(K):
+                a = A.data[A.start + i * A.row + k * A.col]
+                total += a * B.data[B.start + k * B.row + j * B.col]
+            C.data[C.start + i * C.row + j * C.col] = total
+
+
+@jit
+def _matmul_add_simd(C, D, A, B, M, N, K):
+    """Compute `matmul_add` with vector instructions, lanes over whatever is contiguous."""
+    zero = C.data.dtype.type(0)
+    size = C.data.itemsize
+    c, d = address(C.data, C.start), address(D.data, D.start)
+    a, b = address(A.data, A.start), address(B.data, B.start)
+    if N > FEW:
+        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
+        return
+    for j in range(N):
+        c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
+        if A.row == 1:
+            column(zero, c_j, C.row, d_j, D.row, a, A.col, b_j, B.row, M, K)
+        else:
+            dots(zero, c_j, C.row, d_j, D.row, a, A.row, b_j, M, K)
+
+
 @jit
 def matmul_add(C, D, A, B, M, N, K):
-    """Compute C = D + A B in place of C: (M, N) = (M, N) + (M, K) (K, N).
+    """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 
-    Every element is summed over k in rising order, starting from D. C and D may be the same.
+    With more than `FEW` columns the lanes run over them and every element is summed over k in
+    rising order, starting from D. With few columns the lanes run over the rows where A is
+    contiguous along them, else over k, and their sums are added to D.
 
     Parameters
     ----------
     C, D, A, B : Matrix
-        Views into flat arrays of one dtype; rows of C, D and B are contiguous (``col = 1``).
+        Views into flat arrays of one dtype. C is modified in place and may be D. With N > `FEW`
+        rows of B, C and D are contiguous (``col = 1``). With fewer, either A is contiguous
+        along its rows (``A.row = 1``), or A and B are along k (``A.col = B.row = 1``).
     M, N, K : int
         Sizes; K = 0 gives C = D.
     """
-    for i in range(M):
-        c = C.start + i * C.row
-        d = D.start + i * D.row
-        for j in range(N):
-            C.data[c + j] = D.data[d + j]
-        for k in range(K):
-            a = A.data[A.start + i * A.row + k * A.col]
-            b = B.start + k * B.row
-            for j in range(N):
-                C.data[c + j] += a * B.data[b + j]
+    if config.DISABLE_JIT:
+        matmul_add_loops(C, D, A, B, M, N, K)
+    else:
+        _matmul_add_simd(C, D, A, B, M, N, K)

@@ -1,0 +1,433 @@
+"""Vector instructions: the only module that knows LLVM.
+
+The register tile
+    .. math:: C_{rj} = D_{rj} + \\sum_k A_{rk} B_{kj}
+
+    for MR rows r and NV vectors of lanes j, which stay in registers for the whole sum over k.
+    A is read one scalar at a time and broadcast to all lanes, so it may have any strides; rows
+    of B, C and D are contiguous. Each element is one chain of fused multiply-adds in rising k,
+    whatever the tile's shape: the same bits wherever a row or column falls.
+
+The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
+beyond the last column are masked off in loads and stores: nothing outside is touched.
+
+Everything here has a twin in plain Python for ``NUMBA_DISABLE_JIT=1``, where it has a meaning.
+"""
+
+from __future__ import annotations
+
+import math
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._jit import jit
+
+__all__ = ["VECTOR_BYTES", "address", "fma", "panel_lanes", "power_of_two", "product", "standalone"]
+
+
+def _vector_bytes() -> tuple[int, int]:
+    """Return the bytes of a vector and how many vector registers there are."""
+    features = llvm.get_host_cpu_features()
+    if config.CPU_NAME not in (None, "host"):  # another target was asked for: be cautious
+        return (32, 16) if config.CPU_NAME in ("haswell", "znver3") else (16, 16)
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx2") and features.get("fma"):
+        return 32, 16
+    return 16, 32 if features.get("neon") else 16
+
+
+VECTOR_BYTES, REGISTERS = _vector_bytes()
+
+# Vectors of a full panel and rows by the number of vectors. NV * MR accumulators, NV vectors of
+# B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA units.
+PANEL = 4 if REGISTERS == 32 else 2
+ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
+if REGISTERS == 16:
+    ROWS = {1: (8, 4, 1), 2: (6, 4, 2, 1)}
+
+_SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
+
+
+class _Vectors:
+    """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
+
+    def __init__(self, builder, dtype):
+        self.builder = builder
+        self.scalar, self.itemsize, suffix = _SCALARS[dtype]
+        self.lanes = VECTOR_BYTES // self.itemsize
+        self.type = ir.VectorType(self.scalar, self.lanes)
+        name = f"v{self.lanes}{suffix}"
+        pointer = self.type.as_pointer()
+        self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
+        # llvmlite's VectorType has no intrinsic_name, so declare_intrinsic cannot be used here
+        self.fma = self._declare(f"llvm.fma.{name}", self.type, [self.type] * 3)
+        self.masked_load = self._declare(
+            f"llvm.masked.load.{name}.p0",
+            self.type,
+            [pointer, ir.IntType(32), self.mask_type, self.type],
+        )
+        self.masked_store = self._declare(
+            f"llvm.masked.store.{name}.p0",
+            ir.VoidType(),
+            [self.type, pointer, ir.IntType(32), self.mask_type],
+        )
+
+    def _declare(self, name, result, arguments):
+        signature = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, signature, name)
+
+    def splat(self, scalar):
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
+        zero = ir.Constant(ir.IntType(32), 0)
+        first = self.builder.insert_element(undefined, scalar, zero)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def first_lanes(self, n):
+        """Return the mask of lanes 0 ... n - 1."""
+        lane = ir.IntType(64)
+        numbers = ir.Constant(ir.VectorType(lane, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", numbers, self.splat(n))
+
+    def at(self, address, *offsets):
+        """Return the pointer to the element that the offsets, in elements, add up to."""
+        for offset in offsets:
+            bytes_ = self.builder.mul(offset, ir.Constant(offset.type, self.itemsize))
+            address = self.builder.add(address, bytes_)
+        return address
+
+    def load(self, address, mask=None):
+        pointer = self.builder.inttoptr(address, self.type.as_pointer())
+        if mask is None:
+            return self.builder.load(pointer, align=self.itemsize, typ=self.type)
+        align = ir.Constant(ir.IntType(32), self.itemsize)
+        zeros = ir.Constant(self.type, [0.0] * self.lanes)
+        return self.builder.call(self.masked_load, [pointer, align, mask, zeros])
+
+    def store(self, value, address, mask=None):
+        pointer = self.builder.inttoptr(address, self.type.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer, align=self.itemsize)
+        else:
+            align = ir.Constant(ir.IntType(32), self.itemsize)
+            self.builder.call(self.masked_store, [value, pointer, align, mask])
+
+    def load_scalar(self, address):
+        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
+        return self.builder.load(pointer, align=self.itemsize, typ=self.scalar)
+
+    def store_scalar(self, value, address):
+        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
+        self.builder.store(value, pointer, align=self.itemsize)
+
+    def broadcast(self, address):
+        return self.splat(self.load_scalar(address))
+
+
+def _emit_tile(vectors, rows, NV, mask, operands, r, K):
+    """Emit the register tile of ``rows`` rows, the first of them row ``r``."""
+    builder = vectors.builder
+    c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
+    masks = [None] * (NV - 1) + [mask]
+    constant = lambda value: ir.Constant(ir.IntType(64), value)  # noqa: E731
+    step = constant(vectors.lanes)
+    sums = []
+    for i in range(rows):
+        row = vectors.at(d, builder.mul(builder.add(r, constant(i)), d_row))
+        for v in range(NV):
+            place = cgutils.alloca_once(builder, vectors.type)
+            value = vectors.load(vectors.at(row, builder.mul(step, constant(v))), masks[v])
+            builder.store(value, place)
+            sums.append(place)
+    a_first = vectors.at(a, builder.mul(r, a_row))
+    with cgutils.for_range(builder, K) as loop:
+        b_k = vectors.at(b, builder.mul(loop.index, b_row))
+        a_k = vectors.at(a_first, builder.mul(loop.index, a_col))
+        b_vectors = [
+            vectors.load(vectors.at(b_k, builder.mul(step, constant(v))), masks[v])
+            for v in range(NV)
+        ]
+        for i in range(rows):
+            x = vectors.broadcast(vectors.at(a_k, builder.mul(constant(i), a_row)))
+            for v in range(NV):
+                place = sums[i * NV + v]
+                total = builder.call(vectors.fma, [x, b_vectors[v], builder.load(place)])
+                builder.store(total, place)
+    for i in range(rows):
+        row = vectors.at(c, builder.mul(builder.add(r, constant(i)), c_row))
+        for v in range(NV):
+            address_ = vectors.at(row, builder.mul(step, constant(v)))
+            vectors.store(builder.load(sums[i * NV + v]), address_, masks[v])
+
+
+def _make_panel(NV, masked):
+    """Return an intrinsic that computes all M rows of a panel of NV vectors of columns."""
+
+    @intrinsic
+    def panel(typingctx, zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, lanes):
+        signature = types.void(zero, *[types.intp] * 12)
+
+        def codegen(context, builder, signature, arguments):
+            *operands, M, K, lanes = arguments[1:]
+            vectors = _Vectors(builder, signature.args[0])
+            mask = vectors.first_lanes(lanes) if masked else None
+            at = ir.Constant(M.type, 0)
+            for rows in ROWS[NV]:
+                step = ir.Constant(M.type, rows)
+                count = builder.sdiv(builder.sub(M, at), step)
+                with cgutils.for_range(builder, count) as loop:
+                    r = builder.add(at, builder.mul(loop.index, step))
+                    _emit_tile(vectors, rows, NV, mask, operands, r, K)
+                at = builder.add(at, builder.mul(count, step))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return panel
+
+
+_panel_full = _make_panel(PANEL, masked=False)
+_panel_1, _panel_2, _panel_3, _panel_4 = (
+    _make_panel(min(NV, PANEL), masked=True) for NV in (1, 2, 3, 4)
+)
+
+
+def _vector_sum(vectors, value):
+    """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
+    builder, half = vectors.builder, vectors.lanes // 2
+    while half >= 1:
+        undefined = ir.Constant(value.type, ir.Undefined)
+        pick = lambda first, n=half: ir.Constant(  # noqa: E731
+            ir.VectorType(ir.IntType(32), n), [first + i for i in range(n)]
+        )
+        low = builder.shuffle_vector(value, undefined, pick(0))
+        high = builder.shuffle_vector(value, undefined, pick(half))
+        value = builder.fadd(low, high)
+        half //= 2
+    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
+DOT_ROWS = (8, 1)
+
+
+@intrinsic
+def _dots(typingctx, zero, c, c_row, d, d_row, a, a_row, b, M, K):
+    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over k: A and b contiguous in k."""
+    signature = types.void(zero, *[types.intp] * 9)
+
+    def codegen(context, builder, signature, arguments):
+        _, c, c_row, d, d_row, a, a_row, b, M, K = arguments
+        vectors = _Vectors(builder, signature.args[0])
+        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
+        whole = builder.sdiv(K, constant(vectors.lanes))
+        first = builder.mul(whole, constant(vectors.lanes))
+        mask = vectors.first_lanes(builder.sub(K, first))
+        at = constant(0)
+        for rows in DOT_ROWS:
+            count = builder.sdiv(builder.sub(M, at), constant(rows))
+            with cgutils.for_range(builder, count) as block:
+                r = builder.add(at, builder.mul(block.index, constant(rows)))
+                places = [
+                    cgutils.alloca_once_value(builder, ir.Constant(vectors.type, None))
+                    for _ in range(rows)
+                ]
+                row = lambda i, r=r: builder.add(r, constant(i))  # noqa: E731
+
+                def add_products(k, mask=None, rows=rows, places=places, row=row):
+                    w = vectors.load(vectors.at(b, k), mask)
+                    for i in range(rows):
+                        x = vectors.load(vectors.at(a, builder.mul(row(i), a_row), k), mask)
+                        total = builder.call(vectors.fma, [x, w, builder.load(places[i])])
+                        builder.store(total, places[i])
+
+                for place in places:
+                    builder.store(ir.Constant(vectors.type, None), place)
+                with cgutils.for_range(builder, whole) as loop:
+                    add_products(builder.mul(loop.index, constant(vectors.lanes)))
+                add_products(first, mask)
+                for i in range(rows):
+                    total = _vector_sum(vectors, builder.load(places[i]))
+                    bias = vectors.load_scalar(vectors.at(d, builder.mul(row(i), d_row)))
+                    where = vectors.at(c, builder.mul(row(i), c_row))
+                    vectors.store_scalar(builder.fadd(bias, total), where)
+            at = builder.add(at, builder.mul(count, constant(rows)))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+SPLIT = 4  # chains that a sum over k is split into, to hide the latency of the FMA units
+
+
+@intrinsic
+def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
+    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over r: A contiguous in r, any other strides.
+
+    The sum over k is split into chains of every SPLIT-th k.
+    """
+    signature = types.void(zero, *[types.intp] * 10)
+
+    def codegen(context, builder, signature, arguments):
+        _, c, c_row, d, d_row, a, a_col, b, b_row, M, K = arguments
+        vectors = _Vectors(builder, signature.args[0])
+        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
+        lanes = constant(vectors.lanes)
+        parts = builder.sdiv(builder.add(M, constant(vectors.lanes - 1)), lanes)
+        kept = cgutils.alloca_once(builder, vectors.type)
+        places = [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
+        with cgutils.for_range(builder, parts) as part:
+            r = builder.mul(part.index, lanes)
+            rest = builder.sub(M, r)
+            n = builder.select(builder.icmp_signed("<", rest, lanes), rest, lanes)
+            mask = vectors.first_lanes(n)
+            column = vectors.at(a, r)
+
+            def add_product(k, place, mask=mask, column=column):
+                x = vectors.load(vectors.at(column, builder.mul(k, a_col)), mask)
+                y = vectors.broadcast(vectors.at(b, builder.mul(k, b_row)))
+                builder.store(builder.call(vectors.fma, [x, y, builder.load(place)]), place)
+
+            for place in places:
+                builder.store(ir.Constant(vectors.type, None), place)
+            split = constant(SPLIT)
+            rounds = builder.sdiv(K, split)
+            with cgutils.for_range(builder, rounds) as loop:
+                k = builder.mul(loop.index, split)
+                for s in range(SPLIT):
+                    add_product(builder.add(k, constant(s)), places[s])
+            with cgutils.for_range(builder, K, start=builder.mul(rounds, split)) as loop:
+                add_product(loop.index, places[0])
+            s0, s1, s2, s3 = (builder.load(place) for place in places)
+            builder.store(builder.fadd(builder.fadd(s0, s1), builder.fadd(s2, s3)), kept)
+            address_of_kept = builder.ptrtoint(kept, M.type)
+            with cgutils.for_range(builder, n) as loop:  # C and D may have any stride
+                i = builder.add(r, loop.index)
+                total = vectors.load_scalar(vectors.at(address_of_kept, loop.index))
+                start = vectors.load_scalar(vectors.at(d, builder.mul(i, d_row)))
+                where = vectors.at(c, builder.mul(i, c_row))
+                vectors.store_scalar(builder.fadd(start, total), where)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def address(typingctx, array, index):
+    """Return the address of an element of a 1-D array, as an integer."""
+    signature = types.intp(array, types.intp)
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(data, [arguments[1]]), ir.IntType(64))
+
+    return signature, codegen
+
+
+@intrinsic
+def _standalone(typingctx):
+    """Keep the calling function out of its callers, and its loops on the widest vectors.
+
+    LLVM prefers 256-bit vectors on CPUs that have 512-bit ones.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        # llvmlite knows the plain attributes only, so this one goes past its check
+        wide = f'"prefer-vector-width"="{8 * VECTOR_BYTES}"'
+        set.add(builder.function.attributes, wide)
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _fma(typingctx, a, b, c):
+    """Return a * b + c, rounded once."""
+
+    def codegen(context, builder, signature, arguments):
+        scalar, _, suffix = _SCALARS[signature.return_type]
+        name = f"llvm.fma.{suffix}"
+        function = ir.FunctionType(scalar, [scalar] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, function, name)
+        return builder.call(fma, arguments)
+
+    return a(a, a, a), codegen
+
+
+@intrinsic
+def _power_of_two(typingctx, k):
+    """Return 2^k for a whole k within the exponents of normal numbers."""
+    mantissa, bias, width = (23, 127, 32) if k == types.float32 else (52, 1023, 64)
+
+    def codegen(context, builder, signature, arguments):
+        integer = ir.IntType(width)
+        exponent = builder.fptosi(arguments[0], integer)
+        bits = builder.shl(
+            builder.add(exponent, ir.Constant(integer, bias)), ir.Constant(integer, mantissa)
+        )
+        return builder.bitcast(bits, _SCALARS[signature.return_type][0])
+
+    return k(k), codegen
+
+
+if config.DISABLE_JIT:
+
+    def fma(a, b, c):
+        """Return a * b + c."""
+        return a * b + c
+
+    def power_of_two(k):
+        """Return 2^k for a whole k."""
+        return type(k)(math.ldexp(1.0, int(k)))
+
+    def standalone():
+        """Do nothing: there is no compiled code to keep apart."""
+
+else:
+    fma, power_of_two, standalone = _fma, _power_of_two, _standalone
+
+
+@jit
+def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
+    """C = D + A B, lanes over the columns of C: rows of B, C and D are contiguous.
+
+    Operands are addresses and strides in elements; ``zero`` gives their dtype. `matmul_add` is
+    the function to call.
+    """
+    standalone()
+    lanes = VECTOR_BYTES // itemsize
+    for j in range(0, N, PANEL * lanes):
+        left = N - j
+        j_c, j_d, j_b = c + j * itemsize, d + j * itemsize, b + j * itemsize
+        if left >= PANEL * lanes:
+            _panel_full(zero, j_c, c_row, j_d, d_row, a, a_row, a_col, j_b, b_row, M, K, lanes)
+            continue
+        NV = (left + lanes - 1) // lanes
+        last = left - (NV - 1) * lanes
+        if NV == 1:
+            _panel_1(zero, j_c, c_row, j_d, d_row, a, a_row, a_col, j_b, b_row, M, K, last)
+        elif NV == 2:
+            _panel_2(zero, j_c, c_row, j_d, d_row, a, a_row, a_col, j_b, b_row, M, K, last)
+        elif NV == 3:
+            _panel_3(zero, j_c, c_row, j_d, d_row, a, a_row, a_col, j_b, b_row, M, K, last)
+        else:
+            _panel_4(zero, j_c, c_row, j_d, d_row, a, a_row, a_col, j_b, b_row, M, K, last)
+
+
+@jit
+def dots(zero, c, c_row, d, d_row, a, a_row, b, M, K):
+    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over k; see `product` for the arguments."""
+    standalone()
+    _dots(zero, c, c_row, d, d_row, a, a_row, b, M, K)
+
+
+@jit
+def column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
+    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over r; see `product` for the arguments."""
+    standalone()
+    _column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K)
