@@ -31,9 +31,10 @@ Examples
 
 from __future__ import annotations
 
-from math import exp, tanh
-
 from ._jit import jit
+from ._linking import INT, REAL, out_of_line, vector
+from .elementary import exp, sigmoid, tanh
+from .simd import standalone
 
 __all__ = ["ACTIVATIONS", "HIDDEN", "activate", "da_dz", "dg", "g", "multiply_dg", "softmax"]
 
@@ -52,14 +53,6 @@ ACTIVATIONS = {
 
 #: Names that a hidden layer may have.
 HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
-
-
-@jit
-def sigmoid(z):
-    """Return 1 / (1 + exp(-z)), without overflow for any z."""
-    one = type(z)(1)
-    e = exp(-abs(z))
-    return one / (one + e) if z >= 0 else e / (one + e)
 
 
 @jit
@@ -103,13 +96,13 @@ def g(code, z, slope):
     if code == SIGMOID:
         return sigmoid(z)
     if code == TANH:
-        return type(z)(tanh(z))
+        return tanh(z)
     if code == RELU:
         return relu(z)
     if code == LEAKY_RELU:
         return leaky_relu(z, type(z)(slope))
     if code == EXP:
-        return type(z)(exp(z))
+        return exp(z)
     return type(z)(float("nan"))
 
 
@@ -179,7 +172,10 @@ def softmax(Z, start, n):
         Z[start + j] /= total
 
 
-@jit
+@out_of_line(
+    lambda code, slope, Z, *_: (Z.dtype,),
+    lambda dtype: (INT, REAL, vector(dtype), INT, INT, INT),
+)
 def activate(code, slope, Z, start, n, width):
     """Replace a tile of linear steps by its activations, A = g(Z).
 
@@ -194,30 +190,35 @@ def activate(code, slope, Z, start, n, width):
     start, n, width : int
         Where the tile begins, its examples, and the units of the layer.
     """
-    # The code is compared outside the loops, so that each of them is plain arithmetic.
-    stop = start + n * width
+    # The code is compared outside the loops, so that each of them is plain arithmetic; and they
+    # count from 0, or a test for negative indices would keep them from being vectorised.
+    standalone()
+    z = Z[start : start + n * width]
     if code == SIGMOID:
-        for p in range(start, stop):
-            Z[p] = sigmoid(Z[p])
+        for p in range(z.size):
+            z[p] = sigmoid(z[p])
     elif code == TANH:
-        for p in range(start, stop):
-            Z[p] = tanh(Z[p])
+        for p in range(z.size):
+            z[p] = tanh(z[p])
     elif code == RELU:
-        for p in range(start, stop):
-            Z[p] = relu(Z[p])
+        for p in range(z.size):
+            z[p] = relu(z[p])
     elif code == LEAKY_RELU:
         s = type(Z[0])(slope)
-        for p in range(start, stop):
-            Z[p] = leaky_relu(Z[p], s)
+        for p in range(z.size):
+            z[p] = leaky_relu(z[p], s)
     elif code == SOFTMAX:
-        for p in range(start, stop, width):
-            softmax(Z, p, width)
+        for p in range(0, z.size, width):
+            softmax(z, p, width)
     elif code == EXP:
-        for p in range(start, stop):
-            Z[p] = exp(Z[p])
+        for p in range(z.size):
+            z[p] = exp(z[p])
 
 
-@jit
+@out_of_line(
+    lambda code, slope, dZ, *_: (dZ.dtype,),
+    lambda dtype: (INT, REAL, vector(dtype), INT, vector(dtype), INT, INT),
+)
 def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
     """Take a hidden layer's dA to dZ = dA * g'(Z), the derivative being taken from A.
 
@@ -234,22 +235,22 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
     d_start, a_start, size : int
         Where the values begin, and how many there are.
     """
+    standalone()
     one = type(A[0])(1)
+    dz, a = dZ[d_start : d_start + size], A[a_start : a_start + size]
     if code == SIGMOID:
-        for q in range(size):
-            a = A[a_start + q]
-            dZ[d_start + q] *= a * (one - a)
+        for p in range(size):
+            dz[p] *= a[p] * (one - a[p])
     elif code == TANH:
-        for q in range(size):
-            a = A[a_start + q]
-            dZ[d_start + q] *= one - a * a
+        for p in range(size):
+            dz[p] *= one - a[p] * a[p]
     elif code == RELU:
-        for q in range(size):
-            dZ[d_start + q] = dZ[d_start + q] if A[a_start + q] > 0 else type(one)(0)
+        for p in range(size):
+            dz[p] = dz[p] if a[p] > 0 else type(one)(0)
     elif code == LEAKY_RELU:
         s = type(one)(slope)
-        for q in range(size):
-            dZ[d_start + q] *= one if A[a_start + q] > 0 else s
+        for p in range(size):
+            dz[p] *= one if a[p] > 0 else s
 
 
 @jit

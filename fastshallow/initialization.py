@@ -26,7 +26,9 @@ def _course(sizes, scale, seed):
 
 def _glorot(sizes, scale, seed):
     rng = np.random.default_rng(seed)
-    bounds = [scale * np.sqrt(6 / (into + out)) for into, out in zip(sizes, sizes[1:], strict=False)]
+    bounds = [
+        scale * np.sqrt(6 / (into + out)) for into, out in zip(sizes, sizes[1:], strict=False)
+    ]
     return [
         rng.uniform(-bound, bound, (out, into))
         for bound, into, out in zip(bounds, sizes, sizes[1:], strict=False)

@@ -46,28 +46,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numba import types
+
 from ._jit import jit, prange
+from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
-from .matmul import Matrix, matmul_add
+from .matmul import FEW, Matrix, matmul_add, matrix
 from .tiles import (
-    AT,
+    DZ,
     FAN_IN,
     FAN_OUT,
+    IN,
+    OUT,
     B,
     G,
     W,
-    a_start,
-    dz_start,
-    input_start,
+    Y_AT,
+    constants,
     load_rows,
     load_targets,
     n_params,
-    one_start,
+    prepare_scratch,
     scratch_size,
     tile_length,
-    y_start,
-    zeros_start,
 )
 
 __all__ = [
@@ -128,47 +130,56 @@ class Examples(NamedTuple):
 
 
 @jit
-def forward_layer(model, i, scratch, tile, n):
+def forward_layer(model, transposed, i, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
     params, layers, _ = model
-    fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
-    Z = Matrix(scratch, a_start(layers, i, tile), fan_out, 1)  # A[l] comes in its place
-    A = Matrix(scratch, input_start(layers, i, tile), fan_in, 1)
-    b = Matrix(params, layers[i, B], 0, 1)
-    matmul_add(Z, b, A, Matrix(params, layers[i, W], fan_out, 1), n, fan_out, fan_in)
+    fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+    _, _, room = constants(layers, tile)
+    Z = matrix(scratch, tile * layers[i, OUT], fan_out, 1)  # A[l] comes in its place
+    A = matrix(scratch, tile * layers[i, IN], fan_in, 1)
+    b = matrix(params, layers[i, B], 0, 1)
+    W_l = matrix(params, w, fan_out, 1)
+    if fan_out <= FEW:
+        W_l = matrix(transposed, w, 1, fan_in)
+    matmul_add(Z, b, A, W_l, n, fan_out, fan_in, matrix(scratch, room, 0, 1))
 
 
 @jit
 def backward_layer(model, transposed, i, scratch, tile, n, slot):
     """Differentiate `forward_layer`: from dZ[l] to dW[l], db[l] and, where l > 1, dZ[l-1].
 
-    dW[l] = A[l-1]^T dZ[l], db[l] = 1^T dZ[l], dZ[l-1] = (dZ[l] W[l]^T) * g[l-1]'(Z[l-1])
+    dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1, dZ[l-1] = (dZ[l] W[l]^T) * g[l-1]'(Z[l-1])
     """
-    _, layers, slope = model
-    fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
-    a = input_start(layers, i, tile)
-    dZ = Matrix(scratch, dz_start(layers, i, tile), fan_out, 1)
-    dW = Matrix(slot, layers[i, W], fan_out, 1)
-    matmul_add(dW, dW, Matrix(scratch, a, 1, fan_in), dZ, fan_in, fan_out, n)
-    db = Matrix(slot, layers[i, B], 0, 1)
-    ones = Matrix(scratch, one_start(layers, tile), 0, 0)
-    matmul_add(db, db, ones, dZ, 1, fan_out, n)
+    params, layers, slope = model
+    fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+    a, dz = tile * layers[i, IN], tile * layers[i, DZ]
+    one, zeros, room_ = constants(layers, tile)
+    room = matrix(scratch, room_, 0, 1)
+    A_T, dZ = matrix(scratch, a, 1, fan_in), matrix(scratch, dz, fan_out, 1)
+    dW = matrix(slot, w, fan_out, 1)
+    matmul_add(dW, dW, A_T, dZ, fan_in, fan_out, n, room)
+    db, dZ_T = matrix(slot, layers[i, B], 1, 1), matrix(scratch, dz, 1, fan_out)
+    matmul_add(db, db, dZ_T, matrix(scratch, one, 0, 0), fan_out, 1, n, room)
     if i > 0:
-        da = dz_start(layers, i - 1, tile)
-        zeros = Matrix(scratch, zeros_start(layers, tile), 0, 1)
-        W_T = Matrix(transposed, layers[i, W], fan_in, 1)
-        matmul_add(Matrix(scratch, da, fan_in, 1), zeros, dZ, W_T, n, fan_in, fan_out)
+        da = tile * layers[i - 1, DZ]
+        W_T = matrix(transposed, w, fan_in, 1)
+        if fan_in <= FEW:
+            W_T = matrix(params, w, 1, fan_out)
+        dA = matrix(scratch, da, fan_in, 1)
+        matmul_add(dA, matrix(scratch, zeros, 0, 1), dZ, W_T, n, fan_in, fan_out, room)
         multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, n * fan_in)
 
 
 @jit
-def forward_tile(model, scratch, tile, n):
+def forward_tile(model, transposed, scratch, tile, n):
     """Take the X of a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
 
     Parameters
     ----------
     model : Model
         The network.
+    transposed : ndarray, 1-D
+        Its weights from `transpose_weights`.
     scratch : ndarray, 1-D
         Laid out as in `fastshallow.tiles`, X in its place; modified in place.
     tile, n : int
@@ -177,9 +188,9 @@ def forward_tile(model, scratch, tile, n):
     _, layers, slope = model
     last = layers.shape[0] - 1
     for i in range(last + 1):
-        forward_layer(model, i, scratch, tile, n)
+        forward_layer(model, transposed, i, scratch, tile, n)
         if i < last:
-            activate(layers[i, G], slope, scratch, a_start(layers, i, tile), n, layers[i, FAN_OUT])
+            activate(layers[i, G], slope, scratch, tile * layers[i, OUT], n, layers[i, FAN_OUT])
 
 
 @jit
@@ -207,25 +218,46 @@ def backward_tile(model, transposed, scratch, tile, n, slot):
 
 
 @jit
-def prepare(layers, scratch, tile):
-    """Write the constants that a tile's scratch ends with: the zeros and the one."""
-    for p in range(zeros_start(layers, tile), one_start(layers, tile)):
-        scratch[p] = 0
-    scratch[one_start(layers, tile)] = 1
+def transpose_weights(model, backward, out):
+    """Write W[l]^T, (n_l, n_{l-1}) in C order, to the place that W[l] has in ``params``.
 
-
-@jit
-def transpose_weights(model, out):
-    """Write W[l]^T, (n_l, n_{l-1}) in C order, to the place that W[l] has in ``params``."""
+    Forward needs those of layers with few units only, backward all but W[1]^T.
+    """
     params, layers, _ = model
-    for i in range(1, layers.shape[0]):  # X has no gradient, so W[1]^T is never needed
+    for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        for k in range(fan_in):
-            for j in range(fan_out):
-                out[w + j * fan_in + k] = params[w + k * fan_out + j]
+        if fan_out <= FEW or (backward and i > 0):
+            for k in range(fan_in):
+                for j in range(fan_out):
+                    out[w + j * fan_in + k] = params[w + k * fan_out + j]
 
 
-@jit
+def _model_type(dtype):
+    table = types.Array(types.int64, 2, "C", readonly=True)
+    return types.NamedTuple((vector(dtype, readonly=True), table, REAL), Model)
+
+
+def _matrix_type(data):
+    return types.NamedTuple((data, INT, INT, INT), Matrix)
+
+
+def _examples_type(dtype, x_dtype):
+    X, Y = (_matrix_type(vector(d, readonly=True)) for d in (x_dtype, dtype))
+    return types.NamedTuple((X, Y, INT, vector(dtype, readonly=True)), Examples)
+
+
+@out_of_line(
+    lambda model, transposed, examples, *_: (model[0].dtype, examples[0][0].dtype),
+    lambda dtype, x_dtype: (
+        _model_type(dtype),
+        vector(dtype, readonly=True),
+        _examples_type(dtype, x_dtype),
+        INT,
+        INT,
+        vector(dtype),
+        vector(dtype),
+    ),
+)
 def block_step(model, transposed, examples, first, last, scratch, slot):
     """Take examples first ... last - 1 through forward, loss and backward.
 
@@ -258,8 +290,8 @@ def block_step(model, transposed, examples, first, last, scratch, slot):
     top = layers.shape[0] - 1
     n_x, n_y, output = layers[0, FAN_IN], layers[top, FAN_OUT], layers[top, G]
     tile = tile_length(layers, scratch.itemsize)
-    y, z, dz = y_start(layers, tile), a_start(layers, top, tile), dz_start(layers, top, tile)
-    prepare(layers, scratch, tile)
+    y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
+    prepare_scratch(layers, tile, scratch)
     loss, status = 0.0, OK
     for at in range(first, last, tile):
         n = min(tile, last - at)
@@ -267,7 +299,7 @@ def block_step(model, transposed, examples, first, last, scratch, slot):
             status |= BAD_X
         if not load_targets(output, labels, Y, at, n, n_y, scratch, y):
             status |= BAD_Y
-        forward_tile(model, scratch, tile, n)
+        forward_tile(model, transposed, scratch, tile, n)
         loss += output_step(output, scratch, z, y, dz, n, n_y, weight, at)
         if slot.size > 0:
             backward_tile(model, transposed, scratch, tile, n, slot)
@@ -299,7 +331,7 @@ def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
-    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    size = scratch_size(layers, tile_length(layers, params.itemsize), params.itemsize)
     return Workspace(
         np.empty_like(params),
         np.empty((blocks, params.size if with_slots else 0), params.dtype),
@@ -406,7 +438,7 @@ def l2(model, factor, grad):
 @jit
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
-    transpose_weights(model, work.transposed)
+    transpose_weights(model, True, work.transposed)
     run_blocks(model, examples, m, workers, work)
     status = OK
     for b in range(work.found.size):
@@ -479,9 +511,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     work = allocate(model, m, workers, True)
     grad = np.empty_like(params)
     for i in range(cost.size):
-        cost[i], status = cost_and_grad_into(
-            model, examples, m, total, alpha, workers, work, grad
-        )
+        cost[i], status = cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
         if status != OK:
             return status
         for p in range(params.size):
@@ -492,22 +522,34 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
 # Forward alone -------------------------------------------------------------------------------
 
 
-@jit
-def forward_share(model, X, m, out, share, workers, scratch):
+@out_of_line(
+    lambda model, transposed, X, *_: (model[0].dtype, X[0].dtype),
+    lambda dtype, x_dtype: (
+        _model_type(dtype),
+        vector(dtype, readonly=True),
+        _matrix_type(vector(x_dtype, readonly=True)),
+        INT,
+        _matrix_type(vector(dtype)),
+        INT,
+        INT,
+        vector(dtype),
+    ),
+)
+def forward_share(model, transposed, X, m, out, share, workers, scratch):
     """Let one worker write A[L] of its share of the tiles; return the status."""
     _, layers, slope = model
     top = layers.shape[0] - 1
     n_x, n_y = layers[0, FAN_IN], layers[top, FAN_OUT]
     tile = tile_length(layers, scratch.itemsize)
-    a = a_start(layers, top, tile)
-    prepare(layers, scratch, tile)
+    a = tile * layers[top, OUT]
+    prepare_scratch(layers, tile, scratch)
     status, tiles = OK, (m + tile - 1) // tile
     for t in range(share * tiles // workers, (share + 1) * tiles // workers):
         at = t * tile
         n = min(tile, m - at)
         if not load_rows(X, at, n, n_x, scratch, 0):
             status |= BAD_X
-        forward_tile(model, scratch, tile, n)
+        forward_tile(model, transposed, scratch, tile, n)
         activate(layers[top, G], slope, scratch, a, n, n_y)
         for i in range(n):
             for j in range(n_y):
@@ -539,16 +581,19 @@ def forward(model, X, m, out, workers):
         0, or 1 where X holds a value that is not finite.
     """
     params, layers, slope = model
-    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    size = scratch_size(layers, tile_length(layers, params.itemsize), params.itemsize)
     scratch = np.empty((workers, size), params.dtype)
+    transposed = np.empty_like(params)
+    transpose_weights(model, False, transposed)
     if workers == 1:
-        return forward_share(model, X, m, out, 0, 1, scratch[0])
+        return forward_share(model, transposed, X, m, out, 0, 1, scratch[0])
     found = np.empty(workers, np.int64)
     x_data, x, x_row, x_col = X
     o_data, o, o_row, o_col = out
     for share in prange(workers):
         found[share] = forward_share(
             Model(params, layers, slope),
+            transposed,
             Matrix(x_data, x, x_row, x_col),
             m,
             Matrix(o_data, o, o_row, o_col),
@@ -585,17 +630,19 @@ def forward_layers(model, X, m, Z, A):
     _, layers, slope = model
     n_x = layers[0, FAN_IN]
     tile = tile_length(layers, Z.itemsize)
-    scratch = np.empty(scratch_size(layers, tile), Z.dtype)
-    prepare(layers, scratch, tile)
+    scratch = np.empty(scratch_size(layers, tile, Z.itemsize), Z.dtype)
+    transposed = np.empty_like(model.params)
+    transpose_weights(model, False, transposed)
+    prepare_scratch(layers, tile, scratch)
     status = OK
     for at in range(0, m, tile):
         n = min(tile, m - at)
         if not load_rows(X, at, n, n_x, scratch, 0):
             status |= BAD_X
         for i in range(layers.shape[0]):
-            a, width = a_start(layers, i, tile), layers[i, FAN_OUT]
-            to = m * (layers[i, AT] - n_x) + at * width
-            forward_layer(model, i, scratch, tile, n)
+            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
+            to = m * (layers[i, OUT] - n_x) + at * width
+            forward_layer(model, transposed, i, scratch, tile, n)
             for p in range(n * width):
                 Z[to + p] = scratch[a + p]
             activate(layers[i, G], slope, scratch, a, n, width)

@@ -33,10 +33,13 @@ Examples
 
 from __future__ import annotations
 
-from math import exp, log, log1p
+from math import log
 
 from ._jit import jit
+from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
+from .elementary import exp, softplus
+from .simd import standalone
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
 
@@ -51,12 +54,6 @@ LOSSES = {
 
 #: Names that the output layer may have.
 OUTPUTS = tuple(LOSSES)
-
-
-@jit
-def softplus(z):
-    """Return log(1 + exp(z)), without overflow for any z."""
-    return max(z, type(z)(0)) + type(z)(log1p(exp(-abs(z))))
 
 
 @jit
@@ -76,7 +73,7 @@ def unit_loss(output, z, y):
         a = relu(z)
         return type(z)(0.5) * (a - y) * (a - y)
     if output == EXP:
-        return xlogx(y) - y * z - y + type(z)(exp(z))
+        return xlogx(y) - y * z - y + exp(z)
     return type(z)(float("nan"))
 
 
@@ -191,6 +188,69 @@ def dL_dz(output, a, y, out):
 
 
 @jit
+def softmax_step(z, y, losses, n, n_y):
+    """Take n examples from z to a = softmax(z), and write their losses."""
+    for i in range(n):
+        top = z[i * n_y]
+        for j in range(1, n_y):
+            top = max(top, z[i * n_y + j])
+        right = top * 0
+        for j in range(n_y):
+            z[i * n_y + j] -= top
+            right += y[i * n_y + j] * z[i * n_y + j]
+        losses[i] = -right
+    for p in range(n * n_y):
+        z[p] = exp(z[p])
+    for i in range(n):
+        total = z[i * n_y]
+        for j in range(1, n_y):
+            total += z[i * n_y + j]
+        losses[i] += type(total)(log(total))
+        scale = type(total)(1) / total
+        for j in range(n_y):
+            z[i * n_y + j] *= scale
+
+
+@jit
+def unit_step(output, z, y, losses, size):
+    """Take units from z to a = g(z), and write their losses."""
+    if output == SIGMOID:
+        for p in range(size):
+            losses[p] = softplus(z[p]) - y[p] * z[p]
+    else:
+        for p in range(size):
+            losses[p] = unit_loss(output, z[p], y[p])
+    activate(output, 0.0, z, 0, size, 1)
+
+
+@jit
+def weighted_sum(losses, n, n_y, weight, first):
+    """Return sum of w_i L_i over n examples of n_y losses each, in float64."""
+    if weight.size > 0:
+        total = 0.0
+        for i in range(n):
+            example = 0.0
+            for j in range(n_y):
+                example += losses[i * n_y + j]
+            total += example * weight[first + i]
+        return total
+    # four chains of additions, as one would wait for each addition to end
+    s0 = s1 = s2 = s3 = 0.0
+    size = n * n_y
+    for p in range(0, size - 3, 4):
+        s0 += losses[p]
+        s1 += losses[p + 1]
+        s2 += losses[p + 2]
+        s3 += losses[p + 3]
+    for p in range(size - size % 4, size):
+        s0 += losses[p]
+    return (s0 + s1) + (s2 + s3)
+
+
+@out_of_line(
+    lambda output, scratch, *_: (scratch.dtype,),
+    lambda dtype: (INT, vector(dtype), *[INT] * 5, vector(dtype, readonly=True), INT),
+)
 def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
     """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.
 
@@ -213,23 +273,23 @@ def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
     float
         The weighted sum of the losses, in float64.
     """
-    total = 0.0
-    for i in range(n):
-        example = 0.0
-        if output == SOFTMAX:
-            example += softmax_loss(scratch, z + i * n_y, scratch, y + i * n_y, n_y)
-        else:
-            for p in range(i * n_y, (i + 1) * n_y):
-                example += unit_loss(output, scratch[z + p], scratch[y + p])
-        total += example * weight[first + i] if weight.size > 0 else example
-    activate(output, 0.0, scratch, z, n, n_y)
-    for p in range(n * n_y):
-        a = scratch[z + p]
-        scratch[dz + p] = a - scratch[y + p]
-        if output == RELU and not a > 0:
-            scratch[dz + p] = 0
+    standalone()
+    size = n * n_y
+    Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
+    # the place of dZ holds the losses until they are summed
+    if output == SOFTMAX:
+        softmax_step(Z, Y, dZ, n, n_y)
+        total = weighted_sum(dZ, n, 1, weight, first)
+    else:
+        unit_step(output, Z, Y, dZ, size)
+        total = weighted_sum(dZ, n, n_y, weight, first)
+    for p in range(size):
+        dZ[p] = Z[p] - Y[p]
+    if output == RELU:
+        for p in range(size):
+            dZ[p] = dZ[p] if Z[p] > 0 else type(dZ[p])(0)
     if weight.size > 0:
         for i in range(n):
-            for p in range(dz + i * n_y, dz + (i + 1) * n_y):
-                scratch[p] *= weight[first + i]
+            for j in range(n_y):
+                dZ[i * n_y + j] *= weight[first + i]
     return total

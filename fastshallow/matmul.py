@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 from numba import config
 
 from ._jit import jit
-from .simd import address, column, dots, product
+from .simd import PANEL_BYTES, address, column, dots, product
 
-__all__ = ["Matrix", "matmul_add"]
+__all__ = ["PANEL_BYTES", "Matrix", "matmul_add"]
 
 
 class Matrix(NamedTuple):
@@ -36,6 +36,15 @@ class Matrix(NamedTuple):
     start: int
     row: int
     col: int
+
+
+@jit
+def matrix(data, start, row, col):
+    """Return a `Matrix` whose numbers are of one type, also where they are constants.
+
+    Numba types a tuple with a constant anew, and would compile a kernel for every such type.
+    """
+    return Matrix(data, start, row, col)
 
 
 #: Up to so many columns, lanes run over k or over the rows: see `matmul_add`.
@@ -55,25 +64,7 @@ def matmul_add_loops(C, D, A, B, M, N, K):
 
 
 @jit
-def _matmul_add_simd(C, D, A, B, M, N, K):
-    """Compute `matmul_add` with vector instructions, lanes over whatever is contiguous."""
-    zero = C.data.dtype.type(0)
-    size = C.data.itemsize
-    c, d = address(C.data, C.start), address(D.data, D.start)
-    a, b = address(A.data, A.start), address(B.data, B.start)
-    if N > FEW:
-        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
-        return
-    for j in range(N):
-        c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
-        if A.row == 1:
-            column(zero, c_j, C.row, d_j, D.row, a, A.col, b_j, B.row, M, K)
-        else:
-            dots(zero, c_j, C.row, d_j, D.row, a, A.row, b_j, M, K)
-
-
-@jit
-def matmul_add(C, D, A, B, M, N, K):
+def matmul_add(C, D, A, B, M, N, K, room):
     """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 
     With more than `FEW` columns the lanes run over them and every element is summed over k in
@@ -88,8 +79,28 @@ def matmul_add(C, D, A, B, M, N, K):
         along its rows (``A.row = 1``), or A and B are along k (``A.col = B.row = 1``).
     M, N, K : int
         Sizes; K = 0 gives C = D.
+    room : Matrix
+        Scratch for K rows of `PANEL_BYTES`, where B is copied to if it lies unfavourably;
+        none if its data is empty.
     """
-    if config.DISABLE_JIT:
+    zero = C.data.dtype.type(0)
+    size = C.data.itemsize
+    c, d = address(C.data, C.start), address(D.data, D.start)
+    a, b = address(A.data, A.start), address(B.data, B.start)
+    if N > FEW:
+        packed = address(room.data, room.start) if room.data.size > 0 else 0
+        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K, packed)
+        return
+    for j in range(N):
+        c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
+        if A.row == 1:
+            column(zero, c_j, C.row, d_j, D.row, a, A.col, b_j, B.row, M, K)
+        else:
+            dots(zero, c_j, C.row, d_j, D.row, a, A.row, b_j, M, K)
+
+
+if config.DISABLE_JIT:
+
+    def matmul_add(C, D, A, B, M, N, K, room):  # noqa: F811
+        """Compute C = D + A B in plain loops."""
         matmul_add_loops(C, D, A, B, M, N, K)
-    else:
-        _matmul_add_simd(C, D, A, B, M, N, K)

@@ -14,12 +14,15 @@ FAN_IN      n_{l-1}, units of the layer before
 FAN_OUT     n_l, units of the layer
 W, B        where W[l] and b[l] begin in ``params``
 G           code of the activation, `fastshallow.activations.ACTIVATIONS`
-AT          values of X and A[1] ... A[l-1] of one example: where A[l] begins in a
-            tile's scratch, in units of the tile's length
+IN, OUT     where A[l-1] and A[l] begin in a tile's scratch, by the tile's length
+DZ          where dZ[l] begins, likewise
+Y_AT        where the targets begin, likewise; the same in every row
+WIDEST      units of the widest layer, n_x too; the same in every row
 ==========  =====================================================================
 
-A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, a row
-of zeros and a one.
+A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then a
+one, as many zeros as the widest layer has units, and room for a panel of a product's right
+operand.
 """
 
 from __future__ import annotations
@@ -28,10 +31,11 @@ import numpy as np
 
 from ._jit import jit
 from .activations import EXP, SIGMOID, SOFTMAX
+from .simd import PANEL_BYTES, all_finite
 
 __all__ = ["describe", "load_rows", "load_targets", "scratch_size", "tile_length"]
 
-FAN_IN, FAN_OUT, W, B, G, AT = range(6)
+FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST = range(10)
 
 # Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
 # L2 cache in use; no fewer than make a register tile worth filling.
@@ -49,12 +53,17 @@ def describe(sizes, codes) -> np.ndarray:
     codes : sequence of int
         Code of the activation of each layer, the output layer's last.
     """
-    layers = np.zeros((len(sizes) - 1, 6), np.int64)
-    at, w = sizes[0], 0
-    for i, (fan_in, fan_out, code) in enumerate(zip(sizes, sizes[1:], codes, strict=False)):
-        b = w + fan_in * fan_out
-        layers[i] = fan_in, fan_out, w, b, code, at
-        at, w = at + fan_out, b + fan_out
+    fan_in, fan_out = np.array(sizes[:-1]), np.array(sizes[1:])
+    layers = np.empty((len(codes), 10), np.int64)
+    layers[:, FAN_IN], layers[:, FAN_OUT], layers[:, G] = fan_in, fan_out, codes
+    ends = np.cumsum((fan_in + 1) * fan_out)
+    layers[:, B] = ends - fan_out
+    layers[:, W] = layers[:, B] - fan_in * fan_out
+    layers[:, OUT] = np.cumsum(fan_in)
+    layers[:, IN] = layers[:, OUT] - fan_in
+    layers[:, DZ] = layers[:, OUT] + fan_out.sum()
+    layers[:, Y_AT] = sum(sizes) + fan_out.sum()
+    layers[:, WIDEST] = max(sizes)
     return layers
 
 
@@ -65,56 +74,33 @@ def n_params(layers):
 
 
 @jit
-def input_start(layers, i, tile):
-    """Return where the input of layer i, A of the layer before or X, begins in scratch."""
-    return tile * (layers[i, AT] - layers[i, FAN_IN])
-
-
-@jit
-def a_start(layers, i, tile):
-    """Return where A of layer i begins in scratch."""
-    return tile * layers[i, AT]
-
-
-@jit
-def dz_start(layers, i, tile):
-    """Return where dZ of layer i begins in scratch: behind X and all A, in A's order."""
-    end_of_a = layers[-1, AT] + layers[-1, FAN_OUT]
-    return tile * (end_of_a + layers[i, AT] - layers[0, FAN_IN])
-
-
-@jit
-def y_start(layers, tile):
-    """Return where the targets begin in scratch: behind the last dZ."""
-    return dz_start(layers, layers.shape[0] - 1, tile) + tile * layers[-1, FAN_OUT]
-
-
-@jit
-def zeros_start(layers, tile):
-    """Return where the row of zeros begins in scratch: behind the targets."""
-    return y_start(layers, tile) + tile * layers[-1, FAN_OUT]
-
-
-@jit
-def one_start(layers, tile):
-    """Return where the one lies in scratch: behind the zeros, as many as the widest layer."""
-    widest = layers[0, FAN_IN]
-    for i in range(layers.shape[0]):
-        widest = max(widest, layers[i, FAN_OUT])
-    return zeros_start(layers, tile) + widest
-
-
-@jit
 def tile_length(layers, itemsize):
     """Return how many examples a tile has: a function of the sizes alone."""
-    fits = TILE_BYTES // (zeros_start(layers, 1) * itemsize)
+    fits = TILE_BYTES // ((layers[0, Y_AT] + layers[-1, FAN_OUT]) * itemsize)
     return max(TILE_LEAST, min(TILE_MOST, fits // TILE_STEP * TILE_STEP))
 
 
 @jit
-def scratch_size(layers, tile):
+def constants(layers, tile):
+    """Return where in scratch the one, the zeros and the room for a panel begin."""
+    one = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
+    return one, one + 1, one + 1 + layers[0, WIDEST]
+
+
+@jit
+def scratch_size(layers, tile, itemsize):
     """Return the length of one thread's scratch array."""
-    return one_start(layers, tile) + 1
+    _, _, room = constants(layers, tile)
+    return room + max(tile, layers[0, WIDEST]) * (PANEL_BYTES // itemsize)
+
+
+@jit
+def prepare_scratch(layers, tile, scratch):
+    """Write the one and the zeros."""
+    one, zeros, room = constants(layers, tile)
+    scratch[one] = 1
+    for p in range(zeros, room):
+        scratch[p] = 0
 
 
 @jit
@@ -135,22 +121,23 @@ def load_rows(source, first, n, width, out, start):
     bool
         Whether every value is finite after conversion.
     """
-    bad = 0
-    if source.col == 1:
+    # Indices are unsigned: a test for negative ones would keep the loops from being vectorised.
+    if source.col == 1 and source.row == width:
+        s, o = np.uint64(source.start + first * width), np.uint64(start)
+        for p in range(np.uint64(n * width)):
+            out[o + p] = source.data[s + p]
+    elif source.col == 1:
         for i in range(n):
-            s = source.start + (first + i) * source.row
-            o = start + i * width
-            for j in range(width):
+            s = np.uint64(source.start + (first + i) * source.row)
+            o = np.uint64(start + i * width)
+            for j in range(np.uint64(width)):
                 out[o + j] = source.data[s + j]
-                bad |= out[o + j] - out[o + j] != 0
     else:
         for j in range(width):
             s = source.start + first * source.row + j * source.col
             for i in range(n):
-                o = start + i * width + j
-                out[o] = source.data[s + i * source.row]
-                bad |= out[o] - out[o] != 0
-    return bad == 0
+                out[start + i * width + j] = source.data[s + i * source.row]
+    return all_finite(out, start, n * width)
 
 
 @jit
