@@ -479,9 +479,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     work = allocate(model, m, workers, True)
     grad = np.empty_like(params)
     for i in range(cost.size):
-        cost[i], status = cost_and_grad_into(
-            model, examples, m, total, alpha, workers, work, grad
-        )
+        cost[i], status = cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
         if status != OK:
             return status
         for p in range(params.size):
