@@ -35,20 +35,32 @@ def number(name: str, value: Any, least: float = -math.inf, above: float = -math
         wanted += f" > {above:g}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
-    if not (math.isfinite(value) and value >= least and value > above):
+    try:
+        found = float(value)
+    except OverflowError:  # an integer beyond float64
+        found = math.inf
+    if not (math.isfinite(found) and found >= least and found > above):
         raise ValueError(f"{name}: expected {wanted}; got {value!r}")
-    return float(value)
+    return found
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """Return an integer that is at least ``least``."""
+def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """Return an integer from ``least`` to ``most``."""
+    wanted = f"an integer >= {least}" + (f" and <= {most}" if most < math.inf else "")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(
-            f"{name}: expected an integer >= {least}; got {value!r} of type {type(value).__name__}"
-        )
-    if value < least:
-        raise ValueError(f"{name}: expected an integer >= {least}; got {value!r}")
-    return int(value)
+        raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
+    found = int(value)
+    if not least <= found <= most:
+        raise ValueError(f"{name}: expected {wanted}; got {value!r}")
+    return found
+
+
+def listed(name: str, value: Any, wanted: str) -> list:
+    """Return the items of ``value``, which has some."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {wanted}; got {value!r}") from None
 
 
 def numeric(name: str, value: Any) -> np.ndarray:
@@ -108,15 +120,15 @@ def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, fl
     if sample_weight is None:
         return np.empty(0, dtype), float(m)
     name = "sample_weight"
-    array = numeric(name, sample_weight)
-    if array.shape != (m,):
-        raise ValueError(f"{name}: expected shape ({m},); got shape {array.shape}")
+    given = numeric(name, sample_weight)
+    if given.shape != (m,):
+        raise ValueError(f"{name}: expected shape ({m},); got shape {given.shape}")
     wanted = "finite numbers >= 0, not all of them 0"
     with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype)
+        array = np.ascontiguousarray(given, dtype)
     if not (np.isfinite(array).all() and (array >= 0).all()):
         where = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
-        raise ValueError(f"{name}: expected {wanted}; got {sample_weight[where]} at {where}")
+        raise ValueError(f"{name}: expected {wanted}; got {given[where]} at {where}")
     total = float(array.sum(dtype=np.float64))
     if total == 0:
         raise ValueError(f"{name}: expected {wanted}; got zeros only")
@@ -155,28 +167,43 @@ def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
 
 def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: Any) -> NoReturn:
     """Raise the error that a kernel's status stands for, naming the first bad value."""
-    dtype = net.dtype
-    name, array, wanted, bad = "X", X, f"finite {dtype} numbers", None
-    if not status & BAD_X:
-        assert Y is not None
-        name, array, n_y = "Y", Y, net.sizes[-1]
-        if net.output == "softmax" and labels:
-            wanted = f"class numbers 0 ... {n_y - 1}"
-            bad = ~((Y >= 0) & (Y < n_y) & (np.floor(Y) == Y))
-        elif net.output == "softmax":
-            wanted = "one-hot columns: one 1 and else 0"
-            bad = ~((Y == 0) | (Y == 1)) | ((Y == 1).sum(axis=0) != 1)
-        elif net.output == "sigmoid":
-            wanted = "labels between 0 and 1"
-            bad = ~((Y >= 0) & (Y <= 1))
-        elif net.output == "exp":
-            wanted = "finite numbers >= 0"
-            bad = ~(np.isfinite(Y) & (Y >= 0))
-    if bad is None:
-        with np.errstate(over="ignore"):
-            bad = ~np.isfinite(array.astype(dtype))
+    if status & BAD_X:
+        refuse("X", X, ~finite(X, net.dtype), f"finite {net.dtype} numbers")
+    assert Y is not None
+    usable_targets(Y, labels, net)
+    raise AssertionError("a kernel refused targets that nothing is wrong with")
+
+
+def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
+    """Raise unless the loss is made for every target."""
+    wanted, bad = f"finite {net.dtype} numbers", ~finite(Y, net.dtype)
+    if net.output == "softmax" and labels:
+        n_y = net.sizes[-1]
+        wanted = f"class numbers 0 ... {n_y - 1}"
+        bad = ~((Y >= 0) & (Y < n_y) & (np.floor(Y) == Y))
+    elif net.output == "softmax":
+        wanted = "one-hot columns: one 1 and else 0"
+        bad = ~((Y == 0) | (Y == 1)) | ((Y == 1).sum(axis=0) != 1)
+    elif net.output == "sigmoid":
+        wanted, bad = "labels between 0 and 1", ~((Y >= 0) & (Y <= 1))
+    elif net.output == "exp":
+        wanted, bad = "finite numbers >= 0", bad | ~(Y >= 0)
+    if bad.any():
+        refuse("Y", Y, bad, wanted, by_example=bool(labels))
+
+
+def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return where the values are finite numbers of the dtype."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(array.astype(dtype))
+
+
+def refuse(
+    name: str, array: np.ndarray, bad: np.ndarray, wanted: str, by_example: bool = False
+) -> NoReturn:
+    """Raise the error that names the first bad value of an array, and their number."""
     row, column = (int(i) for i in np.argwhere(bad)[0])
-    where = f"example {column}" if labels and name == "Y" else f"[{row}, {column}]"
+    where = f"example {column}" if by_example else f"[{row}, {column}]"
     raise ValueError(
         f"{name}: expected {wanted}; got {array[row, column]!s} at {where} "
         f"({int(bad.sum())} such of {bad.size})"

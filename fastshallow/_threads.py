@@ -20,14 +20,14 @@ __all__ = ["choose_workers", "parallel_region", "threading_layer"]
 GRAIN = 1_000_000
 
 _workqueue_lock = threading.Lock()
-_launched = False  # whether this process, or the one it was forked from, ran a parallel kernel
 _forked = False
 
 
 def _after_fork_in_child() -> None:
-    # GNU OpenMP kills a child at its first parallel region, and hangs a grandchild.
+    # GNU OpenMP kills a child at its first parallel region, and hangs a grandchild. Numba starts
+    # the layer when it loads a parallel kernel, whether or not a region of it ever runs.
     global _forked
-    _forked = _launched
+    _forked = threading_layer() != "not started"
 
 
 if hasattr(os, "register_at_fork"):  # POSIX only
@@ -75,11 +75,9 @@ def parallel_region(workers: int) -> Iterator[None]:
 
     With one worker nothing is touched: the kernels then run serially in the calling thread.
     """
-    global _launched
     if workers == 1:
         yield
         return
-    _launched = True
     before = numba.get_num_threads()
     # The workqueue layer aborts the process when two threads enter it (numba #8563). Until
     # the first region has run the layer is not known.

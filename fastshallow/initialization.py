@@ -12,6 +12,7 @@ zeros      0: for logistic regression, and to see the symmetry         the cours
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -21,14 +22,12 @@ __all__ = ["METHODS", "draw"]
 
 def _course(sizes, scale, seed):
     rng = np.random.RandomState(seed)
-    return [scale * rng.randn(out, into) for into, out in zip(sizes, sizes[1:], strict=False)]
+    return [scale * rng.randn(out, into) for into, out in itertools.pairwise(sizes)]
 
 
 def _glorot(sizes, scale, seed):
     rng = np.random.default_rng(seed)
-    bounds = [
-        scale * np.sqrt(6 / (into + out)) for into, out in zip(sizes, sizes[1:], strict=False)
-    ]
+    bounds = [scale * np.sqrt(6 / (into + out)) for into, out in itertools.pairwise(sizes)]
     return [
         rng.uniform(-bound, bound, (out, into))
         for bound, into, out in zip(bounds, sizes, sizes[1:], strict=False)
@@ -39,12 +38,12 @@ def _he(sizes, scale, seed):
     rng = np.random.default_rng(seed)
     return [
         scale * np.sqrt(2 / into) * rng.standard_normal((out, into))
-        for into, out in zip(sizes, sizes[1:], strict=False)
+        for into, out in itertools.pairwise(sizes)
     ]
 
 
 def _zeros(sizes, scale, seed):
-    return [np.zeros((out, into)) for into, out in zip(sizes, sizes[1:], strict=False)]
+    return [np.zeros((out, into)) for into, out in itertools.pairwise(sizes)]
 
 
 #: Name of every method, and its scale where the caller gives none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _checks, kernels, tiles
+from ._linking import prepare
 from ._threads import choose_workers, parallel_region
 from .activations import ACTIVATIONS, HIDDEN
 from .initialization import METHODS, draw
@@ -20,7 +23,7 @@ __all__ = ["Gradient", "LayerValues", "Network"]
 def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]:
     """Return the views W[l], (n_l, n_{l-1}), and b[l], (n_l, 1), of a parameter vector."""
     Ws, bs, at = [], [], 0
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         stop = at + fan_in * fan_out
         Ws.append(vector[at:stop].reshape(fan_in, fan_out).T)
         bs.append(vector[stop : stop + fan_out].reshape(fan_out, 1))
@@ -151,12 +154,14 @@ class Network(_ByLayer):
         dtype: Any = "float32",
         leaky_slope: float = 0.01,
     ):
+        sizes = _checks.listed("sizes", sizes, "(n_x, ..., n_y)")
         sizes = tuple(_checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes))
         if len(sizes) < 2:
             raise ValueError(f"sizes: expected (n_x, ..., n_y), two numbers or more; got {sizes}")
-        names = [hidden] * (len(sizes) - 2) if isinstance(hidden, str) else list(hidden)
         if isinstance(hidden, str):
-            _checks.one_of("hidden", hidden, HIDDEN)
+            names = [_checks.one_of("hidden", hidden, HIDDEN)] * (len(sizes) - 2)
+        else:
+            names = _checks.listed("hidden", hidden, "one name, or a list of names")
         if len(names) != len(sizes) - 2:
             raise ValueError(
                 f"hidden: expected one name, or {len(sizes) - 2} for the hidden layers of "
@@ -168,11 +173,12 @@ class Network(_ByLayer):
         set_(self, "output", _checks.one_of("output", output, LOSSES))
         set_(self, "leaky_slope", _checks.number("leaky_slope", leaky_slope, least=0))
         try:
-            set_(self, "dtype", np.dtype(dtype))
-        except TypeError:
-            set_(self, "dtype", None)
-        if self.dtype not in (np.dtype("f4"), np.dtype("f8")):
+            known = dtype is not None and np.dtype(dtype) in (np.dtype("f4"), np.dtype("f8"))
+        except (TypeError, ValueError):
+            known = False
+        if not known:
             raise ValueError(f"dtype: expected float32 or float64; got {dtype!r}")
+        set_(self, "dtype", np.dtype(dtype))
         codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
         set_(self, "layers", tiles.describe(sizes, codes))
         set_(self, "params", np.zeros(int(tiles.n_params(self.layers)), self.dtype))
@@ -230,9 +236,14 @@ class Network(_ByLayer):
         if scale is not None:
             scale = _checks.number("scale", scale, least=0)
         if seed is not None:
-            seed = _checks.whole("seed", seed, 0)
-        for W, drawn in zip(self.W, draw(method, self.sizes, scale, seed), strict=True):
-            W[...] = drawn
+            # RandomState takes 32 bits, Generator any number
+            seed = _checks.whole("seed", seed, 0, 2**32 - 1 if method == "course" else math.inf)
+        with np.errstate(over="ignore"):
+            drawn = [W.astype(self.dtype) for W in draw(method, self.sizes, scale, seed)]
+        if not all(np.isfinite(W).all() for W in drawn):
+            raise ValueError(f"scale: expected weights that {self.dtype} holds; got {scale!r}")
+        for W, initial in zip(self.W, drawn, strict=True):
+            W[...] = initial
         for b in self.b:
             b[...] = 0
         return self
@@ -240,6 +251,7 @@ class Network(_ByLayer):
     @property
     def model(self) -> kernels.Model:
         """The network as the kernels take it, sharing `params`."""
+        prepare(self.dtype)
         return kernels.Model(self.params, self.layers, self.leaky_slope)
 
     # Forward ---------------------------------------------------------------------------------
@@ -248,6 +260,7 @@ class Network(_ByLayer):
         """Return A[L], (n_y, m), in ``out`` or a new array."""
         _checks.finite_parameters(self.W, self.b)
         X = _checks.inputs(X, self.sizes[0], self.dtype)
+        prepare(self.dtype, X.dtype)
         m, n_y = X.shape[1], self.sizes[-1]
         if out is None:
             out = np.empty((m, n_y), self.dtype).T
@@ -285,6 +298,7 @@ class Network(_ByLayer):
         """
         _checks.finite_parameters(self.W, self.b)
         X = _checks.inputs(X, self.sizes[0], self.dtype)
+        prepare(self.dtype, X.dtype)
         m = X.shape[1]
         Z, A = (np.empty(m * sum(self.sizes[1:]), self.dtype) for _ in range(2))
         status = kernels.forward_layers(self.model, _checks.flat_rows(X), m, Z, A)
@@ -367,6 +381,10 @@ class Network(_ByLayer):
         Y, labels = _checks.targets(
             Y, self.sizes[-1], prediction.shape[-1], self.output == "softmax", self.dtype
         )
+        _checks.usable_targets(Y, labels, self)
+        if sample_weight is not None:
+            m, double = prediction.shape[-1], np.dtype("f8")
+            sample_weight, _ = _checks.weights(sample_weight, m, double)
         if self.output == "softmax":
             truth = Y[0].astype(np.int64) if labels else Y.argmax(axis=0)
             return float(accuracy_score(truth, prediction, sample_weight=sample_weight))
@@ -518,6 +536,7 @@ class Problem:
         blocks = int(kernels.block_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many
         self.workers = choose_workers(n_threads, blocks, 6.0 * net.params.size * m)
+        prepare(net.dtype, self.X.dtype)
         rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
         examples = kernels.Examples(rows, wanted, self.labels, weight)
         self.arguments = (net.model, examples, m, total, alpha, self.workers)

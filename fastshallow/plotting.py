@@ -1,0 +1,107 @@
+"""The loss curve: J against the step. matplotlib is imported when it is first needed."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _checks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["cost_png", "plot_cost"]
+
+
+def _matplotlib(module: str) -> Any:
+    """Return a module of matplotlib, or say how to install it."""
+    try:
+        return importlib.import_module(f"matplotlib.{module}")
+    except ImportError as error:
+        raise ImportError(
+            f'a loss curve needs matplotlib ({error}): python -m pip install "fastshallow[plot]"'
+        ) from error
+
+
+def _curve(name: str, values: Any) -> np.ndarray:
+    array = _checks.numeric(name, values)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name}: expected the cost by step, 1-D; got shape {array.shape}")
+    return array
+
+
+def plot_cost(cost: Any, validation: Any = None, ax: Axes | None = None) -> Axes:
+    """Draw the cost J against the step.
+
+    Parameters
+    ----------
+    cost : array_like, (n,)
+        J by step, as in ``fs.gradient_descent(...).cost``. A value that is not finite leaves a
+        gap.
+    validation : array_like, (n,), or None
+        J at the same steps on examples held out.
+    ax : matplotlib Axes or None
+        Where to draw; None opens a new figure with pyplot.
+
+    Returns
+    -------
+    matplotlib Axes
+        Where it was drawn.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is missing: it comes with ``pip install "fastshallow[plot]"``.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> from matplotlib.figure import Figure
+    >>> ax = fs.plot_cost([0.69, 0.4, 0.3], validation=[0.7, 0.5, 0.45], ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel(), len(ax.lines)
+    ('step', 'cost J', 2)
+    """
+    curves = {"training": _curve("cost", cost)}
+    if validation is not None:
+        curves["validation"] = _curve("validation", validation)
+        if curves["validation"].size != curves["training"].size:
+            raise ValueError(
+                f"validation: expected a value for each of the {curves['training'].size} steps "
+                f"of cost; got {curves['validation'].size}"
+            )
+    if ax is None:
+        ax = _matplotlib("pyplot").subplots()[1]
+    for label, values in curves.items():
+        # a single step makes no line
+        ax.plot(values, label=label, marker="o" if values.size == 1 else None)
+    ax.set_xlabel("step")
+    ax.set_ylabel("cost J")
+    if len(curves) > 1:
+        ax.legend()
+    return ax
+
+
+def cost_png(cost: Any, title: str = "") -> bytes:
+    """Return the loss curve as a PNG, drawn without a screen and without pyplot's state.
+
+    Parameters
+    ----------
+    cost : array_like, (n,)
+        J by step.
+    title : str
+        What stands above it.
+
+    Examples
+    --------
+    >>> from fastshallow.plotting import cost_png
+    >>> cost_png([0.69, 0.4, 0.3])[1:4]
+    b'PNG'
+    """
+    figure = _matplotlib("figure").Figure(layout="constrained")
+    plot_cost(cost, ax=figure.subplots()).set_title(title)
+    buffer = io.BytesIO()
+    _matplotlib("backends.backend_agg").FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,269 @@
+"""Save and load a network: one safetensors file, nothing in it that could run.
+
+The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n_{l-1}) and
+(n_l, 1), so that any safetensors reader can use them, and the architecture as JSON in its
+metadata, under the key ``fastshallow``::
+
+    {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
+     "output": "softmax", "dtype": "float32", "leaky_slope": 0.01}
+
+The format of the tensors: https://github.com/huggingface/safetensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from . import _checks
+from .network import Network
+
+__all__ = ["ModelFileError", "load", "replace_file", "save"]
+
+# One key of metadata and not several: safetensors writes several in any order, and one network
+# should always give one file.
+KEY = "fastshallow"
+FORMAT = "fastshallow.Network"
+VERSION = 1
+FIELDS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
+
+# The names that safetensors gives to the dtypes of a network.
+DTYPES = {"float32": "F32", "float64": "F64"}
+
+
+class ModelFileError(ValueError):
+    """A file that should hold a network does not; the message says which and why."""
+
+
+def save(net: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network to a file, whole or not at all.
+
+    Parameters
+    ----------
+    net : Network
+        Not modified. Its parameters must be finite.
+    path : str or path-like
+        The file, usually ``*.safetensors``. One that exists is replaced, in one step: a crash
+        or a full disk leaves the old one as it was.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter that is not finite; no file is written then.
+    OSError
+        Where the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastshallow as fs
+    >>> net = fs.Network((2, 3, 1)).init(seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     fs.save(net, path)
+    ...     fs.load(path) == net
+    True
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+    _checks.finite_parameters(net.W, net.b)
+    architecture = {
+        "format": FORMAT,
+        "version": VERSION,
+        "sizes": list(net.sizes),
+        "hidden": list(net.hidden),
+        "output": net.output,
+        "dtype": net.dtype.name,
+        "leaky_slope": net.leaky_slope,
+    }
+    tensors = {}
+    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
+        tensors[f"W{layer}"] = np.ascontiguousarray(W)
+        tensors[f"b{layer}"] = b
+    replace_file(path, to_bytes(tensors, {KEY: json.dumps(architecture)}))
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network from a file that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Nothing in it is executed, so one from a stranger is safe to load.
+
+    Returns
+    -------
+    Network
+        Equal, bit by bit, to the one that was saved.
+
+    Raises
+    ------
+    ModelFileError
+        A `ValueError` that says what is wrong with the file: cut short, of another kind or a
+        later version, tensors missing or of another shape or dtype, values not finite.
+    OSError
+        Where there is no such file (`FileNotFoundError`), or it cannot be read.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> fs.load("no-such.safetensors")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'no-such.safetensors'
+    """
+    with open(path, "rb") as opened:  # Python's own errors: missing, a folder, no permission
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise ModelFileError(f"{path}: not a regular file")
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            return _read(file)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path}: not a whole safetensors file ({error})") from error
+    except _Wrong as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+class _Wrong(Exception):
+    """What is wrong with a file, without its name."""
+
+
+def _read(file: Any) -> Network:
+    architecture = _architecture(file.metadata() or {})
+    sizes = _sizes(architecture["sizes"])
+    # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
+    _check_tensors(file, sizes, architecture["dtype"])
+    try:
+        net = Network(**architecture)
+    except (TypeError, ValueError) as error:
+        raise _Wrong(f"its architecture is no Network's: {error}") from error
+    for layer in range(1, len(sizes)):
+        for letter, array in (("W", net.W[layer - 1]), ("b", net.b[layer - 1])):
+            array[...] = file.get_tensor(f"{letter}{layer}")
+    try:
+        _checks.finite_parameters(net.W, net.b)
+    except ValueError as error:
+        raise _Wrong(str(error)) from error
+    return net
+
+
+def _architecture(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of the metadata that describe the network."""
+    if KEY not in metadata:
+        raise _Wrong(f"no fastshallow model: its metadata has no {KEY!r}")
+    try:
+        found = json.loads(metadata[KEY])
+    except (ValueError, RecursionError) as error:
+        raise _Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise _Wrong(f"no fastshallow model: its metadata has no format {FORMAT!r}")
+    if found.get("version") != VERSION:
+        raise _Wrong(
+            f"format version {found.get('version')!r}; this fastshallow reads version {VERSION}"
+        )
+    fields = {name: value for name, value in found.items() if name not in ("format", "version")}
+    if set(fields) != set(FIELDS):
+        raise _Wrong(
+            f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(fields))}"
+        )
+    return fields
+
+
+def _sizes(value: Any) -> list[int]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise _Wrong(f"sizes: expected a list of two numbers or more; got {value!r}")
+    try:
+        return [_checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(value)]
+    except (TypeError, ValueError) as error:
+        raise _Wrong(str(error)) from error
+
+
+def _check_tensors(file: Any, sizes: list[int], dtype: Any) -> None:
+    """Raise unless the file has the tensors of these sizes, all in this dtype, and no other."""
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise _Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
+    expected = {}
+    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), 1):
+        expected[f"W{layer}"] = [fan_out, fan_in]
+        expected[f"b{layer}"] = [fan_out, 1]
+    names = set(file.keys())
+    if names != set(expected):
+        raise _Wrong(
+            f"tensors: expected {', '.join(expected)}; got {', '.join(sorted(names)) or 'none'}"
+        )
+    for name, shape in expected.items():
+        tensor = file.get_slice(name)
+        if tensor.get_shape() != shape:
+            raise _Wrong(f"{name}: expected shape {shape}; got {tensor.get_shape()}")
+        if tensor.get_dtype() != DTYPES[dtype]:
+            raise _Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.get_dtype()}")
+
+
+def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Make ``data`` the contents of a file, whole or not at all, also through a power cut.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; where it is a symbolic link, the file that it points to.
+    data : bytes
+        Its new contents.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastshallow.serialization import replace_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "data")
+    ...     replace_file(path, b"old")
+    ...     replace_file(path, b"new")
+    ...     path.read_bytes(), len(list(path.parent.iterdir()))
+    (b'new', 1)
+    """
+    target = Path(os.path.realpath(path))
+    check_replaceable(target)
+    # open() and not tempfile: the file gets the permissions that the user's umask gives. A short
+    # name, which fits wherever the target's fits. In the same folder, or it would be a copy.
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:  # Ctrl-C too must leave nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise where a file cannot take the place of what is there: a folder, a device."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if path.exists() and not path.is_file():
+        # os.replace would do it, and /dev/null would be a file from then on
+        raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name of a file to the disk, where the system can (POSIX)."""
+    if os.name != "posix":
+        return
+    # The file is whole and in its place: a file system that cannot sync folders is no error.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,285 @@
+"""The network as an object: its views, methods and what they return."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import cases
+import naive
+import numpy as np
+import pytest
+from sklearn.metrics import r2_score
+
+import fastshallow as fs
+
+
+@pytest.fixture
+def net():
+    """A network with two hidden layers."""
+    return fs.Network((3, 5, 4, 2), ["tanh", "leaky_relu"], "linear", "float64", 0.2).init(seed=0)
+
+
+def test_one_vector_holds_W_transposed_then_b_layer_by_layer(net):
+    parts = [part for W, b in zip(net.W, net.b, strict=True) for part in (W.T.ravel(), b.ravel())]
+    assert np.array_equal(net.params, np.concatenate(parts))
+    assert net.params.flags.c_contiguous
+    assert [W.shape for W in net.W] == [(5, 3), (4, 5), (2, 4)]
+    assert [b.shape for b in net.b] == [(5, 1), (4, 1), (2, 1)]
+
+
+def test_names_are_views(net):
+    for i in (1, 2, 3):
+        assert getattr(net, f"W{i}") is net.W[i - 1]
+        assert getattr(net, f"b{i}") is net.b[i - 1]
+        assert np.shares_memory(net.W[i - 1], net.params)
+        assert f"W{i}" in dir(net)
+    net.W2[1, 3] = 7
+    net.b3[0] = 8
+    # W2 begins behind 5 * 3 + 5 parameters, and its (1, 3) is (3, 1) of the transpose
+    assert net.params[20 + 3 * 4 + 1] == 7
+    assert net.params[-2] == 8
+    net.params[0] = 9
+    assert net.W1[0, 0] == 9
+
+
+def test_assignment_copies(net):
+    mine = np.ones((5, 3))
+    net.W1 = mine
+    mine[0, 0] = 5
+    assert net.W1[0, 0] == 1
+    assert np.shares_memory(net.W1, net.params)
+    net.params = np.arange(net.params.size)
+    assert net.W1[0, 1] == 5
+    net.W1 -= 1
+    assert net.W1[0, 1] == 4
+    net.b1 = [[1], [2], [3], [4], [5]]
+    assert net.b1[4, 0] == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("W1", np.ones((3, 5)), ValueError, r"W1: expected shape \(5, 3\); got shape \(3, 5\)"),
+        ("b2", np.ones(4), ValueError, r"b2: expected shape \(4, 1\); got shape \(4,\)"),
+        ("W1", 1.0, ValueError, r"W1: expected shape \(5, 3\); got shape \(\)"),
+        ("params", np.ones(3), ValueError, r"params: expected shape \(54,\); got shape \(3,\)"),
+        ("W1", "abc", TypeError, "W1: expected real numbers; got dtype <U3"),
+        ("W1", [[1], [2, 3]], ValueError, "W1: expected an array of numbers"),
+        ("W4", np.ones((2, 2)), AttributeError, "'W4' of a Network cannot be set"),
+        ("output", "sigmoid", AttributeError, "'output' of a Network cannot be set"),
+        ("sizes", (3, 2), AttributeError, "'sizes' of a Network cannot be set"),
+        ("nonsense", 1, AttributeError, "'nonsense' of a Network cannot be set"),
+    ],
+)
+def test_wrong_assignment_changes_nothing(net, name, value, error, message):
+    before = net.params.copy()
+    with pytest.raises(error, match=message):
+        setattr(net, name, value)
+    assert np.array_equal(net.params, before)
+
+
+def test_unknown_attributes(net):
+    for name in ("W0", "W4", "b04", "Wx", "dW1", "nonsense"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(net, name)
+
+
+def test_copies_have_parameters_of_their_own(net):
+    others = [net.copy(), copy.copy(net), copy.deepcopy(net), pickle.loads(pickle.dumps(net))]
+    for other in others:
+        assert other == net
+        assert repr(other) == repr(net)
+        assert not np.shares_memory(other.params, net.params)
+        assert np.shares_memory(other.W1, other.params)
+        other.W1[0, 0] += 1
+        assert other != net
+
+
+def test_equality_is_of_architecture_and_parameters(net):
+    others = [
+        fs.Network((3, 5, 4, 2), ["tanh", "leaky_relu"], "linear", "float64", 0.3),
+        fs.Network((3, 5, 4, 2), ["tanh", "leaky_relu"], "relu", "float64", 0.2),
+        fs.Network((3, 5, 4, 2), ["tanh", "relu"], "linear", "float64", 0.2),
+        fs.Network((3, 5, 4, 2), ["tanh", "leaky_relu"], "linear", "float32", 0.2),
+        fs.Network((3, 4, 5, 2), ["tanh", "leaky_relu"], "linear", "float64", 0.2),
+    ]
+    for other in others:
+        assert other != net
+    assert net != "net"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(net)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"sizes": (3, 1)},
+        {"sizes": (3, 4, 1)},
+        {"sizes": (3, 4, 5, 2), "hidden": ["tanh", "relu"], "output": "softmax"},
+        {"sizes": (3, 4, 2), "hidden": "leaky_relu", "leaky_slope": 0.3, "dtype": "float64"},
+    ],
+)
+def test_repr_builds_the_network_again(arguments):
+    net = fs.Network(**arguments)
+    assert eval(repr(net), {"Network": fs.Network}) == net
+
+
+def test_representations(net):
+    assert repr(fs.Network((2, 4, 1), "tanh")) == (
+        "Network((2, 4, 1), hidden='tanh', output='sigmoid', dtype='float32')"
+    )
+    X, Y = np.ones((3, 2)), np.ones((2, 2))
+    assert repr(net.backward(X, Y)) == "Gradient(dW1, db1, dW2, db2, dW3, db3)"
+    assert repr(net.forward(X)) == "LayerValues(Z1, A1, Z2, A2, Z3, A3)"
+    assert {"dW1", "db3"} <= set(dir(net.backward(X, Y)))
+    assert {"Z1", "A3"} <= set(dir(net.forward(X)))
+
+
+def test_gradient_names_are_views(net):
+    g = net.backward(np.ones((3, 2)), np.ones((2, 2)))
+    assert g.dW2 is g.dW[1]
+    g.db3[1] = 9
+    assert g.vector[-1] == 9
+    assert g.vector.dtype == net.dtype
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS)
+def test_shapes_and_dtypes_of_predictions(output, rng):
+    X = rng.standard_normal((3, 10))
+    net = fs.Network((3, 5, 2), output=output).init(seed=0)
+    prediction, values = net.predict(X), net.forward(X).A2
+    if output == "sigmoid":
+        assert np.array_equal(prediction, (values > 0.5).astype(int))
+    elif output == "softmax":
+        assert np.array_equal(prediction, values.argmax(axis=0))
+    else:
+        assert np.array_equal(prediction, values)
+    if output in ("sigmoid", "softmax"):
+        assert prediction.dtype == np.int64
+        assert np.array_equal(net.predict_proba(X), values)
+    else:
+        with pytest.raises(AttributeError, match="predict_proba needs output sigmoid or softmax"):
+            net.predict_proba(X)
+    # one example may come as a vector
+    assert np.array_equal(net.predict(X[:, 0]), prediction[..., :1])
+
+
+def test_threshold():
+    net = fs.Network((1, 1), dtype="float64")
+    net.W1 = [[1.0]]
+    X = np.array([[-2.0, 0.0, 2.0]])  # a = 0.12, 0.5, 0.88
+    assert net.predict(X).tolist() == [[0, 0, 1]]  # 0.5 itself is not above 0.5
+    assert net.predict(X, threshold=0.1).tolist() == [[1, 1, 1]]
+    assert net.predict(X, threshold=0.9).tolist() == [[0, 0, 0]]
+    for wrong in ("half", None, np.nan):
+        with pytest.raises((TypeError, ValueError), match="threshold: expected a finite number"):
+            net.predict(X, threshold=wrong)
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS)
+def test_out_is_filled_and_returned(output, rng):
+    X = rng.standard_normal((3, 7))
+    net = fs.Network((3, 4, 2), output=output).init(seed=0)
+    wanted = net.predict(X)
+    for kind in ("float64", "float32") + (("int8",) if output in ("sigmoid", "softmax") else ()):
+        for order in "CF":
+            out = np.empty(wanted.shape, kind, order=order)
+            assert net.predict(X, out=out) is out
+            assert np.array_equal(out, wanted)
+
+
+def test_wrong_out(rng):
+    X = rng.standard_normal((3, 7))
+    net = fs.Network((3, 4, 2), output="linear").init(seed=0)
+    read_only = np.zeros((2, 7))
+    read_only.setflags(write=False)
+    for out in (np.zeros((7, 2)), read_only, [[0.0] * 7] * 2):
+        with pytest.raises(ValueError, match=r"out: expected a writable array of shape \(2, 7\)"):
+            net.predict(X, out=out)
+    out = np.full((2, 7), 5)
+    with pytest.raises(TypeError, match="out: expected a dtype that holds predictions; got int64"):
+        net.predict(X, out=out)
+    X[0, 0] = np.nan
+    out = np.full((2, 7), 5.0)
+    with pytest.raises(ValueError, match="X: expected finite"):
+        net.predict(X, out=out)
+    assert (out == 5).all()
+
+
+def test_score_is_accuracy_or_r2(rng):
+    X, w = rng.standard_normal((3, 50)), rng.random(50)
+    net = fs.Network((3, 4, 1), "tanh").init(seed=0)
+    Y = rng.integers(0, 2, 50)
+    right = net.predict(X)[0] == Y
+    assert net.score(X, Y) == right.mean()
+    assert net.score(X, Y, w) == pytest.approx(np.average(right, weights=w))
+    net = fs.Network((3, 4, 3), "tanh", "softmax").init(seed=0)
+    Y = rng.integers(0, 3, 50)
+    right = net.predict(X) == Y
+    assert net.score(X, Y) == net.score(X, np.eye(3)[:, Y]) == right.mean()
+    assert net.score(X, Y, w) == pytest.approx(np.average(right, weights=w))
+    net = fs.Network((3, 4, 2), "tanh", "linear", "float64").init(seed=0)
+    Y = rng.standard_normal((2, 50))
+    assert net.score(X, Y) == pytest.approx(r2_score(Y.T, net.predict(X).T))
+    net = fs.Network((3, 4, 2), "tanh", "sigmoid").init(seed=0)
+    Y = rng.integers(0, 2, (2, 50))
+    assert net.score(X, Y) == (net.predict(X) == Y).all(axis=0).mean()
+
+
+@pytest.mark.parametrize("output", cases.OUTPUTS)
+def test_sample_weights_count_examples(output, rng):
+    X, Y = rng.standard_normal((3, 6)), cases.draw_targets(rng, output, 2, 6)
+    w = np.array([3, 0, 1, 0, 2, 5])
+    net = fs.Network((3, 4, 2), "tanh", output, "float64").init(seed=0)
+    J, g = net.cost_and_grad(X, Y, sample_weight=w, alpha=0.5)
+    # an example of weight 3 stands there three times, one of weight 0 never
+    J_repeated, g_repeated = net.cost_and_grad(X.repeat(w, 1), Y.repeat(w, 1), alpha=0.5)
+    assert pytest.approx(J_repeated, rel=1e-14) == J
+    cases.assert_close(g.vector, g_repeated.vector, 1e-13, output)
+    J_ones, g_ones = net.cost_and_grad(X, Y, sample_weight=np.ones(6))
+    J_none, g_none = net.cost_and_grad(X, Y)
+    assert J_ones == J_none
+    assert np.array_equal(g_ones.vector, g_none.vector)
+
+
+def test_alpha_penalizes_weights_not_biases(rng):
+    X, Y = rng.standard_normal((3, 6)), rng.integers(0, 2, 6)
+    net = fs.Network((3, 4, 1), "tanh", dtype="float64").init(seed=0)
+    net.b1, net.b2 = np.ones((4, 1)), [[2.0]]
+    J, g = net.cost_and_grad(X, Y)
+    J_alpha, g_alpha = net.cost_and_grad(X, Y, alpha=3)
+    squares = np.sum(net.W1**2) + np.sum(net.W2**2)
+    assert J_alpha - J == pytest.approx(3 / (2 * 6) * squares)
+    cases.assert_close(g_alpha.dW1 - g.dW1, 3 / 6 * net.W1, 1e-14, "dW1")
+    assert np.array_equal(g_alpha.db1, g.db1)
+    assert np.array_equal(g_alpha.db2, g.db2)
+
+
+def test_class_numbers_are_one_hot_columns(rng):
+    X, Y = rng.standard_normal((3, 20)), rng.integers(0, 4, 20)
+    net = fs.Network((3, 5, 4), output="softmax").init(seed=0)
+    J, g = net.cost_and_grad(X, Y)
+    for other in (np.eye(4)[:, Y], np.eye(4)[:, Y].astype(bool), Y.tolist(), Y.astype(np.uint8)):
+        J_other, g_other = net.cost_and_grad(X, other)
+        assert J_other == J
+        assert np.array_equal(g_other.vector, g.vector)
+
+
+def test_one_example_as_vectors():
+    net = fs.Network((3, 4, 2), output="linear").init(seed=0)
+    x, y = [1.0, 2.0, 3.0], [0.5, -0.5]
+    assert net.cost(x, y) == net.cost(np.array([x]).T, np.array([y]).T)
+    net = fs.Network((3, 4, 2), output="softmax").init(seed=0)
+    assert net.cost(x, 1) == net.cost(x, [1]) == net.cost(x, [[0], [1]])
+
+
+def test_forward_has_every_layer_of_the_notes(net, rng):
+    X = rng.standard_normal((3, 60))
+    values = net.forward(X)
+    names = ("tanh", "leaky_relu", "linear")
+    Z, A = naive.forward(net.W, net.b, names, X, slope=0.2)
+    for i in range(3):
+        assert getattr(values, f"Z{i + 1}").shape == (net.sizes[i + 1], 60)
+        cases.assert_close(values.Z[i], Z[i], 1e-14, f"Z{i + 1}")
+        cases.assert_close(values.A[i], A[i + 1], 1e-14, f"A{i + 1}")

@@ -1,0 +1,213 @@
+"""The package as a whole: what it imports, that what is written about it is true."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import fastshallow as fs
+
+PACKAGE = Path(fs.__file__).parent
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+DOCUMENTS = ("README.md", "docs/notes.md")
+
+# From the bottom to the top: a module imports only those that stand above it here.
+ORDER = [
+    "_jit",
+    "_threads",
+    "activations",
+    "losses",
+    "matmul",
+    "tiles",
+    "kernels",
+    "_checks",
+    "initialization",
+    "network",
+    "training",
+    "finite_differences",
+    "serialization",
+    "plotting",
+    "environment",
+    "__main__",
+]
+
+
+def imported(module):
+    """Return the modules of the package that a module's source imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            if node.module is not None:
+                names.add(node.module.split(".")[0])
+            else:
+                names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastshallow."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            paths = [alias.name.split(".") for alias in node.names]
+            names |= {path[1] for path in paths if path[0] == "fastshallow" and len(path) > 1}
+    return names - {"__version__"}
+
+
+def modules():
+    """Return the names of the package's modules."""
+    return sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def test_order_names_every_module():
+    assert sorted(ORDER) == modules()
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_nothing_points_up(module):
+    above = imported(module) - set(ORDER[: ORDER.index(module)])
+    assert not above, f"{module} imports {above}, which stand above it or nowhere"
+
+
+def test_imports_are_found():
+    assert {"_jit", "activations", "losses", "matmul"} <= imported("kernels")
+
+
+def test_import_is_light():
+    heavy = ["numba", "numpy", "sklearn", "scipy", "matplotlib", "pandas", "safetensors", "tqdm"]
+    code = (
+        "import sys, fastshallow, fastshallow.__main__; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fs.__version__)
+    assert f"## {fs.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_typed():
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_command_is_there():
+    module, name = PYPROJECT["project"]["scripts"]["fastshallow"].split(":")
+    assert callable(getattr(importlib.import_module(module), name))
+
+
+# Public names --------------------------------------------------------------------------------
+
+
+def test_all_is_what_is_loaded_lazily():
+    assert set(fs.__all__) == {"__version__", *fs._HOMES, *fs._MODULES}
+    assert set(fs.__all__) <= set(dir(fs))
+    with pytest.raises(AttributeError, match="module 'fastshallow' has no attribute 'Netwrok'"):
+        _ = fs.Netwrok
+
+
+@pytest.mark.parametrize("name", sorted(set(fs.__all__) - {"__version__"}))
+def test_public_names_are_documented(name):
+    thing = getattr(fs, name)
+    text = inspect.getdoc(thing)
+    assert text
+    if inspect.ismodule(thing):
+        for public in thing.__all__:
+            assert inspect.getdoc(getattr(thing, public)), f"{name}.{public}"
+        return
+    assert "Examples\n--------\n>>> " in text
+    parameters = inspect.signature(thing).parameters
+    assert "Parameters\n----------\n" in text or not parameters
+    for parameter in parameters:
+        assert re.search(rf"^(\w+, )*{parameter}(, \w+)*( :|$)", text, re.MULTILINE), parameter
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_names_in_documents_exist(document):
+    names = set(re.findall(r"\bfs\.([A-Za-z_][\w.]*\w)", (ROOT / document).read_text("utf-8")))
+    assert len(names) > 5
+    for name in names:
+        thing = fs
+        for part in name.split("."):
+            assert hasattr(thing, part), f"{document}: fs.{name}"
+            thing = getattr(thing, part)
+
+
+# Examples ------------------------------------------------------------------------------------
+
+
+def examples(module):
+    """Return the examples of a module and of all that it defines."""
+    found = doctest.DocTestFinder().find(importlib.import_module(f"fastshallow.{module}"))
+    return [test for test in found if test.examples]
+
+
+def run(test):
+    """Run one docstring's examples, and fail with doctest's own report."""
+    report = []
+    doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_examples_of_docstrings(module):
+    for test in examples(module):
+        run(test)
+
+
+def test_examples_of_kernels_are_found():
+    names = {test.name for test in examples("activations")}
+    assert {"fastshallow.activations", "fastshallow.activations.g"} <= names
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_examples_of_documents(document):
+    text = (ROOT / document).read_text("utf-8")
+    # only what stands between the fences: doctest would take the closing one for output
+    code = "".join(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    test = doctest.DocTestParser().get_doctest(code, {}, document, document, 0)
+    assert test.examples or document != "README.md"
+    run(test)
+
+
+# What the files around it say ----------------------------------------------------------------
+
+
+def package_name(requirement):
+    """Return the name of what a requirement requires."""
+    return re.match(r"[A-Za-z0-9_-]+", requirement)[0]
+
+
+def test_every_dependency_has_a_reason():
+    project = PYPROJECT["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    required = {package_name(r) for r in sum(lists, PYPROJECT["build-system"]["requires"])}
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## Dependencies")[1]
+    reasons = dict(re.findall(r"^\| ([a-z-]+) \| .* \| (.+) \|$", table, re.MULTILINE))
+    assert required - {"fastshallow"} == set(reasons) - {"package"}
+
+
+def test_benchmarks_install_what_the_package_needs():
+    required = {package_name(r) for r in PYPROJECT["project"]["dependencies"]}
+    assert set(json.loads((ROOT / "asv.conf.json").read_text())["matrix"]["req"]) == required
+
+
+def test_newcomers_commands_are_the_readmes():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert 'python -m pip install ".[cli,plot]" && fastshallow train\n' in readme
+    assert 'python -m pip install ".[test]" && python -m pytest\n' in readme
+    assert not re.search(r"python -m pytest", (ROOT / ".ci/run").read_text("utf-8"))

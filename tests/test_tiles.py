@@ -1,0 +1,115 @@
+"""How networks and examples lie in flat arrays."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+
+import fastshallow as fs
+from fastshallow import tiles
+from fastshallow._checks import flat_rows
+from fastshallow.activations import ACTIVATIONS
+from fastshallow.kernels import block_count
+from fastshallow.tiles import AT, FAN_IN, FAN_OUT, B, G, W
+
+LINEAR, SIGMOID, SOFTMAX, EXP = (
+    ACTIVATIONS[name] for name in ("linear", "sigmoid", "softmax", "exp")
+)
+
+
+def test_the_table_of_layers_by_hand():
+    layers = fs.Network((3, 5, 2), "tanh", "softmax").layers
+    # W1 has 15 values, b1 5, W2 10, b2 2; of an example come 3 values of X, then 5 of A[1]
+    assert layers[:, FAN_IN].tolist() == [3, 5]
+    assert layers[:, FAN_OUT].tolist() == [5, 2]
+    assert layers[:, W].tolist() == [0, 20]
+    assert layers[:, B].tolist() == [15, 30]
+    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SOFTMAX]
+    assert layers[:, AT].tolist() == [3, 8]
+    assert tiles.n_params(layers) == 32
+
+
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_tiles_are_a_function_of_the_sizes_within_their_bounds(itemsize):
+    for width in cases.SIZES:
+        layers = fs.Network((width, 16, 1)).layers
+        tile = tiles.tile_length(layers, itemsize)
+        assert tiles.TILE_LEAST <= tile <= tiles.TILE_MOST
+        # X, A[1], A[2], dZ[1], dZ[2] and Y at the least
+        assert tiles.scratch_size(layers, tile) >= tile * (width + 2 * 17 + 1)
+
+
+def test_blocks_are_a_function_of_m_and_the_sizes():
+    layers = fs.Network((5, 16, 1)).layers
+    counts = [block_count(m, layers, 4) for m in (1, 256, 257, 512, 513, 10**4, 10**9)]
+    assert counts[0] == 1
+    assert counts == sorted(counts)
+    assert counts[-1] == block_count(10**10, layers, 4)
+    # slots of a large layer are few: there is a bound for all of them together
+    large = fs.Network((4096, 4096)).layers
+    assert 1 <= block_count(10**9, large, 4) <= 8
+
+
+@pytest.mark.parametrize("layout", cases.MEMORY)
+@pytest.mark.parametrize("kind", cases.DTYPES)
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
+    X = cases.lay_out(rng.standard_normal((5, 30)), layout, kind)
+    out = np.full(7 + 4 * 5 + 7, 99, dtype)
+    assert tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7)
+    assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
+    assert (out[:7] == 99).all()
+    assert (out[-7:] == 99).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
+    X = np.ones((3, 30), order=order)
+    X[1, 20] = value
+    out = np.empty(90, np.float32)
+    assert tiles.load_rows(flat_rows(X), 0, 20, 3, out, 0)
+    assert not tiles.load_rows(flat_rows(X), 20, 1, 3, out, 0)
+    assert not tiles.load_rows(flat_rows(X), 0, 30, 3, out, 0)
+    assert tiles.load_rows(flat_rows(X), 21, 9, 3, out, 0)
+
+
+def targets(output, labels, Y):
+    """Load all targets; return whether they were fit, and what was loaded."""
+    Y = np.array(Y, float, ndmin=2)
+    n_y = 3 if labels else Y.shape[0]
+    out = np.full(Y.shape[1] * n_y, 99.0)
+    fit = tiles.load_targets(output, labels, flat_rows(Y), 0, Y.shape[1], n_y, out, 0)
+    return fit, out.reshape(-1, n_y).T.tolist()
+
+
+def test_class_numbers_become_one_hot():
+    fit, Y = targets(SOFTMAX, 1, [2, 0, 1])
+    assert fit
+    assert Y == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    for wrong in (-1, 3, 0.5, np.nan, np.inf, 1e300):
+        assert not targets(SOFTMAX, 1, [2, wrong, 1])[0]
+
+
+@pytest.mark.parametrize(
+    ("output", "right", "wrong"),
+    [
+        (SIGMOID, [0, 0.5, 1], [-0.01, 1.01, np.nan, np.inf]),
+        (EXP, [0, 0.5, 1e9], [-0.01, np.nan, np.inf, -np.inf]),
+        (LINEAR, [-5, 0, 1e9], [np.nan, np.inf, -np.inf]),
+        (ACTIVATIONS["relu"], [-5, 0, 1e9], [np.nan, np.inf, -np.inf]),
+    ],
+)
+def test_targets_that_a_loss_is_not_made_for_are_seen(output, right, wrong):
+    assert targets(output, 0, right) == (True, [right])
+    for value in wrong:
+        assert not targets(output, 0, [*right, value])[0]
+
+
+def test_one_hot_columns_have_one_1():
+    assert targets(SOFTMAX, 0, np.eye(3))[0]
+    for column in ([0, 0, 0], [1, 1, 0], [0.5, 0.5, 0], [1, np.nan, 0], [2, 0, 0], [1, -1, 1]):
+        Y = np.eye(3)
+        Y[:, 1] = column
+        assert not targets(SOFTMAX, 0, Y)[0]
