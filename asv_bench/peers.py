@@ -152,7 +152,9 @@ def with_jax(work: Work, X, y, params):
     import jax.numpy as jnp
 
     inputs, target = jnp.asarray(X), jnp.asarray(y)
-    state = [(jnp.asarray(W.T, jnp.float32), jnp.asarray(b.ravel(), jnp.float32)) for W, b in params]
+    state = [
+        (jnp.asarray(W.T, jnp.float32), jnp.asarray(b.ravel(), jnp.float32)) for W, b in params
+    ]
 
     def cost(state):
         A = inputs

@@ -52,7 +52,7 @@ from ._jit import jit, prange
 from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
-from .matmul import FEW, Matrix, matmul_add, matrix
+from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
 from .tiles import (
     DZ,
     FAN_IN,
@@ -95,6 +95,9 @@ BLOCK_LEAST = 256
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 25
 
+# Examples of a forward pass from which on packing the weights for it pays.
+PACK_LEAST = 48
+
 # Parameters that are summed over all slots at a time: a strip of them stays in the cache.
 STRIP = 1024
 
@@ -130,22 +133,23 @@ class Examples(NamedTuple):
 
 
 @jit
-def forward_layer(model, transposed, i, scratch, tile, n):
+def forward_layer(model, ready, i, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
     params, layers, _ = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-    _, _, room = constants(layers, tile)
     Z = matrix(scratch, tile * layers[i, OUT], fan_out, 1)  # A[l] comes in its place
     A = matrix(scratch, tile * layers[i, IN], fan_in, 1)
     b = matrix(params, layers[i, B], 0, 1)
     W_l = matrix(params, w, fan_out, 1)
     if fan_out <= FEW:
-        W_l = matrix(transposed, w, 1, fan_in)
-    matmul_add(Z, b, A, W_l, n, fan_out, fan_in, matrix(scratch, room, 0, 1))
+        W_l = matrix(ready.W_T, w, 1, fan_in)
+    elif ready.W.size > 0 and pays_to_pack(fan_in, fan_out, scratch.itemsize):
+        W_l = matrix(ready.W, w, PACKED, 1)
+    matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
 
 @jit
-def backward_layer(model, transposed, i, scratch, tile, n, slot):
+def backward_layer(model, ready, i, scratch, tile, n, slot):
     """Differentiate `forward_layer`: from dZ[l] to dW[l], db[l] and, where l > 1, dZ[l-1].
 
     dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1, dZ[l-1] = (dZ[l] W[l]^T) * g[l-1]'(Z[l-1])
@@ -153,33 +157,36 @@ def backward_layer(model, transposed, i, scratch, tile, n, slot):
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     a, dz = tile * layers[i, IN], tile * layers[i, DZ]
-    one, zeros, room_ = constants(layers, tile)
-    room = matrix(scratch, room_, 0, 1)
+    one, zeros, room = constants(layers, tile)
     A_T, dZ = matrix(scratch, a, 1, fan_in), matrix(scratch, dz, fan_out, 1)
-    dW = matrix(slot, w, fan_out, 1)
-    matmul_add(dW, dW, A_T, dZ, fan_in, fan_out, n, room)
+    dW, right = matrix(slot, w, fan_out, 1), dZ
+    if pays_to_pack(n, fan_out, scratch.itemsize):
+        pack(dZ, n, fan_out, scratch, room)
+        right = matrix(scratch, room, PACKED, 1)
+    matmul_add(dW, dW, A_T, right, fan_in, fan_out, n)
     db, dZ_T = matrix(slot, layers[i, B], 1, 1), matrix(scratch, dz, 1, fan_out)
-    matmul_add(db, db, dZ_T, matrix(scratch, one, 0, 0), fan_out, 1, n, room)
+    matmul_add(db, db, dZ_T, matrix(scratch, one, 0, 0), fan_out, 1, n)
     if i > 0:
         da = tile * layers[i - 1, DZ]
-        W_T = matrix(transposed, w, fan_in, 1)
+        dA, W_T = matrix(scratch, da, fan_in, 1), matrix(ready.W_T, w, fan_in, 1)
         if fan_in <= FEW:
             W_T = matrix(params, w, 1, fan_out)
-        dA = matrix(scratch, da, fan_in, 1)
-        matmul_add(dA, matrix(scratch, zeros, 0, 1), dZ, W_T, n, fan_in, fan_out, room)
+        elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
+            W_T = matrix(ready.W_T, w, PACKED, 1)
+        matmul_add(dA, matrix(scratch, zeros, 0, 1), dZ, W_T, n, fan_in, fan_out)
         multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, n * fan_in)
 
 
 @jit
-def forward_tile(model, transposed, scratch, tile, n):
+def forward_tile(model, ready, scratch, tile, n):
     """Take the X of a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
 
     Parameters
     ----------
     model : Model
         The network.
-    transposed : ndarray, 1-D
-        Its weights from `transpose_weights`.
+    ready : Ready
+        Its weights from `make_ready`.
     scratch : ndarray, 1-D
         Laid out as in `fastshallow.tiles`, X in its place; modified in place.
     tile, n : int
@@ -188,21 +195,21 @@ def forward_tile(model, transposed, scratch, tile, n):
     _, layers, slope = model
     last = layers.shape[0] - 1
     for i in range(last + 1):
-        forward_layer(model, transposed, i, scratch, tile, n)
+        forward_layer(model, ready, i, scratch, tile, n)
         if i < last:
             activate(layers[i, G], slope, scratch, tile * layers[i, OUT], n, layers[i, FAN_OUT])
 
 
 @jit
-def backward_tile(model, transposed, scratch, tile, n, slot):
+def backward_tile(model, ready, scratch, tile, n, slot):
     """Take dZ[L] of a tile back to dZ[1], adding every dW and db to the slot.
 
     Parameters
     ----------
     model : Model
         The network.
-    transposed : ndarray, 1-D
-        Its weights from `transpose_weights`.
+    ready : Ready
+        Its weights from `make_ready`.
     scratch : ndarray, 1-D
         As `forward_tile` left it, with dZ[L] in its place; modified in place.
     tile, n : int
@@ -211,30 +218,57 @@ def backward_tile(model, transposed, scratch, tile, n, slot):
         Modified in place: the gradient's sums, in the order of ``params``.
     """
     for i in range(model.layers.shape[0] - 1, -1, -1):
-        backward_layer(model, transposed, i, scratch, tile, n, slot)
+        backward_layer(model, ready, i, scratch, tile, n, slot)
 
 
 # One block -----------------------------------------------------------------------------------
 
 
-@jit
-def transpose_weights(model, backward, out):
-    """Write W[l]^T, (n_l, n_{l-1}) in C order, to the place that W[l] has in ``params``.
+class Ready(NamedTuple):
+    """Copies of the weights, made once a step, that products read faster.
 
-    Forward needs those of layers with few units only, backward all but W[1]^T.
+    W : ndarray, 1-D
+        W[l] `pack`ed where that pays, in the place that it has in ``params``. Empty if there
+        are too few examples for it to pay.
+    W_T : ndarray, 1-D
+        W[l]^T, (n_l, n_{l-1}), likewise `pack`ed or in C order, in the place of W[l].
     """
+
+    W: Any
+    W_T: Any
+
+
+@jit
+def make_ready(model, backward, ready):
+    """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     params, layers, _ = model
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+        if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
+            pack(matrix(params, w, fan_out, 1), fan_in, fan_out, ready.W, w)
         if fan_out <= FEW or (backward and i > 0):
-            for k in range(fan_in):
-                for j in range(fan_out):
-                    out[w + j * fan_in + k] = params[w + k * fan_out + j]
+            W_T = matrix(params, w, 1, fan_out)
+            if pays_to_pack(fan_out, fan_in, params.itemsize):
+                pack(W_T, fan_out, fan_in, ready.W_T, w)
+            else:
+                transpose(W_T, fan_out, fan_in, ready.W_T, w)
+
+
+@jit
+def transpose(A, M, N, out, start):
+    """Copy a strided matrix (M, N) into C order."""
+    for i in range(M):
+        for j in range(N):
+            out[start + i * N + j] = A.data[A.start + i * A.row + j * A.col]
 
 
 def _model_type(dtype):
     table = types.Array(types.int64, 2, "C", readonly=True)
     return types.NamedTuple((vector(dtype, readonly=True), table, REAL), Model)
+
+
+def _ready_type(dtype):
+    return types.NamedUniTuple(vector(dtype, readonly=True), 2, Ready)
 
 
 def _matrix_type(data):
@@ -247,10 +281,10 @@ def _examples_type(dtype, x_dtype):
 
 
 @out_of_line(
-    lambda model, transposed, examples, *_: (model[0].dtype, examples[0][0].dtype),
+    lambda model, ready, examples, *_: (model[0].dtype, examples[0][0].dtype),
     lambda dtype, x_dtype: (
         _model_type(dtype),
-        vector(dtype, readonly=True),
+        _ready_type(dtype),
         _examples_type(dtype, x_dtype),
         INT,
         INT,
@@ -258,15 +292,15 @@ def _examples_type(dtype, x_dtype):
         vector(dtype),
     ),
 )
-def block_step(model, transposed, examples, first, last, scratch, slot):
+def block_step(model, ready, examples, first, last, scratch, slot):
     """Take examples first ... last - 1 through forward, loss and backward.
 
     Parameters
     ----------
     model : Model
         The network.
-    transposed : ndarray, 1-D
-        Its weights from `transpose_weights`.
+    ready : Ready
+        Its weights from `make_ready`.
     examples : Examples
         All examples.
     first, last : int
@@ -299,10 +333,10 @@ def block_step(model, transposed, examples, first, last, scratch, slot):
             status |= BAD_X
         if not load_targets(output, labels, Y, at, n, n_y, scratch, y):
             status |= BAD_Y
-        forward_tile(model, transposed, scratch, tile, n)
+        forward_tile(model, ready, scratch, tile, n)
         loss += output_step(output, scratch, z, y, dz, n, n_y, weight, at)
         if slot.size > 0:
-            backward_tile(model, transposed, scratch, tile, n, slot)
+            backward_tile(model, ready, scratch, tile, n, slot)
     return loss, status
 
 
@@ -319,6 +353,7 @@ def block_count(m, layers, itemsize):
 class Workspace(NamedTuple):
     """Memory of a gradient: slots, losses and statuses by block, scratch by worker."""
 
+    packed: Any
     transposed: Any
     slots: Any
     losses: Any
@@ -331,8 +366,9 @@ def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
-    size = scratch_size(layers, tile_length(layers, params.itemsize), params.itemsize)
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
     return Workspace(
+        np.empty_like(params),
         np.empty_like(params),
         np.empty((blocks, params.size if with_slots else 0), params.dtype),
         np.empty(blocks, np.float64),
@@ -351,7 +387,7 @@ def run_share(model, examples, m, share, workers, work):
             slot[p] = 0
         work.losses[b], work.found[b] = block_step(
             model,
-            work.transposed,
+            Ready(work.packed, work.transposed),
             examples,
             b * m // blocks,
             (b + 1) * m // blocks,
@@ -369,7 +405,7 @@ def run_blocks(model, examples, m, workers, work):
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
-    transposed, slots, losses, found, scratch = work
+    packed, transposed, slots, losses, found, scratch = work
     for share in prange(workers):
         run_share(
             Model(params, layers, slope),
@@ -377,7 +413,7 @@ def run_blocks(model, examples, m, workers, work):
             m,
             np.int64(share),
             workers,
-            Workspace(transposed, slots, losses, found, scratch),
+            Workspace(packed, transposed, slots, losses, found, scratch),
         )
 
 
@@ -438,7 +474,7 @@ def l2(model, factor, grad):
 @jit
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
-    transpose_weights(model, True, work.transposed)
+    make_ready(model, True, Ready(work.packed, work.transposed))
     run_blocks(model, examples, m, workers, work)
     status = OK
     for b in range(work.found.size):
@@ -523,10 +559,10 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
 
 
 @out_of_line(
-    lambda model, transposed, X, *_: (model[0].dtype, X[0].dtype),
+    lambda model, ready, X, *_: (model[0].dtype, X[0].dtype),
     lambda dtype, x_dtype: (
         _model_type(dtype),
-        vector(dtype, readonly=True),
+        _ready_type(dtype),
         _matrix_type(vector(x_dtype, readonly=True)),
         INT,
         _matrix_type(vector(dtype)),
@@ -535,7 +571,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
         vector(dtype),
     ),
 )
-def forward_share(model, transposed, X, m, out, share, workers, scratch):
+def forward_share(model, ready, X, m, out, share, workers, scratch):
     """Let one worker write A[L] of its share of the tiles; return the status."""
     _, layers, slope = model
     top = layers.shape[0] - 1
@@ -549,7 +585,7 @@ def forward_share(model, transposed, X, m, out, share, workers, scratch):
         n = min(tile, m - at)
         if not load_rows(X, at, n, n_x, scratch, 0):
             status |= BAD_X
-        forward_tile(model, transposed, scratch, tile, n)
+        forward_tile(model, ready, scratch, tile, n)
         activate(layers[top, G], slope, scratch, a, n, n_y)
         for i in range(n):
             for j in range(n_y):
@@ -581,19 +617,22 @@ def forward(model, X, m, out, workers):
         0, or 1 where X holds a value that is not finite.
     """
     params, layers, slope = model
-    size = scratch_size(layers, tile_length(layers, params.itemsize), params.itemsize)
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
     scratch = np.empty((workers, size), params.dtype)
-    transposed = np.empty_like(params)
-    transpose_weights(model, False, transposed)
+    ready = Ready(
+        np.empty(params.size if m >= PACK_LEAST else 0, params.dtype), np.empty_like(params)
+    )
+    make_ready(model, False, ready)
+    packed, transposed = ready
     if workers == 1:
-        return forward_share(model, transposed, X, m, out, 0, 1, scratch[0])
+        return forward_share(model, ready, X, m, out, 0, 1, scratch[0])
     found = np.empty(workers, np.int64)
     x_data, x, x_row, x_col = X
     o_data, o, o_row, o_col = out
     for share in prange(workers):
         found[share] = forward_share(
             Model(params, layers, slope),
-            transposed,
+            Ready(packed, transposed),
             Matrix(x_data, x, x_row, x_col),
             m,
             Matrix(o_data, o, o_row, o_col),
@@ -630,9 +669,9 @@ def forward_layers(model, X, m, Z, A):
     _, layers, slope = model
     n_x = layers[0, FAN_IN]
     tile = tile_length(layers, Z.itemsize)
-    scratch = np.empty(scratch_size(layers, tile, Z.itemsize), Z.dtype)
-    transposed = np.empty_like(model.params)
-    transpose_weights(model, False, transposed)
+    scratch = np.empty(scratch_size(layers, tile), Z.dtype)
+    ready = Ready(np.empty_like(model.params), np.empty_like(model.params))
+    make_ready(model, False, ready)
     prepare_scratch(layers, tile, scratch)
     status = OK
     for at in range(0, m, tile):
@@ -642,7 +681,7 @@ def forward_layers(model, X, m, Z, A):
         for i in range(layers.shape[0]):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
             to = m * (layers[i, OUT] - n_x) + at * width
-            forward_layer(model, transposed, i, scratch, tile, n)
+            forward_layer(model, ready, i, scratch, tile, n)
             for p in range(n * width):
                 Z[to + p] = scratch[a + p]
             activate(layers[i, G], slope, scratch, a, n, width)

@@ -33,15 +33,17 @@ Examples
 
 from __future__ import annotations
 
-from math import log
-
 from ._jit import jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
-from .elementary import exp, softplus
+from .elementary import exp, log, softplus
 from .simd import standalone
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
+
+# Classes for which softmax has its lanes over examples: three rows of room are needed, and more
+# classes than this fill the lanes themselves.
+ACROSS_LEAST, ACROSS_MOST = 3, 32
 
 #: Output activation and the loss that goes with it.
 LOSSES = {
@@ -59,7 +61,7 @@ OUTPUTS = tuple(LOSSES)
 @jit
 def xlogx(y):
     """Return y log(y), 0 at y = 0."""
-    return type(y)(y * log(y)) if y > 0 else type(y)(0)
+    return y * log(y) if y > 0 else type(y)(0)
 
 
 @jit
@@ -86,7 +88,7 @@ def softmax_loss(Z, z_start, Y, y_start, n):
     total = Z[z_start] * 0
     for j in range(n):
         total += exp(Z[z_start + j] - top)
-    logsumexp = top + type(top)(log(total))
+    logsumexp = top + log(total)
     result = Z[z_start] * 0
     for j in range(n):
         # a term with y_j = 0 is left out, or 0 * inf would be NaN
@@ -188,8 +190,8 @@ def dL_dz(output, a, y, out):
 
 
 @jit
-def softmax_step(z, y, losses, n, n_y):
-    """Take n examples from z to a = softmax(z), and write their losses."""
+def softmax_step(z, y, dz, n, n_y, weight, first):
+    """Take n examples from z to a = softmax(z), and return the sum of w L."""
     for i in range(n):
         top = z[i * n_y]
         for j in range(1, n_y):
@@ -198,17 +200,59 @@ def softmax_step(z, y, losses, n, n_y):
         for j in range(n_y):
             z[i * n_y + j] -= top
             right += y[i * n_y + j] * z[i * n_y + j]
-        losses[i] = -right
+        dz[i] = -right
     for p in range(n * n_y):
         z[p] = exp(z[p])
     for i in range(n):
         total = z[i * n_y]
         for j in range(1, n_y):
             total += z[i * n_y + j]
-        losses[i] += type(total)(log(total))
+        dz[i] += log(total)
         scale = type(total)(1) / total
         for j in range(n_y):
             z[i * n_y + j] *= scale
+    return weighted_sum(dz, n, 1, weight, first)
+
+
+@jit
+def softmax_step_across(z, y, dz, n, n_y, weight, first):
+    """Do the same with lanes over examples, for classes too few to fill the lanes.
+
+    ``dz`` holds the transpose, (n_y, n); the first 3 n values of ``z``, once it is read, hold
+    z of the right class, the largest z, and the sum of exponentials, by example.
+    """
+    for i in range(n):
+        right = z[i * n_y] * 0
+        for j in range(n_y):
+            value = z[i * n_y + j]
+            dz[j * n + i] = value
+            right += y[i * n_y + j] * value
+        z[i] = right
+    right, top, total = z[:n], z[n : 2 * n], z[2 * n : 3 * n]
+    for i in range(n):
+        top[i] = dz[i]
+        total[i] = 0
+    for j in range(1, n_y):
+        row = dz[j * n : (j + 1) * n]
+        for i in range(n):
+            top[i] = max(top[i], row[i])
+    for j in range(n_y):
+        row = dz[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] = exp(row[i] - top[i])
+            total[i] += row[i]
+    for i in range(n):
+        right[i] = (top[i] - right[i]) + log(total[i])
+        total[i] = type(total[i])(1) / total[i]
+    loss = weighted_sum(right, n, 1, weight, first)
+    for j in range(n_y):
+        row = dz[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] *= total[i]
+    for i in range(n):
+        for j in range(n_y):
+            z[i * n_y + j] = dz[j * n + i]
+    return loss
 
 
 @jit
@@ -278,8 +322,10 @@ def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
     # the place of dZ holds the losses until they are summed
     if output == SOFTMAX:
-        softmax_step(Z, Y, dZ, n, n_y)
-        total = weighted_sum(dZ, n, 1, weight, first)
+        if ACROSS_LEAST <= n_y <= ACROSS_MOST:
+            total = softmax_step_across(Z, Y, dZ, n, n_y, weight, first)
+        else:
+            total = softmax_step(Z, Y, dZ, n, n_y, weight, first)
     else:
         unit_step(output, Z, Y, dZ, size)
         total = weighted_sum(dZ, n, n_y, weight, first)

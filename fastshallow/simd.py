@@ -27,6 +27,7 @@ from ._jit import jit
 from ._linking import INT, out_of_line
 
 __all__ = [
+    "PACKED",
     "PANEL_BYTES",
     "VECTOR_BYTES",
     "address",
@@ -35,6 +36,7 @@ __all__ = [
     "fma",
     "power_of_two",
     "product",
+    "split",
     "standalone",
 ]
 
@@ -221,29 +223,6 @@ def _vector_sum(vectors, value):
         value = builder.fadd(low, high)
         half //= 2
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-
-
-@intrinsic
-def _copy_panel(typingctx, zero, to, b, b_row, K, columns):
-    """Copy K rows of a panel of B to lie one behind the other."""
-    signature = types.void(zero, *[types.intp] * 5)
-
-    def codegen(context, builder, signature, arguments):
-        _, to, b, b_row, K, columns = arguments
-        vectors = _Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(K.type, value)  # noqa: E731
-        steps = [constant(v * vectors.lanes) for v in range(PANEL)]
-        masks = [vectors.first_lanes(builder.sub(columns, step)) for step in steps]
-        with cgutils.for_range(builder, K) as loop:
-            source = vectors.at(b, builder.mul(loop.index, b_row))
-            target = vectors.at(to, builder.mul(loop.index, constant(PANEL * vectors.lanes)))
-            for step, mask in zip(steps, masks, strict=True):
-                vectors.store(
-                    vectors.load(vectors.at(source, step), mask), vectors.at(target, step)
-                )
-        return context.get_dummy_value()
-
-    return signature, codegen
 
 
 DOT_ROWS = (8, 1)
@@ -443,6 +422,24 @@ def _power_of_two(typingctx, t):
     return t(t), codegen
 
 
+@intrinsic
+def _split(typingctx, x):
+    """Return m and e of a positive normal x = m 2^e with 1 <= m < 2."""
+    mantissa, bias, width = (23, 127, 32) if x == types.float32 else (52, 1023, 64)
+
+    def codegen(context, builder, signature, arguments):
+        integer, scalar = ir.IntType(width), _SCALARS[x][0]
+        constant = lambda value: ir.Constant(integer, value)  # noqa: E731
+        bits = builder.bitcast(arguments[0], integer)
+        exponent = builder.sub(builder.lshr(bits, constant(mantissa)), constant(bias))
+        kept = builder.and_(bits, constant((1 << mantissa) - 1))
+        m = builder.bitcast(builder.or_(kept, constant(bias << mantissa)), scalar)
+        e = builder.sitofp(exponent, scalar)
+        return context.make_tuple(builder, signature.return_type, (m, e))
+
+    return types.UniTuple(x, 2)(x), codegen
+
+
 if config.DISABLE_JIT:
 
     def fma(a, b, c):
@@ -455,6 +452,11 @@ if config.DISABLE_JIT:
         bits = np.left_shift(np.asarray(t).view(integer), mantissa, dtype=integer)
         return bits.view(np.asarray(t).dtype)[()]
 
+    def split(x):
+        """Return m and e of a positive x = m 2^e with 1 <= m < 2."""
+        m, e = np.frexp(x)
+        return m + m, type(x)(e - 1)
+
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
@@ -463,7 +465,7 @@ if config.DISABLE_JIT:
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    fma, power_of_two, standalone = _fma, _power_of_two, _standalone
+    fma, power_of_two, split, standalone = _fma, _power_of_two, _split, _standalone
 
     @jit
     def all_finite(array, start, n):
@@ -471,30 +473,27 @@ else:
         return _all_finite(array.dtype.type(0), address(array, start), n)
 
 
-# B is copied panel by panel where its rows lie far apart and are many: at 1,024 columns of 4
-# bytes they fall on the same sets of the L1 cache and a page each (48 x 784 x 1,024 on one core:
-# 65 GFLOP/s as it lies, 113 with rows 64 bytes longer, 140 with the copy).
-PACK_BYTES = 1 << 17
+#: As the row stride of B: its panels lie one behind the other, each row by row.
+PACKED = -1
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 14))
-def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K, packed):
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13))
+def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
     """C = D + A B, lanes over the columns of C: rows of B, C and D are contiguous.
 
-    Operands are addresses and strides in elements; ``zero`` gives their dtype, ``packed`` is the
-    address of room for K rows of PANEL_BYTES, or 0. `matmul_add` is the function to call.
+    Operands are addresses and strides in elements; ``zero`` gives their dtype. `matmul_add` is
+    the function to call.
     """
     standalone()
     lanes = VECTOR_BYTES // itemsize
     width = PANEL * lanes
-    pack = packed != 0 and N > width and K * b_row * itemsize > PACK_BYTES
-    row = width if pack else b_row
     for j in range(0, N, width):
         left = min(width, N - j)
-        c_j, d_j, b_j = c + j * itemsize, d + j * itemsize, b + j * itemsize
-        if pack:
-            _copy_panel(zero, packed, b_j, b_row, K, left)
-            b_j = packed
+        c_j, d_j = c + j * itemsize, d + j * itemsize
+        if b_row == PACKED:
+            b_j, row = b + j * K * itemsize, left
+        else:
+            b_j, row = b + j * itemsize, b_row
         NV = (left + lanes - 1) // lanes
         last = left - (NV - 1) * lanes
         if left == width:

@@ -21,8 +21,7 @@ WIDEST      units of the widest layer, n_x too; the same in every row
 ==========  =====================================================================
 
 A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then a
-one, as many zeros as the widest layer has units, and room for a panel of a product's right
-operand.
+one, as many zeros as the widest layer has units, and room to pack a dZ.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ import numpy as np
 
 from ._jit import jit
 from .activations import EXP, SIGMOID, SOFTMAX
-from .simd import PANEL_BYTES, all_finite
+from .simd import all_finite
 
 __all__ = ["describe", "load_rows", "load_targets", "scratch_size", "tile_length"]
 
@@ -82,16 +81,16 @@ def tile_length(layers, itemsize):
 
 @jit
 def constants(layers, tile):
-    """Return where in scratch the one, the zeros and the room for a panel begin."""
+    """Return where in scratch the one, the zeros and the room to pack begin."""
     one = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
     return one, one + 1, one + 1 + layers[0, WIDEST]
 
 
 @jit
-def scratch_size(layers, tile, itemsize):
+def scratch_size(layers, tile):
     """Return the length of one thread's scratch array."""
     _, _, room = constants(layers, tile)
-    return room + max(tile, layers[0, WIDEST]) * (PANEL_BYTES // itemsize)
+    return room + tile * layers[0, WIDEST]
 
 
 @jit
