@@ -73,7 +73,7 @@ def gradient_descent(
     --------
     >>> import fastshallow as fs
     >>> net = fs.Network((1, 1), output="linear", dtype="float64")
-    >>> result = fs.gradient_descent(net, [[1.0, 2.0]], [[2.0, 4.0]], 0.1, 300)
+    >>> result = fs.gradient_descent(net, [[1.0, 2.0]], [[2.0, 4.0]], 0.1, 1000)
     >>> round(float(result.cost[0]), 6), bool(result.cost[-1] < 1e-4)
     (5.0, True)
     """
