@@ -76,6 +76,7 @@ __all__ = [
     "Examples",
     "Matrix",
     "Model",
+    "Ready",
     "backward_tile",
     "block_count",
     "block_step",
@@ -84,6 +85,7 @@ __all__ = [
     "forward_layers",
     "forward_tile",
     "gradient_descent",
+    "ready_weights",
 ]
 
 # What a block found in the data: bits of its status.
@@ -186,7 +188,7 @@ def forward_tile(model, ready, scratch, tile, n):
     model : Model
         The network.
     ready : Ready
-        Its weights from `make_ready`.
+        Its weights from `ready_weights`.
     scratch : ndarray, 1-D
         Laid out as in `fastshallow.tiles`, X in its place; modified in place.
     tile, n : int
@@ -209,7 +211,7 @@ def backward_tile(model, ready, scratch, tile, n, slot):
     model : Model
         The network.
     ready : Ready
-        Its weights from `make_ready`.
+        Its weights from `ready_weights`.
     scratch : ndarray, 1-D
         As `forward_tile` left it, with dZ[L] in its place; modified in place.
     tile, n : int
@@ -252,6 +254,16 @@ def make_ready(model, backward, ready):
                 pack(W_T, fan_out, fan_in, ready.W_T, w)
             else:
                 transpose(W_T, fan_out, fan_in, ready.W_T, w)
+
+
+@jit
+def ready_weights(model, m, backward):
+    """Return the `Ready` of a model, for m examples and forward alone or backward too."""
+    params = model.params
+    packed = np.empty(params.size if m >= PACK_LEAST else 0, params.dtype)
+    ready = Ready(packed, np.empty_like(params))
+    make_ready(model, backward, ready)
+    return ready
 
 
 @jit
@@ -300,7 +312,7 @@ def block_step(model, ready, examples, first, last, scratch, slot):
     model : Model
         The network.
     ready : Ready
-        Its weights from `make_ready`.
+        Its weights from `ready_weights`.
     examples : Examples
         All examples.
     first, last : int
@@ -619,10 +631,7 @@ def forward(model, X, m, out, workers):
     params, layers, slope = model
     size = scratch_size(layers, tile_length(layers, params.itemsize))
     scratch = np.empty((workers, size), params.dtype)
-    ready = Ready(
-        np.empty(params.size if m >= PACK_LEAST else 0, params.dtype), np.empty_like(params)
-    )
-    make_ready(model, False, ready)
+    ready = ready_weights(model, m, False)
     packed, transposed = ready
     if workers == 1:
         return forward_share(model, ready, X, m, out, 0, 1, scratch[0])
@@ -670,8 +679,7 @@ def forward_layers(model, X, m, Z, A):
     n_x = layers[0, FAN_IN]
     tile = tile_length(layers, Z.itemsize)
     scratch = np.empty(scratch_size(layers, tile), Z.dtype)
-    ready = Ready(np.empty_like(model.params), np.empty_like(model.params))
-    make_ready(model, False, ready)
+    ready = ready_weights(model, m, False)
     prepare_scratch(layers, tile, scratch)
     status = OK
     for at in range(0, m, tile):

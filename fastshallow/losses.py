@@ -269,15 +269,14 @@ def unit_step(output, z, y, losses, size):
 
 @jit
 def weighted_sum(losses, n, n_y, weight, first):
-    """Return sum of w_i L_i over n examples of n_y losses each, in float64."""
+    """Return sum of w_i L_i over n examples of n_y losses each, in float64.
+
+    ``losses`` is modified in place: it holds w L afterwards.
+    """
     if weight.size > 0:
-        total = 0.0
         for i in range(n):
-            example = 0.0
             for j in range(n_y):
-                example += losses[i * n_y + j]
-            total += example * weight[first + i]
-        return total
+                losses[i * n_y + j] *= weight[first + i]
     # four chains of additions, as one would wait for each addition to end
     s0 = s1 = s2 = s3 = 0.0
     size = n * n_y

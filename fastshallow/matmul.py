@@ -120,16 +120,16 @@ def matmul_add_loops(C, D, A, B, M, N, K):
 def matmul_add(C, D, A, B, M, N, K):
     """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 
-    With more than `FEW` columns the lanes run over them and every element is summed over k in
-    rising order, starting from D. With few columns the lanes run over the rows where A is
-    contiguous along them, else over k, and their sums are added to D.
+    The lanes run over the columns, and every element is summed over k in rising order, starting
+    from D. With `FEW` columns or less they run over the rows where A is contiguous along these,
+    or over k where A and B are contiguous along k, and the sums are added to D.
 
     Parameters
     ----------
     C, D, A, B : Matrix
-        Views into flat arrays of one dtype. C is modified in place and may be D. With N > `FEW`
-        rows of B, C and D are contiguous (``col = 1``), or B is `pack`ed. With fewer, either A is contiguous
-        along its rows (``A.row = 1``), or A and B are along k (``A.col = B.row = 1``).
+        Views into flat arrays of one dtype. C is modified in place and may be D. Rows of B, C
+        and D are contiguous (``col = 1``), or B is `pack`ed; but where lanes do not run over
+        the columns, B, C and D may have any strides.
     M, N, K : int
         Sizes; K = 0 gives C = D.
     """
@@ -137,7 +137,7 @@ def matmul_add(C, D, A, B, M, N, K):
     size = C.data.itemsize
     c, d = address(C.data, C.start), address(D.data, D.start)
     a, b = address(A.data, A.start), address(B.data, B.start)
-    if N > FEW:
+    if N > FEW or not (A.row == 1 or (A.col == 1 and B.row == 1)):
         product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
         return
     for j in range(N):

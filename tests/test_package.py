@@ -26,7 +26,10 @@ DOCUMENTS = ("README.md", "docs/notes.md")
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
     "_jit",
+    "_linking",
     "_threads",
+    "simd",
+    "elementary",
     "activations",
     "losses",
     "matmul",

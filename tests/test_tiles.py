@@ -11,7 +11,7 @@ from fastshallow import tiles
 from fastshallow._checks import flat_rows
 from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
-from fastshallow.tiles import AT, FAN_IN, FAN_OUT, B, G, W
+from fastshallow.tiles import DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 
 LINEAR, SIGMOID, SOFTMAX, EXP = (
     ACTIVATIONS[name] for name in ("linear", "sigmoid", "softmax", "exp")
@@ -26,7 +26,11 @@ def test_the_table_of_layers_by_hand():
     assert layers[:, W].tolist() == [0, 20]
     assert layers[:, B].tolist() == [15, 30]
     assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SOFTMAX]
-    assert layers[:, AT].tolist() == [3, 8]
+    assert layers[:, IN].tolist() == [0, 3]
+    assert layers[:, OUT].tolist() == [3, 8]
+    assert layers[:, DZ].tolist() == [10, 15]
+    assert layers[:, Y_AT].tolist() == [17, 17]
+    assert layers[:, WIDEST].tolist() == [5, 5]
     assert tiles.n_params(layers) == 32
 
 

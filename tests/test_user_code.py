@@ -18,7 +18,7 @@ from fastshallow.kernels import (
     forward,
     forward_layers,
     gradient_descent,
-    transpose_weights,
+    ready_weights,
 )
 from fastshallow.tiles import scratch_size, tile_length
 
@@ -112,10 +112,9 @@ def block_sums(params, layers, X, Y, first, last, slot):
     """Add the gradient's sums over a block of examples to the slot; return the sum of losses."""
     model = Model(params, layers, 0.01)
     scratch = np.empty(scratch_size(layers, tile_length(layers, params.itemsize)), params.dtype)
-    transposed = np.empty_like(params)
-    transpose_weights(model, transposed)
+    ready = ready_weights(model, X.shape[0], True)
     examples = Examples(rows(X), rows(Y), 0, np.empty(0, params.dtype))
-    loss, status = block_step(model, transposed, examples, first, last, scratch, slot)
+    loss, status = block_step(model, ready, examples, first, last, scratch, slot)
     return loss if status == 0 else np.nan
 
 
