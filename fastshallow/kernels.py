@@ -63,6 +63,7 @@ from .tiles import (
     G,
     W,
     Y_AT,
+    aligned_empty,
     constants,
     load_rows,
     load_targets,
@@ -93,7 +94,7 @@ OK, BAD_X, BAD_Y = 0, 1, 2
 
 # Blocks of a gradient: enough for many cores, of a length that makes one worth handing out,
 # with all slots together within a bound.
-BLOCK_LEAST = 256
+BLOCK_LEAST = 128
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 25
 
@@ -145,8 +146,9 @@ def forward_layer(model, ready, i, scratch, tile, n):
     W_l = matrix(params, w, fan_out, 1)
     if fan_out <= FEW:
         W_l = matrix(ready.W_T, w, 1, fan_in)
-    elif ready.W.size > 0 and pays_to_pack(fan_in, fan_out, scratch.itemsize):
-        W_l = matrix(ready.W, w, PACKED, 1)
+    elif ready.W.size > 0:
+        packed = pays_to_pack(fan_in, fan_out, scratch.itemsize)
+        W_l = matrix(ready.W, w, PACKED if packed else fan_out, 1)
     matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
 
@@ -159,7 +161,7 @@ def backward_layer(model, ready, i, scratch, tile, n, slot):
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     a, dz = tile * layers[i, IN], tile * layers[i, DZ]
-    one, zeros, room = constants(layers, tile)
+    zeros, room, one = constants(layers, tile)
     A_T, dZ = matrix(scratch, a, 1, fan_in), matrix(scratch, dz, fan_out, 1)
     dW, right = matrix(slot, w, fan_out, 1), dZ
     if pays_to_pack(n, fan_out, scratch.itemsize):
@@ -230,14 +232,25 @@ class Ready(NamedTuple):
     """Copies of the weights, made once a step, that products read faster.
 
     W : ndarray, 1-D
-        W[l] `pack`ed where that pays, in the place that it has in ``params``. Empty if there
-        are too few examples for it to pay.
+        W[l] in C order, or `pack`ed where that pays, in the place that it has in ``params``.
+        Empty if there are too few examples for a copy to pay.
     W_T : ndarray, 1-D
-        W[l]^T, (n_l, n_{l-1}), likewise `pack`ed or in C order, in the place of W[l].
+        W[l]^T, (n_l, n_{l-1}), likewise.
     """
 
     W: Any
     W_T: Any
+
+
+@jit
+def copy_right(B, K, N, out, start):
+    """Copy the right operand of a product, (K, N), in C order or `pack`ed, as is faster."""
+    if pays_to_pack(K, N, out.itemsize):
+        pack(B, K, N, out, start)
+        return
+    for k in range(K):
+        for j in range(N):
+            out[start + k * N + j] = B.data[B.start + k * B.row + j * B.col]
 
 
 @jit
@@ -246,32 +259,20 @@ def make_ready(model, backward, ready):
     params, layers, _ = model
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
-            pack(matrix(params, w, fan_out, 1), fan_in, fan_out, ready.W, w)
+        if ready.W.size > 0:
+            copy_right(matrix(params, w, fan_out, 1), fan_in, fan_out, ready.W, w)
         if fan_out <= FEW or (backward and i > 0):
-            W_T = matrix(params, w, 1, fan_out)
-            if pays_to_pack(fan_out, fan_in, params.itemsize):
-                pack(W_T, fan_out, fan_in, ready.W_T, w)
-            else:
-                transpose(W_T, fan_out, fan_in, ready.W_T, w)
+            copy_right(matrix(params, w, 1, fan_out), fan_out, fan_in, ready.W_T, w)
 
 
 @jit
 def ready_weights(model, m, backward):
     """Return the `Ready` of a model, for m examples and forward alone or backward too."""
     params = model.params
-    packed = np.empty(params.size if m >= PACK_LEAST else 0, params.dtype)
-    ready = Ready(packed, np.empty_like(params))
+    copies = params.size if m >= PACK_LEAST else 0
+    ready = Ready(aligned_empty(copies, params), aligned_empty(params.size, params))
     make_ready(model, backward, ready)
     return ready
-
-
-@jit
-def transpose(A, M, N, out, start):
-    """Copy a strided matrix (M, N) into C order."""
-    for i in range(M):
-        for j in range(N):
-            out[start + i * N + j] = A.data[A.start + i * A.row + j * A.col]
 
 
 def _model_type(dtype):
@@ -354,9 +355,16 @@ def block_step(model, ready, examples, first, last, scratch, slot):
 
 @jit
 def block_count(m, layers, itemsize):
-    """Return into how many blocks m examples are split: a function of m and the sizes alone."""
-    most = max(1, min(BLOCKS_MOST, SLOTS_BYTES // (n_params(layers) * itemsize)))
-    return max(1, min(most, (m + BLOCK_LEAST - 1) // BLOCK_LEAST))
+    """Return into how many blocks m examples are split: a function of m and the sizes alone.
+
+    A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
+    last.
+    """
+    most = min(BLOCKS_MOST, SLOTS_BYTES // (n_params(layers) * itemsize), m // BLOCK_LEAST)
+    blocks = 1
+    while 2 * blocks <= most:
+        blocks *= 2
+    return blocks
 
 
 # All blocks ----------------------------------------------------------------------------------
@@ -379,13 +387,14 @@ def allocate(model, m, workers, with_slots):
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
     size = scratch_size(layers, tile_length(layers, params.itemsize))
+    slot = (params.size + 15) // 16 * 16 if with_slots else 0
     return Workspace(
-        np.empty_like(params),
-        np.empty_like(params),
-        np.empty((blocks, params.size if with_slots else 0), params.dtype),
+        aligned_empty(params.size, params),
+        aligned_empty(params.size, params),
+        aligned_empty(blocks * slot, params).reshape(blocks, slot),
         np.empty(blocks, np.float64),
         np.empty(blocks, np.int64),
-        np.empty((workers, size), params.dtype),
+        aligned_empty(workers * size, params).reshape(workers, size),
     )
 
 
@@ -393,6 +402,8 @@ def allocate(model, m, workers, with_slots):
 def run_share(model, examples, m, share, workers, work):
     """Let one worker go through its share of the blocks."""
     blocks = work.losses.size
+    tile = tile_length(model.layers, model.params.itemsize)
+    tiles = (m + tile - 1) // tile
     for b in range(share * blocks // workers, (share + 1) * blocks // workers):
         slot = work.slots[b]
         for p in range(slot.size):
@@ -401,8 +412,8 @@ def run_share(model, examples, m, share, workers, work):
             model,
             Ready(work.packed, work.transposed),
             examples,
-            b * m // blocks,
-            (b + 1) * m // blocks,
+            b * tiles // blocks * tile,
+            min(m, (b + 1) * tiles // blocks * tile),
             work.scratch[share],
             slot,
         )
@@ -630,7 +641,7 @@ def forward(model, X, m, out, workers):
     """
     params, layers, slope = model
     size = scratch_size(layers, tile_length(layers, params.itemsize))
-    scratch = np.empty((workers, size), params.dtype)
+    scratch = aligned_empty(workers * size, params).reshape(workers, size)
     ready = ready_weights(model, m, False)
     packed, transposed = ready
     if workers == 1:
@@ -678,7 +689,7 @@ def forward_layers(model, X, m, Z, A):
     _, layers, slope = model
     n_x = layers[0, FAN_IN]
     tile = tile_length(layers, Z.itemsize)
-    scratch = np.empty(scratch_size(layers, tile), Z.dtype)
+    scratch = aligned_empty(scratch_size(layers, tile), Z)
     ready = ready_weights(model, m, False)
     prepare_scratch(layers, tile, scratch)
     status = OK

@@ -367,7 +367,7 @@ def _all_finite(typingctx, zero, a, n):
 
 
 @intrinsic
-def address(typingctx, array, index):
+def _address(typingctx, array, index):
     """Return the address of an element of a 1-D array, as an integer."""
     signature = types.intp(array, types.intp)
 
@@ -452,6 +452,10 @@ if config.DISABLE_JIT:
         bits = np.left_shift(np.asarray(t).view(integer), mantissa, dtype=integer)
         return bits.view(np.asarray(t).dtype)[()]
 
+    def address(array, index):
+        """Return the address of an element of a 1-D array."""
+        return array.ctypes.data + index * array.itemsize
+
     def split(x):
         """Return m and e of a positive x = m 2^e with 1 <= m < 2."""
         m, e = np.frexp(x)
@@ -465,7 +469,13 @@ if config.DISABLE_JIT:
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    fma, power_of_two, split, standalone = _fma, _power_of_two, _split, _standalone
+    address, fma, power_of_two, split, standalone = (
+        _address,
+        _fma,
+        _power_of_two,
+        _split,
+        _standalone,
+    )
 
     @jit
     def all_finite(array, start, n):
