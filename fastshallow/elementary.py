@@ -26,7 +26,7 @@ from numba import config, types
 from numba.extending import overload
 
 from ._jit import jit
-from .simd import fma, power_of_two, split
+from .simd import copysign, fma, power_of_two, split
 
 __all__ = ["exp", "log", "log1p", "sigmoid", "softplus", "tanh"]
 
@@ -197,7 +197,7 @@ def tanh(x):
     scale = power_of_two(t)
     t = fma(scale, expm1, scale - one)
     t = t / (t + type(x)(2))
-    return t if x > 0 else (-t if x < 0 else x)
+    return copysign(t, x)
 
 
 @jit

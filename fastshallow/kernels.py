@@ -65,10 +65,11 @@ from .tiles import (
     Y_AT,
     aligned_empty,
     constants,
-    load_rows,
+    input_rows,
     load_targets,
     n_params,
     prepare_scratch,
+    rows_finite,
     scratch_size,
     tile_length,
 )
@@ -92,11 +93,11 @@ __all__ = [
 # What a block found in the data: bits of its status.
 OK, BAD_X, BAD_Y = 0, 1, 2
 
-# Blocks of a gradient: enough for many cores, of a length that makes one worth handing out,
-# with all slots together within a bound.
-BLOCK_LEAST = 128
+# Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
+# which is written and summed once; all slots together within a bound.
+BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE = 128, 1024, 256
 BLOCKS_MOST = 128
-SLOTS_BYTES = 1 << 25
+SLOTS_BYTES = 1 << 26
 
 # Examples of a forward pass from which on packing the weights for it pays.
 PACK_LEAST = 48
@@ -136,12 +137,12 @@ class Examples(NamedTuple):
 
 
 @jit
-def forward_layer(model, ready, i, scratch, tile, n):
+def forward_layer(model, ready, i, x, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
     params, layers, _ = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     Z = matrix(scratch, tile * layers[i, OUT], fan_out, 1)  # A[l] comes in its place
-    A = matrix(scratch, tile * layers[i, IN], fan_in, 1)
+    A = x if i == 0 else matrix(scratch, tile * layers[i, IN], fan_in, 1)
     b = matrix(params, layers[i, B], 0, 1)
     W_l = matrix(params, w, fan_out, 1)
     if fan_out <= FEW:
@@ -153,7 +154,7 @@ def forward_layer(model, ready, i, scratch, tile, n):
 
 
 @jit
-def backward_layer(model, ready, i, scratch, tile, n, slot):
+def backward_layer(model, ready, i, x, scratch, tile, n, slot, fresh):
     """Differentiate `forward_layer`: from dZ[l] to dW[l], db[l] and, where l > 1, dZ[l-1].
 
     dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1, dZ[l-1] = (dZ[l] W[l]^T) * g[l-1]'(Z[l-1])
@@ -161,15 +162,18 @@ def backward_layer(model, ready, i, scratch, tile, n, slot):
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     a, dz = tile * layers[i, IN], tile * layers[i, DZ]
-    zeros, room, one = constants(layers, tile)
-    A_T, dZ = matrix(scratch, a, 1, fan_in), matrix(scratch, dz, fan_out, 1)
+    at_zeros, room, one = constants(layers, tile)
+    zeros = matrix(scratch, at_zeros, 0, 1)
+    A = x if i == 0 else matrix(scratch, a, fan_in, 1)
+    A_T, dZ = matrix(A.data, A.start, A.col, A.row), matrix(scratch, dz, fan_out, 1)
     dW, right = matrix(slot, w, fan_out, 1), dZ
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, scratch, room)
         right = matrix(scratch, room, PACKED, 1)
-    matmul_add(dW, dW, A_T, right, fan_in, fan_out, n)
+    matmul_add(dW, zeros if fresh else dW, A_T, right, fan_in, fan_out, n)
     db, dZ_T = matrix(slot, layers[i, B], 1, 1), matrix(scratch, dz, 1, fan_out)
-    matmul_add(db, db, dZ_T, matrix(scratch, one, 0, 0), fan_out, 1, n)
+    ones = matrix(scratch, one, 0, 0)
+    matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, 1, n)
     if i > 0:
         da = tile * layers[i - 1, DZ]
         dA, W_T = matrix(scratch, da, fan_in, 1), matrix(ready.W_T, w, fan_in, 1)
@@ -177,12 +181,12 @@ def backward_layer(model, ready, i, scratch, tile, n, slot):
             W_T = matrix(params, w, 1, fan_out)
         elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
             W_T = matrix(ready.W_T, w, PACKED, 1)
-        matmul_add(dA, matrix(scratch, zeros, 0, 1), dZ, W_T, n, fan_in, fan_out)
+        matmul_add(dA, zeros, dZ, W_T, n, fan_in, fan_out)
         multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, n * fan_in)
 
 
 @jit
-def forward_tile(model, ready, scratch, tile, n):
+def forward_tile(model, ready, x, scratch, tile, n):
     """Take the X of a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
 
     Parameters
@@ -191,21 +195,23 @@ def forward_tile(model, ready, scratch, tile, n):
         The network.
     ready : Ready
         Its weights from `ready_weights`.
+    x : Matrix
+        The tile's inputs, from `fastshallow.tiles.input_rows`.
     scratch : ndarray, 1-D
-        Laid out as in `fastshallow.tiles`, X in its place; modified in place.
+        Laid out as in `fastshallow.tiles`; modified in place.
     tile, n : int
         Length of a tile, and examples in this one.
     """
     _, layers, slope = model
     last = layers.shape[0] - 1
     for i in range(last + 1):
-        forward_layer(model, ready, i, scratch, tile, n)
+        forward_layer(model, ready, i, x, scratch, tile, n)
         if i < last:
             activate(layers[i, G], slope, scratch, tile * layers[i, OUT], n, layers[i, FAN_OUT])
 
 
 @jit
-def backward_tile(model, ready, scratch, tile, n, slot):
+def backward_tile(model, ready, x, scratch, tile, n, slot, fresh):
     """Take dZ[L] of a tile back to dZ[1], adding every dW and db to the slot.
 
     Parameters
@@ -214,15 +220,19 @@ def backward_tile(model, ready, scratch, tile, n, slot):
         The network.
     ready : Ready
         Its weights from `ready_weights`.
+    x : Matrix
+        The tile's inputs.
     scratch : ndarray, 1-D
         As `forward_tile` left it, with dZ[L] in its place; modified in place.
     tile, n : int
         Length of a tile, and examples in this one.
     slot : ndarray, 1-D
         Modified in place: the gradient's sums, in the order of ``params``.
+    fresh : bool
+        Whether the sums start here: the slot is overwritten, not added to.
     """
     for i in range(model.layers.shape[0] - 1, -1, -1):
-        backward_layer(model, ready, i, scratch, tile, n, slot)
+        backward_layer(model, ready, i, x, scratch, tile, n, slot, fresh)
 
 
 # One block -----------------------------------------------------------------------------------
@@ -321,8 +331,8 @@ def block_step(model, ready, examples, first, last, scratch, slot):
     scratch : ndarray, 1-D, of the dtype of the parameters
         `scratch_size` long at least; its contents do not matter. Modified in place.
     slot : ndarray, 1-D
-        Modified in place: the sums of w dL/dW and w dL/db are added, in the order of
-        ``params``. Empty for the loss alone.
+        Overwritten with the sums of w dL/dW and w dL/db, in the order of ``params``. Empty
+        for the loss alone.
 
     Returns
     -------
@@ -342,14 +352,15 @@ def block_step(model, ready, examples, first, last, scratch, slot):
     loss, status = 0.0, OK
     for at in range(first, last, tile):
         n = min(tile, last - at)
-        if not load_rows(X, at, n, n_x, scratch, 0):
+        x = input_rows(layers, X, at, n, scratch)
+        forward_tile(model, ready, x, scratch, tile, n)
+        if not rows_finite(x, n, n_x):  # after forward, which brought them into the cache
             status |= BAD_X
         if not load_targets(output, labels, Y, at, n, n_y, scratch, y):
             status |= BAD_Y
-        forward_tile(model, ready, scratch, tile, n)
         loss += output_step(output, scratch, z, y, dz, n, n_y, weight, at)
         if slot.size > 0:
-            backward_tile(model, ready, scratch, tile, n, slot)
+            backward_tile(model, ready, x, scratch, tile, n, slot, at == first)
     return loss, status
 
 
@@ -360,7 +371,9 @@ def block_count(m, layers, itemsize):
     A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
     last.
     """
-    most = min(BLOCKS_MOST, SLOTS_BYTES // (n_params(layers) * itemsize), m // BLOCK_LEAST)
+    slot = n_params(layers) * itemsize
+    least = max(BLOCK_LEAST, min(BLOCK_MOST, slot // SLOT_BYTES_AN_EXAMPLE))
+    most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
     blocks = 1
     while 2 * blocks <= most:
         blocks *= 2
@@ -405,9 +418,6 @@ def run_share(model, examples, m, share, workers, work):
     tile = tile_length(model.layers, model.params.itemsize)
     tiles = (m + tile - 1) // tile
     for b in range(share * blocks // workers, (share + 1) * blocks // workers):
-        slot = work.slots[b]
-        for p in range(slot.size):
-            slot[p] = 0
         work.losses[b], work.found[b] = block_step(
             model,
             Ready(work.packed, work.transposed),
@@ -415,7 +425,7 @@ def run_share(model, examples, m, share, workers, work):
             b * tiles // blocks * tile,
             min(m, (b + 1) * tiles // blocks * tile),
             work.scratch[share],
-            slot,
+            work.slots[b],
         )
 
 
@@ -606,9 +616,10 @@ def forward_share(model, ready, X, m, out, share, workers, scratch):
     for t in range(share * tiles // workers, (share + 1) * tiles // workers):
         at = t * tile
         n = min(tile, m - at)
-        if not load_rows(X, at, n, n_x, scratch, 0):
+        x = input_rows(layers, X, at, n, scratch)
+        if not rows_finite(x, n, n_x):
             status |= BAD_X
-        forward_tile(model, ready, scratch, tile, n)
+        forward_tile(model, ready, x, scratch, tile, n)
         activate(layers[top, G], slope, scratch, a, n, n_y)
         for i in range(n):
             for j in range(n_y):
@@ -695,12 +706,13 @@ def forward_layers(model, X, m, Z, A):
     status = OK
     for at in range(0, m, tile):
         n = min(tile, m - at)
-        if not load_rows(X, at, n, n_x, scratch, 0):
+        x = input_rows(layers, X, at, n, scratch)
+        if not rows_finite(x, n, n_x):
             status |= BAD_X
         for i in range(layers.shape[0]):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
             to = m * (layers[i, OUT] - n_x) + at * width
-            forward_layer(model, ready, i, scratch, tile, n)
+            forward_layer(model, ready, i, x, scratch, tile, n)
             for p in range(n * width):
                 Z[to + p] = scratch[a + p]
             activate(layers[i, G], slope, scratch, a, n, width)

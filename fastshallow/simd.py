@@ -21,6 +21,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from ._jit import jit
@@ -32,12 +33,14 @@ __all__ = [
     "VECTOR_BYTES",
     "address",
     "column",
+    "copysign",
     "dots",
     "fma",
     "power_of_two",
     "product",
     "split",
     "standalone",
+    "view_as",
 ]
 
 
@@ -379,6 +382,21 @@ def _address(typingctx, array, index):
 
 
 @intrinsic
+def _view_as(typingctx, array, like):
+    """Return a 1-D array's memory as an array of the type of ``like``."""
+
+    def codegen(context, builder, signature, arguments):
+        source = context.make_array(signature.args[0])(context, builder, arguments[0])
+        view = context.make_array(signature.return_type)(context, builder)
+        for field in ("meminfo", "parent", "nitems", "itemsize", "shape", "strides"):
+            setattr(view, field, getattr(source, field))
+        view.data = builder.bitcast(source.data, view.data.type)
+        return impl_ret_borrowed(context, builder, signature.return_type, view._getvalue())
+
+    return like(array, like), codegen
+
+
+@intrinsic
 def _standalone(typingctx):
     """Keep the calling function out of its callers, and its loops on the widest vectors.
 
@@ -407,6 +425,21 @@ def _fma(typingctx, a, b, c):
         return builder.call(fma, arguments)
 
     return a(a, a, a), codegen
+
+
+@intrinsic
+def _copysign(typingctx, a, b):
+    """Return a with the sign of b."""
+
+    def codegen(context, builder, signature, arguments):
+        scalar, _, suffix = _SCALARS[signature.return_type]
+        name = f"llvm.copysign.{suffix}"
+        function = ir.FunctionType(scalar, [scalar] * 2)
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, function, name), arguments
+        )
+
+    return a(a, a), codegen
 
 
 @intrinsic
@@ -442,6 +475,10 @@ def _split(typingctx, x):
 
 if config.DISABLE_JIT:
 
+    def copysign(a, b):
+        """Return a with the sign of b."""
+        return np.copysign(a, b)
+
     def fma(a, b, c):
         """Return a * b + c."""
         return a * b + c
@@ -461,6 +498,10 @@ if config.DISABLE_JIT:
         m, e = np.frexp(x)
         return m + m, type(x)(e - 1)
 
+    def view_as(array, like):
+        """Return the array: plain Python does not mind its type."""
+        return array
+
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
@@ -469,12 +510,14 @@ if config.DISABLE_JIT:
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    address, fma, power_of_two, split, standalone = (
+    address, copysign, fma, power_of_two, split, standalone, view_as = (
         _address,
+        _copysign,
         _fma,
         _power_of_two,
         _split,
         _standalone,
+        _view_as,
     )
 
     @jit

@@ -30,7 +30,8 @@ import numpy as np
 
 from ._jit import jit
 from .activations import EXP, SIGMOID, SOFTMAX
-from .simd import address, all_finite
+from .matmul import FEW, matrix
+from .simd import address, all_finite, view_as
 
 __all__ = ["describe", "load_rows", "load_targets", "scratch_size", "tile_length"]
 
@@ -40,10 +41,9 @@ LINE_BYTES = 64
 
 # Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
 # L2 cache in use; no fewer than make a register tile worth filling.
-TILE_BYTES = 400_000
-import os
+TILE_BYTES = 100_000
 
-TILE_LEAST, TILE_MOST, TILE_STEP = 64, int(os.environ.get("FS_T", "192")), 64
+TILE_LEAST, TILE_MOST, TILE_STEP = 64, 192, 64
 
 
 def describe(sizes, codes) -> np.ndarray:
@@ -120,6 +120,40 @@ def prepare_scratch(layers, tile, scratch):
 
 
 @jit
+def input_rows(layers, X, first, n, scratch):
+    """Return n rows of X as the first layer's product takes them, converted only if need be.
+
+    X is read where it lies, in any order and strides, unless its dtype is not that of the
+    scratch; or the first layer has few units, where the order of a sum would follow the strides.
+    """
+    n_x = layers[0, FAN_IN]
+    if X.data.itemsize == scratch.itemsize and layers[0, FAN_OUT] > FEW:
+        return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
+    load_rows(X, first, n, n_x, scratch, 0)
+    return matrix(scratch, 0, n_x, 1)
+
+
+@jit
+def rows_finite(rows, n, width):
+    """Return whether all values of n rows are finite."""
+    if rows.col == 1 and rows.row == width:
+        return all_finite(rows.data, rows.start, n * width)
+    finite = True
+    if rows.col == 1:
+        for i in range(n):
+            finite &= all_finite(rows.data, rows.start + i * rows.row, width)
+    elif rows.row == 1:
+        for j in range(width):
+            finite &= all_finite(rows.data, rows.start + j * rows.col, n)
+    else:
+        for i in range(n):
+            for j in range(width):
+                x = rows.data[rows.start + i * rows.row + j * rows.col]
+                finite &= x - x == 0
+    return finite
+
+
+@jit
 def load_rows(source, first, n, width, out, start):
     """Copy n rows of a strided matrix into scratch, converting their dtype.
 
@@ -131,11 +165,6 @@ def load_rows(source, first, n, width, out, start):
         First row, rows and columns to copy.
     out : ndarray, 1-D
         Modified in place, from ``start`` on: the rows, one after the other.
-
-    Returns
-    -------
-    bool
-        Whether every value is finite after conversion.
     """
     # Indices are unsigned: a test for negative ones would keep the loops from being vectorised.
     if source.col == 1 and source.row == width:
@@ -153,7 +182,6 @@ def load_rows(source, first, n, width, out, start):
             s = source.start + first * source.row + j * source.col
             for i in range(n):
                 out[start + i * width + j] = source.data[s + i * source.row]
-    return all_finite(out, start, n * width)
 
 
 @jit
@@ -177,7 +205,8 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
     """
     if labels:
         return load_labels(source, first, n, n_y, out, start)
-    bad = not load_rows(source, first, n, n_y, out, start)
+    load_rows(source, first, n, n_y, out, start)
+    bad = not all_finite(out, start, n * n_y)
     stop = start + n * n_y
     if output == SIGMOID:
         for p in range(start, stop):

@@ -61,7 +61,7 @@ def test_blocks_are_a_function_of_m_and_the_sizes():
 def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
     X = cases.lay_out(rng.standard_normal((5, 30)), layout, kind)
     out = np.full(7 + 4 * 5 + 7, 99, dtype)
-    assert tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7)
+    tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7)
     assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
     assert (out[:7] == 99).all()
     assert (out[-7:] == 99).all()
@@ -72,11 +72,18 @@ def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
 def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
     X = np.ones((3, 30), order=order)
     X[1, 20] = value
-    out = np.empty(90, np.float32)
-    assert tiles.load_rows(flat_rows(X), 0, 20, 3, out, 0)
-    assert not tiles.load_rows(flat_rows(X), 20, 1, 3, out, 0)
-    assert not tiles.load_rows(flat_rows(X), 0, 30, 3, out, 0)
-    assert tiles.load_rows(flat_rows(X), 21, 9, 3, out, 0)
+    for units in (1, 7):  # few units have X copied, more read it where it lies
+        for dtype in (np.float32, np.float64):
+            layers = fs.Network((3, units)).layers
+
+            def finite(first, n, layers=layers, dtype=dtype):
+                rows = tiles.input_rows(layers, flat_rows(X), first, n, np.empty(100, dtype))
+                return tiles.rows_finite(rows, n, 3)
+
+            assert finite(0, 20)
+            assert finite(20, 1) == (value == 1e300 and dtype == np.float64)
+            assert finite(0, 30) == (value == 1e300 and dtype == np.float64)
+            assert finite(21, 9)
 
 
 def targets(output, labels, Y):
