@@ -52,8 +52,9 @@ from ._jit import jit, prange
 from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
-from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
+from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack, transposed
 from .tiles import (
+    ACROSS,
     DZ,
     FAN_IN,
     FAN_OUT,
@@ -66,6 +67,8 @@ from .tiles import (
     aligned_empty,
     constants,
     input_rows,
+    layout,
+    load_rows,
     load_targets,
     n_params,
     prepare_scratch,
@@ -94,8 +97,9 @@ __all__ = [
 OK, BAD_X, BAD_Y = 0, 1, 2
 
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
-# which is written and summed once; all slots together within a bound.
-BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE = 128, 1024, 256
+# which is written and summed once, and of some floating-point operations; all slots together
+# within a bound.
+BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 100_000
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 
@@ -137,15 +141,25 @@ class Examples(NamedTuple):
 
 
 @jit
+def tile_matrix(layers, scratch, start, width, n):
+    """Return n examples of a layer in scratch as a `Matrix`."""
+    row, col, _ = layout(layers, width, n)
+    return matrix(scratch, start, row, col)
+
+
+@jit
 def forward_layer(model, ready, i, x, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
     params, layers, _ = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-    Z = matrix(scratch, tile * layers[i, OUT], fan_out, 1)  # A[l] comes in its place
-    A = x if i == 0 else matrix(scratch, tile * layers[i, IN], fan_in, 1)
+    # A[l] comes in the place of Z[l]
+    Z = tile_matrix(layers, scratch, tile * layers[i, OUT], fan_out, n)
+    A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
     b = matrix(params, layers[i, B], 0, 1)
     W_l = matrix(params, w, fan_out, 1)
-    if fan_out <= FEW:
+    if layers[0, ACROSS]:
+        pass
+    elif fan_out <= FEW:
         W_l = matrix(ready.W_T, w, 1, fan_in)
     elif ready.W.size > 0:
         packed = pays_to_pack(fan_in, fan_out, scratch.itemsize)
@@ -161,28 +175,30 @@ def backward_layer(model, ready, i, x, scratch, tile, n, slot, fresh):
     """
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-    a, dz = tile * layers[i, IN], tile * layers[i, DZ]
-    at_zeros, room, one = constants(layers, tile)
-    zeros = matrix(scratch, at_zeros, 0, 1)
-    A = x if i == 0 else matrix(scratch, a, fan_in, 1)
-    A_T, dZ = matrix(A.data, A.start, A.col, A.row), matrix(scratch, dz, fan_out, 1)
+    at_zeros, room, at_ones = constants(layers, tile)
+    zeros, ones = matrix(scratch, at_zeros, 0, 1), matrix(scratch, at_ones, 1, 1)
+    a = tile * layers[i, IN]
+    A = x if i == 0 else tile_matrix(layers, scratch, a, fan_in, n)
+    dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
+    A_T, dZ_T = transposed(A), transposed(dZ)
     dW, right = matrix(slot, w, fan_out, 1), dZ
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, scratch, room)
         right = matrix(scratch, room, PACKED, 1)
     matmul_add(dW, zeros if fresh else dW, A_T, right, fan_in, fan_out, n)
-    db, dZ_T = matrix(slot, layers[i, B], 1, 1), matrix(scratch, dz, 1, fan_out)
-    ones = matrix(scratch, one, 0, 0)
+    db = matrix(slot, layers[i, B], 1, 1)
     matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, 1, n)
     if i > 0:
         da = tile * layers[i - 1, DZ]
-        dA, W_T = matrix(scratch, da, fan_in, 1), matrix(ready.W_T, w, fan_in, 1)
-        if fan_in <= FEW:
+        dA = tile_matrix(layers, scratch, da, fan_in, n)
+        W_T = matrix(ready.W_T, w, fan_in, 1)
+        if layers[0, ACROSS] or fan_in <= FEW:
             W_T = matrix(params, w, 1, fan_out)
         elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
             W_T = matrix(ready.W_T, w, PACKED, 1)
         matmul_add(dA, zeros, dZ, W_T, n, fan_in, fan_out)
-        multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, n * fan_in)
+        _, _, size = layout(layers, fan_in, n)
+        multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, size)
 
 
 @jit
@@ -207,7 +223,8 @@ def forward_tile(model, ready, x, scratch, tile, n):
     for i in range(last + 1):
         forward_layer(model, ready, i, x, scratch, tile, n)
         if i < last:
-            activate(layers[i, G], slope, scratch, tile * layers[i, OUT], n, layers[i, FAN_OUT])
+            _, _, size = layout(layers, layers[i, FAN_OUT], n)
+            activate(layers[i, G], slope, scratch, tile * layers[i, OUT], size, 1)
 
 
 @jit
@@ -267,6 +284,8 @@ def copy_right(B, K, N, out, start):
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     params, layers, _ = model
+    if layers[0, ACROSS]:  # the weights are broadcast, from wherever they lie
+        return
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         if ready.W.size > 0:
@@ -372,7 +391,8 @@ def block_count(m, layers, itemsize):
     last.
     """
     slot = n_params(layers) * itemsize
-    least = max(BLOCK_LEAST, min(BLOCK_MOST, slot // SLOT_BYTES_AN_EXAMPLE))
+    worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
+    least = min(BLOCK_MOST, worth)
     most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
     blocks = 1
     while 2 * blocks <= most:
@@ -713,9 +733,9 @@ def forward_layers(model, X, m, Z, A):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
             to = m * (layers[i, OUT] - n_x) + at * width
             forward_layer(model, ready, i, x, scratch, tile, n)
-            for p in range(n * width):
-                Z[to + p] = scratch[a + p]
-            activate(layers[i, G], slope, scratch, a, n, width)
-            for p in range(n * width):
-                A[to + p] = scratch[a + p]
+            layer = tile_matrix(layers, scratch, a, width, n)
+            load_rows(layer, 0, n, width, Z, to, width, 1)
+            _, _, size = layout(layers, width, n)
+            activate(layers[i, G], slope, scratch, a, size // width, width)
+            load_rows(layer, 0, n, width, A, to, width, 1)
     return status

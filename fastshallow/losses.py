@@ -36,7 +36,7 @@ from __future__ import annotations
 from ._jit import jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
-from .elementary import exp, log, softplus
+from .elementary import exp, log, sigmoid_softplus, softplus
 from .simd import standalone
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
@@ -260,10 +260,12 @@ def unit_step(output, z, y, losses, size):
     """Take units from z to a = g(z), and write their losses."""
     if output == SIGMOID:
         for p in range(size):
-            losses[p] = softplus(z[p]) - y[p] * z[p]
-    else:
-        for p in range(size):
-            losses[p] = unit_loss(output, z[p], y[p])
+            a, softplus_z = sigmoid_softplus(z[p])
+            losses[p] = softplus_z - y[p] * z[p]
+            z[p] = a
+        return
+    for p in range(size):
+        losses[p] = unit_loss(output, z[p], y[p])
     activate(output, 0.0, z, 0, size, 1)
 
 

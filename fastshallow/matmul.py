@@ -27,7 +27,7 @@ from numba import config
 from ._jit import jit
 from .simd import PACKED, PANEL_BYTES, address, column, dots, product
 
-__all__ = ["FEW", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack"]
+__all__ = ["FEW", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack", "transposed"]
 
 
 class Matrix(NamedTuple):
@@ -46,6 +46,12 @@ def matrix(data, start, row, col):
     Numba types a tuple with a constant anew, and would compile a kernel for every such type.
     """
     return Matrix(data, start, row, col)
+
+
+@jit
+def transposed(A):
+    """Return a `Matrix` seen transposed: the same memory, strides swapped."""
+    return matrix(A.data, A.start, A.col, A.row)
 
 
 #: Up to so many columns, lanes run over k or over the rows: see `matmul_add`.
@@ -120,16 +126,23 @@ def matmul_add_loops(C, D, A, B, M, N, K):
 def matmul_add(C, D, A, B, M, N, K):
     """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 
-    The lanes run over the columns, and every element is summed over k in rising order, starting
-    from D. With `FEW` columns or less they run over the rows where A is contiguous along these,
-    or over k where A and B are contiguous along k, and the sums are added to D.
+    The lanes of a vector run over what is contiguous:
+
+    ==========  ======================================  =====================================
+    lanes over  where                                   every element is
+    ==========  ======================================  =====================================
+    rows        C lies column by column (``C.row = 1``  summed over k in rising order, from D
+                and ``C.col > 1``), and so does A
+    rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
+    k           ``A.col = B.row = 1``                   D plus one sum over k a lane
+    columns     else: rows of B, C and D are            summed over k in rising order, from D
+                contiguous, or B is `pack`ed
+    ==========  ======================================  =====================================
 
     Parameters
     ----------
     C, D, A, B : Matrix
-        Views into flat arrays of one dtype. C is modified in place and may be D. Rows of B, C
-        and D are contiguous (``col = 1``), or B is `pack`ed; but where lanes do not run over
-        the columns, B, C and D may have any strides.
+        Views into flat arrays of one dtype. C is modified in place and may be D.
     M, N, K : int
         Sizes; K = 0 gives C = D.
     """
@@ -137,15 +150,27 @@ def matmul_add(C, D, A, B, M, N, K):
     size = C.data.itemsize
     c, d = address(C.data, C.start), address(D.data, D.start)
     a, b = address(A.data, A.start), address(B.data, B.start)
-    if N > FEW or not (A.row == 1 or (A.col == 1 and B.row == 1)):
-        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
-        return
-    for j in range(N):
-        c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
-        if A.row == 1:
+    if C.row == 1 and C.col > 1:
+        for j in range(N):
+            start = np.uint64(C.start + j * C.col)  # unsigned, so that the loop is vectorised
+            if D.row == 0:
+                value = D.data[D.start + j * D.col]
+                for i in range(np.uint64(M)):
+                    C.data[start + i] = value
+            else:
+                for i in range(M):
+                    C.data[C.start + i + j * C.col] = D.data[D.start + i * D.row + j * D.col]
+        product(zero, size, c, C.col, c, C.col, b, B.col, B.row, a, A.col, N, M, K)
+    elif A.row == 1 and N <= FEW:
+        for j in range(N):
+            c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
             column(zero, c_j, C.row, d_j, D.row, a, A.col, b_j, B.row, M, K)
-        else:
+    elif A.col == 1 and B.row == 1:
+        for j in range(N):
+            c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
             dots(zero, c_j, C.row, d_j, D.row, a, A.row, b_j, M, K)
+    else:
+        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
 
 
 if config.DISABLE_JIT:

@@ -228,7 +228,7 @@ def _vector_sum(vectors, value):
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
 
-DOT_ROWS = (8, 1)
+DOT_ROWS = (8, 4, 2, 1)
 
 
 @intrinsic

@@ -18,10 +18,15 @@ IN, OUT     where A[l-1] and A[l] begin in a tile's scratch, by the tile's lengt
 DZ          where dZ[l] begins, likewise
 Y_AT        where the targets begin, likewise; the same in every row
 WIDEST      units of the widest layer, n_x too; the same in every row
+ACROSS      1 where lanes run over examples, 0 over units; the same in every row
 ==========  =====================================================================
 
 A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then as
-many zeros as the widest layer has units, room to pack a dZ, and a one.
+many zeros as the widest layer has units, room to pack a dZ, and a tile of ones.
+
+In very small networks, whose layers do not fill the lanes of a vector, a tile holds each layer unit
+by unit instead, and the lanes run over its examples. The equations do not know: they are written
+for matrices with strides.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ from .simd import address, all_finite, view_as
 
 __all__ = ["describe", "load_rows", "load_targets", "scratch_size", "tile_length"]
 
-FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST = range(10)
+FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST, ACROSS = range(11)
 
 LINE_BYTES = 64
 
@@ -44,6 +49,10 @@ LINE_BYTES = 64
 TILE_BYTES = 100_000
 
 TILE_LEAST, TILE_MOST, TILE_STEP = 64, 192, 64
+
+# Units up to which lanes run over examples (2-4-1, m = 400: 9.0 us a step with lanes over units),
+# and the longest tile then.
+ACROSS_MOST, ACROSS_TILE_MOST = 8, 512
 
 
 def describe(sizes, codes) -> np.ndarray:
@@ -57,7 +66,7 @@ def describe(sizes, codes) -> np.ndarray:
         Code of the activation of each layer, the output layer's last.
     """
     fan_in, fan_out = np.array(sizes[:-1]), np.array(sizes[1:])
-    layers = np.empty((len(codes), 10), np.int64)
+    layers = np.empty((len(codes), 11), np.int64)
     layers[:, FAN_IN], layers[:, FAN_OUT], layers[:, G] = fan_in, fan_out, codes
     ends = np.cumsum((fan_in + 1) * fan_out)
     layers[:, B] = ends - fan_out
@@ -67,6 +76,7 @@ def describe(sizes, codes) -> np.ndarray:
     layers[:, DZ] = layers[:, OUT] + fan_out.sum()
     layers[:, Y_AT] = sum(sizes) + fan_out.sum()
     layers[:, WIDEST] = max(sizes)
+    layers[:, ACROSS] = max(sizes) <= ACROSS_MOST and sizes[-1] == 1
     return layers
 
 
@@ -80,7 +90,20 @@ def n_params(layers):
 def tile_length(layers, itemsize):
     """Return how many examples a tile has: a function of the sizes alone."""
     fits = TILE_BYTES // ((layers[0, Y_AT] + layers[-1, FAN_OUT]) * itemsize)
-    return max(TILE_LEAST, min(TILE_MOST, fits // TILE_STEP * TILE_STEP))
+    most = ACROSS_TILE_MOST if layers[0, ACROSS] else TILE_MOST
+    return max(TILE_LEAST, min(most, fits // TILE_STEP * TILE_STEP))
+
+
+@jit
+def layout(layers, width, n):
+    """Return how a tile of n examples lies: the strides of examples and units, and its length.
+
+    Unit by unit the stride of units is 2 at least, so that it tells this layout from the other.
+    """
+    if layers[0, ACROSS]:
+        step = max(n, 2)
+        return 1, step, step * width
+    return width, 1, n * width
 
 
 @jit
@@ -97,7 +120,7 @@ def aligned_empty(n, like):
 
 @jit
 def constants(layers, tile):
-    """Return where in scratch the zeros, the room to pack and the one begin."""
+    """Return where in scratch the zeros, the room to pack and the ones begin."""
     zeros = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
     room = zeros + (layers[0, WIDEST] + 15) // 16 * 16
     return zeros, room, room + tile * layers[0, WIDEST]
@@ -106,31 +129,35 @@ def constants(layers, tile):
 @jit
 def scratch_size(layers, tile):
     """Return the length of one thread's scratch array."""
-    _, _, one = constants(layers, tile)
-    return (one + 16) // 16 * 16
+    _, _, ones = constants(layers, tile)
+    return ones + tile
 
 
 @jit
 def prepare_scratch(layers, tile, scratch):
-    """Write the zeros and the one."""
-    zeros, room, one = constants(layers, tile)
-    scratch[one] = 1
+    """Write the zeros and the ones."""
+    zeros, room, ones = constants(layers, tile)
     for p in range(zeros, room):
         scratch[p] = 0
+    for p in range(ones, ones + tile):
+        scratch[p] = 1
 
 
 @jit
 def input_rows(layers, X, first, n, scratch):
-    """Return n rows of X as the first layer's product takes them, converted only if need be.
+    """Return n rows of X as the first layer's product takes them, copied only if need be.
 
     X is read where it lies, in any order and strides, unless its dtype is not that of the
-    scratch; or the first layer has few units, where the order of a sum would follow the strides.
+    scratch; or lanes run over examples and X's do not lie so; or the first layer has few units,
+    where the order of a sum would follow the strides.
     """
-    n_x = layers[0, FAN_IN]
-    if X.data.itemsize == scratch.itemsize and layers[0, FAN_OUT] > FEW:
+    n_x, across = layers[0, FAN_IN], layers[0, ACROSS] == 1
+    as_it_lies = X.row == 1 and X.col > 1 if across else layers[0, FAN_OUT] > FEW
+    if as_it_lies and X.data.itemsize == scratch.itemsize:
         return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
-    load_rows(X, first, n, n_x, scratch, 0)
-    return matrix(scratch, 0, n_x, 1)
+    row, col, _ = layout(layers, n_x, n)
+    load_rows(X, first, n, n_x, scratch, 0, row, col)
+    return matrix(scratch, 0, row, col)
 
 
 @jit
@@ -154,7 +181,7 @@ def rows_finite(rows, n, width):
 
 
 @jit
-def load_rows(source, first, n, width, out, start):
+def load_rows(source, first, n, width, out, start, row, col):
     """Copy n rows of a strided matrix into scratch, converting their dtype.
 
     Parameters
@@ -164,24 +191,30 @@ def load_rows(source, first, n, width, out, start):
     first, n, width : int
         First row, rows and columns to copy.
     out : ndarray, 1-D
-        Modified in place, from ``start`` on: the rows, one after the other.
+        Modified in place, from ``start`` on.
+    row, col : int
+        Strides of the copy.
     """
     # Indices are unsigned: a test for negative ones would keep the loops from being vectorised.
-    if source.col == 1 and source.row == width:
+    if source.col == 1 and source.row == width and row == width and col == 1:
         s, o = np.uint64(source.start + first * width), np.uint64(start)
         for p in range(np.uint64(n * width)):
             out[o + p] = source.data[s + p]
-    elif source.col == 1:
+    elif source.col == 1 and col == 1:
         for i in range(n):
             s = np.uint64(source.start + (first + i) * source.row)
-            o = np.uint64(start + i * width)
+            o = np.uint64(start + i * row)
             for j in range(np.uint64(width)):
                 out[o + j] = source.data[s + j]
     else:
         for j in range(width):
-            s = source.start + first * source.row + j * source.col
-            for i in range(n):
-                out[start + i * width + j] = source.data[s + i * source.row]
+            s, o = (
+                np.uint64(source.start + first * source.row + j * source.col),
+                np.uint64(start + j * col),
+            )
+            s_step, o_step = np.uint64(source.row), np.uint64(row)
+            for i in range(np.uint64(n)):
+                out[o + i * o_step] = source.data[s + i * s_step]
 
 
 @jit
@@ -205,23 +238,23 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
     """
     if labels:
         return load_labels(source, first, n, n_y, out, start)
-    load_rows(source, first, n, n_y, out, start)
-    bad = not all_finite(out, start, n * n_y)
-    stop = start + n * n_y
+    load_rows(source, first, n, n_y, out, start, n_y, 1)
+    y = out[start : start + n * n_y]
+    bad = 0 if all_finite(out, start, n * n_y) else 1
     if output == SIGMOID:
-        for p in range(start, stop):
-            bad |= not (out[p] >= 0 and out[p] <= 1)
+        for p in range(y.size):
+            bad |= not (y[p] >= 0 and y[p] <= 1)
     elif output == EXP:
-        for p in range(start, stop):
-            bad |= not out[p] >= 0
+        for p in range(y.size):
+            bad |= not y[p] >= 0
     elif output == SOFTMAX:
-        for p in range(start, stop, n_y):
+        for p in range(0, y.size, n_y):
             ones = 0
             for q in range(p, p + n_y):
-                ones += out[q] == 1
-                bad |= not (out[q] == 0 or out[q] == 1)
+                ones += y[q] == 1
+                bad |= not (y[q] == 0 or y[q] == 1)
             bad |= ones != 1
-    return not bad
+    return bad == 0
 
 
 @jit

@@ -61,7 +61,7 @@ def test_blocks_are_a_function_of_m_and_the_sizes():
 def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
     X = cases.lay_out(rng.standard_normal((5, 30)), layout, kind)
     out = np.full(7 + 4 * 5 + 7, 99, dtype)
-    tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7)
+    tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7, 5, 1)
     assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
     assert (out[:7] == 99).all()
     assert (out[-7:] == 99).all()
