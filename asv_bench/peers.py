@@ -134,7 +134,7 @@ def with_torch(work: Work, X, y, params, bf16=False):
         gradient = torch.autograd.grad(loss, tensors)
         with torch.no_grad():
             for parameter, g in zip(tensors, gradient, strict=True):
-                parameter -= LEARNING_RATE * g
+                parameter.sub_(g, alpha=LEARNING_RATE)
 
     def run(n):
         for _ in range(n):

@@ -53,9 +53,9 @@ class _OutOfLine:
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
         self.cells = {}
-        for dtypes in itertools.product(_FLOATS, repeat=self.choices):
-            self.cells[dtypes] = ctypes.c_void_p(0)
-            llvm.add_symbol(self.cell_name(dtypes), ctypes.addressof(self.cells[dtypes]))
+        for choice in itertools.product(_FLOATS, repeat=self.choices):
+            self.cells[choice] = ctypes.c_void_p(0)
+            llvm.add_symbol(self.cell_name(choice), ctypes.addressof(self.cells[choice]))
         _kernels.append(self)
 
     def cell_name(self, dtypes: tuple[types.Float, ...]) -> str:

@@ -61,7 +61,13 @@ def by_dtype(single, double) -> Any:
 
     @overload(chosen)
     def choose(x):
-        return (lambda x: single(x)) if x == types.float32 else (lambda x: double(x))
+        def of_float32(x):
+            return single(x)
+
+        def of_float64(x):
+            return double(x)
+
+        return of_float32 if x == types.float32 else of_float64
 
     return chosen
 

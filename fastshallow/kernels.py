@@ -45,7 +45,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from numba import types
 
 from ._jit import jit, prange
@@ -60,10 +59,10 @@ from .tiles import (
     FAN_OUT,
     IN,
     OUT,
+    Y_AT,
     B,
     G,
     W,
-    Y_AT,
     aligned_empty,
     constants,
     input_rows,
@@ -392,7 +391,7 @@ def block_count(m, layers, itemsize):
     """
     slot = n_params(layers) * itemsize
     worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
-    least = min(BLOCK_MOST, worth)
+    least = max(min(BLOCK_MOST, worth), tile_length(layers, itemsize))  # no block is empty
     most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
     blocks = 1
     while 2 * blocks <= most:

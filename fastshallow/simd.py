@@ -334,7 +334,7 @@ def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
 
 @intrinsic
 def _all_finite(typingctx, zero, a, n):
-    """Return whether n values from an address on are finite: x * 0 is NaN for those that are not."""
+    """Return whether n values from an address on are finite: else x * 0 is NaN."""
     signature = types.boolean(zero, types.intp, types.intp)
 
     def codegen(context, builder, signature, arguments):
