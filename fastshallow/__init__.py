@@ -30,7 +30,7 @@ _HOMES = {
     "show_versions": "environment",
     "warmup": "environment",
 }
-_MODULES = ("activations", "kernels", "losses", "matmul")
+_MODULES = ("activations", "kernels", "losses", "matmul", "propagation")
 
 # In full, not from the tables above: editors and linters read it, and a test compares them.
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "losses",
     "matmul",
     "plot_cost",
+    "propagation",
     "save",
     "show_versions",
     "warmup",
@@ -52,7 +53,7 @@ __all__ = [
 logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from . import activations, kernels, losses, matmul
+    from . import activations, kernels, losses, matmul, propagation
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
     from .network import Network

@@ -16,6 +16,7 @@ import ctypes
 import functools
 import inspect
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from ._jit import jit
+from ._jit import jit, logger
 
 __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
@@ -145,10 +146,22 @@ def out_of_line(
 
 
 def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None) -> None:
-    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype."""
+    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
+
+    Should that take more than a second, one line is logged.
+    """
     dtypes = (dtype, x_dtype or dtype)
-    if dtypes not in _prepared:
+    if dtypes in _prepared:
+        return
+    note = threading.Timer(
+        1.0, logger.info, ("compiling kernels for %s: this takes seconds, once per machine", dtype)
+    )
+    note.daemon = True
+    note.start()
+    try:
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in dtypes)
         for kernel in _kernels:
             kernel.compile(floats[: kernel.choices])
-        _prepared.add(dtypes)
+    finally:
+        note.cancel()
+    _prepared.add(dtypes)

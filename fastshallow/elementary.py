@@ -28,7 +28,7 @@ from numba.extending import overload
 from ._jit import jit
 from .simd import copysign, fma, power_of_two, split
 
-__all__ = ["exp", "log", "log1p", "sigmoid", "sigmoid_softplus", "softplus", "tanh"]
+__all__ = ["exp", "log", "log1p", "sigmoid", "sigmoid_log1p", "softplus", "tanh"]
 
 f, d = np.float32, np.float64
 
@@ -209,7 +209,7 @@ def tanh(x):
 @jit
 def sigmoid(x):
     """Return 1 / (1 + exp(-x))."""
-    return sigmoid_softplus(x)[0]
+    return sigmoid_log1p(x)[0]
 
 
 @jit
@@ -232,16 +232,16 @@ def log(x):
 
 @jit
 def softplus(x):
-    """Return log(1 + exp(x))."""
-    return sigmoid_softplus(x)[1]
+    """Return log(1 + exp(x)) = max(x, 0) + log(1 + exp(-abs(x)))."""
+    return (type(x)(0) if x < 0 else x) + sigmoid_log1p(x)[1]
 
 
 @jit
-def sigmoid_softplus(x):
-    """Return both, from one e = exp(-abs(x)).
+def sigmoid_log1p(x):
+    """Return sigmoid(x) and log(1 + exp(-abs(x))), from one e = exp(-abs(x)).
 
-    sigmoid(x) is 1 / (1 + e), or e / (1 + e) where x < 0; softplus(x) is max(x, 0) + log(1 + e).
+    sigmoid(x) is 1 / (1 + e), or e / (1 + e) where x < 0.
     """
-    zero, one = type(x)(0), type(x)(1)
+    one = type(x)(1)
     e = exp(-abs(x))
-    return (e if x < 0 else one) / (one + e), (zero if x < 0 else x) + log1p(e)
+    return (e if x < 0 else one) / (one + e), log1p(e)

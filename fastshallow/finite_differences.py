@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .network import Gradient, Network
+from .network import Network
+from .views import Gradient
 
 __all__ = ["gradient_check"]
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 from ._jit import jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
-from .elementary import exp, log, sigmoid_softplus, softplus
+from .elementary import exp, log, sigmoid_log1p
 from .simd import standalone
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
@@ -68,7 +68,8 @@ def xlogx(y):
 def unit_loss(output, z, y):
     """Return the loss of one output unit from its z; NaN for softmax."""
     if output == SIGMOID:
-        return softplus(z) - y * z
+        # softplus(z) - y z, with what may cancel taken first: it is exact for y = 0 and 1
+        return (relu(z) - y * z) + sigmoid_log1p(z)[1]
     if output == LINEAR:
         return type(z)(0.5) * (z - y) * (z - y)
     if output == RELU:
@@ -88,12 +89,11 @@ def softmax_loss(Z, z_start, Y, y_start, n):
     total = Z[z_start] * 0
     for j in range(n):
         total += exp(Z[z_start + j] - top)
-    logsumexp = top + log(total)
     result = Z[z_start] * 0
     for j in range(n):
         # a term with y_j = 0 is left out, or 0 * inf would be NaN
         if Y[y_start + j] != 0:
-            result += Y[y_start + j] * (logsumexp - Z[z_start + j])
+            result += Y[y_start + j] * ((top - Z[z_start + j]) + log(total))
     return result
 
 
@@ -260,8 +260,8 @@ def unit_step(output, z, y, losses, size):
     """Take units from z to a = g(z), and write their losses."""
     if output == SIGMOID:
         for p in range(size):
-            a, softplus_z = sigmoid_softplus(z[p])
-            losses[p] = softplus_z - y[p] * z[p]
+            a, rest = sigmoid_log1p(z[p])
+            losses[p] = (relu(z[p]) - y[p] * z[p]) + rest
             z[p] = a
         return
     for p in range(size):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,88 +14,12 @@ from ._threads import choose_workers, parallel_region
 from .activations import ACTIVATIONS, HIDDEN
 from .initialization import METHODS, draw
 from .losses import LOSSES
+from .views import ByLayer, Gradient, LayerValues, layer_views
 
 __all__ = ["Gradient", "LayerValues", "Network"]
 
 
-def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]:
-    """Return the views W[l], (n_l, n_{l-1}), and b[l], (n_l, 1), of a parameter vector."""
-    Ws, bs, at = [], [], 0
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        stop = at + fan_in * fan_out
-        Ws.append(vector[at:stop].reshape(fan_in, fan_out).T)
-        bs.append(vector[stop : stop + fan_out].reshape(fan_out, 1))
-        at = stop + fan_out
-    return Ws, bs
-
-
-class _ByLayer:
-    """Attributes that end in the number of a layer: W1 is the first of the list W."""
-
-    _lists: tuple[str, ...] = ()
-
-    def _numbered(self, name: str) -> np.ndarray | None:
-        match = re.fullmatch(r"([A-Za-z]+)([1-9][0-9]*)", name)
-        if match is None or match[1] not in self._lists:
-            return None
-        arrays = self.__dict__.get(match[1], [])
-        layer = int(match[2])
-        return arrays[layer - 1] if layer <= len(arrays) else None
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        array = self._numbered(name)
-        if array is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return array
-
-    def __dir__(self):
-        numbered = [
-            f"{name}{layer}"
-            for name in self._lists
-            for layer in range(1, 1 + len(self.__dict__.get(name, [])))
-        ]
-        return [*super().__dir__(), *numbered]
-
-
-class Gradient(_ByLayer):
-    """The gradient of J by every parameter.
-
-    Attributes
-    ----------
-    vector : ndarray, 1-D
-        All of it, in the order of `Network.params`.
-    dW, db : list of ndarray
-        Views of it, by layer: dW[l] of shape (n_l, n_{l-1}), db[l] of shape (n_l, 1).
-    dW1, db1, dW2, ... : ndarray
-        The same by name.
-    """
-
-    _lists = ("dW", "db")
-
-    def __init__(self, vector: np.ndarray, sizes: tuple[int, ...]):
-        self.vector = vector
-        self.dW, self.db = layer_views(vector, sizes)
-
-    def __repr__(self) -> str:
-        return f"Gradient({', '.join(f'dW{i}, db{i}' for i in range(1, 1 + len(self.dW)))})"
-
-
-class LayerValues(_ByLayer):
-    """Z and A of every layer: lists ``Z`` and ``A``, and ``Z1``, ``A1``, ``Z2``, ... by name.
-
-    Each is (n_l, m), examples as columns.
-    """
-
-    _lists = ("Z", "A")
-
-    def __init__(self, Z: list[np.ndarray], A: list[np.ndarray]):
-        self.Z, self.A = Z, A
-
-    def __repr__(self) -> str:
-        return f"LayerValues({', '.join(f'Z{i}, A{i}' for i in range(1, 1 + len(self.Z)))})"
-
-
-class Network(_ByLayer):
+class Network(ByLayer):
     """A shallow neural network: Z[l] = W[l] A[l-1] + b[l], A[l] = g[l](Z[l]), A[0] = X.
 
     Parameters
@@ -533,9 +455,9 @@ class Problem:
         self.Y, self.labels = _checks.targets(Y, net.sizes[-1], m, softmax, net.dtype)
         weight, total = _checks.weights(sample_weight, m, net.dtype)
         alpha = _checks.number("alpha", alpha, least=0)
-        blocks = int(kernels.block_count(m, net.layers, net.dtype.itemsize))
+        tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many
-        self.workers = choose_workers(n_threads, blocks, 6.0 * net.params.size * m)
+        self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
         prepare(net.dtype, self.X.dtype)
         rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
         examples = kernels.Examples(rows, wanted, self.labels, weight)

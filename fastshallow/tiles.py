@@ -144,19 +144,31 @@ def prepare_scratch(layers, tile, scratch):
 
 
 @jit
-def input_rows(layers, X, first, n, scratch):
-    """Return n rows of X as the first layer's product takes them, copied only if need be.
+def reads_as_it_lies(layers, X, scratch):
+    """Return whether the first layer's product reads X itself, in its own order and strides.
 
-    X is read where it lies, in any order and strides, unless its dtype is not that of the
-    scratch; or lanes run over examples and X's do not lie so; or the first layer has few units,
-    where the order of a sum would follow the strides.
+    Not if its dtype is not that of the scratch; or lanes run over examples and X's do not lie so;
+    or the first layer has few units, where the order of a sum would follow the strides.
     """
-    n_x, across = layers[0, FAN_IN], layers[0, ACROSS] == 1
-    as_it_lies = X.row == 1 and X.col > 1 if across else layers[0, FAN_OUT] > FEW
-    if as_it_lies and X.data.itemsize == scratch.itemsize:
+    if X.data.itemsize != scratch.itemsize:
+        return False
+    return X.row == 1 and X.col > 1 if layers[0, ACROSS] else layers[0, FAN_OUT] > FEW
+
+
+@jit
+def load_input(layers, X, first, n, scratch):
+    """Copy n rows of X into scratch, if they are not read as they lie."""
+    if not reads_as_it_lies(layers, X, scratch):
+        row, col, _ = layout(layers, layers[0, FAN_IN], n)
+        load_rows(X, first, n, layers[0, FAN_IN], scratch, 0, row, col)
+
+
+@jit
+def input_rows(layers, X, first, n, scratch):
+    """Return n rows of X as the first layer's product takes them, after `load_input`."""
+    if reads_as_it_lies(layers, X, scratch):
         return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
-    row, col, _ = layout(layers, n_x, n)
-    load_rows(X, first, n, n_x, scratch, 0, row, col)
+    row, col, _ = layout(layers, layers[0, FAN_IN], n)
     return matrix(scratch, 0, row, col)
 
 

@@ -34,9 +34,12 @@ ORDER = [
     "losses",
     "matmul",
     "tiles",
+    "propagation",
+    "blocks",
     "kernels",
     "_checks",
     "initialization",
+    "views",
     "network",
     "training",
     "finite_differences",
@@ -80,7 +83,7 @@ def test_nothing_points_up(module):
 
 
 def test_imports_are_found():
-    assert {"_jit", "activations", "losses", "matmul"} <= imported("kernels")
+    assert {"_jit", "activations", "matmul", "blocks"} <= imported("kernels")
 
 
 def test_import_is_light():

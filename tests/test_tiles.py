@@ -77,7 +77,9 @@ def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
             layers = fs.Network((3, units)).layers
 
             def finite(first, n, layers=layers, dtype=dtype):
-                rows = tiles.input_rows(layers, flat_rows(X), first, n, np.empty(100, dtype))
+                scratch, given = np.empty(100, dtype), flat_rows(X)
+                tiles.load_input(layers, given, first, n, scratch)
+                rows = tiles.input_rows(layers, given, first, n, scratch)
                 return tiles.rows_finite(rows, n, 3)
 
             assert finite(0, 20)

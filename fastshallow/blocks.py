@@ -1,0 +1,285 @@
+"""Blocks of examples: what one sums up, who goes through them, and how the sums are added.
+
+Blocks make the bits
+    The m examples are split into blocks by a rule that knows m and the sizes only. Each block
+    adds its gradient into a slot of its own, and the slots are summed along a fixed binary
+    tree. Threads share the blocks out among themselves: any number of them, none but the
+    caller's included, gives the same bits.
+
+Tiles make the speed
+    A block goes through `fastshallow.propagation` in tiles that fit the cache: Z, A and dZ never
+    leave it, and X is read from memory once.
+
+Large layers have one block
+    More slots of theirs would not fit the memory. Threads then share out the tiles of a few
+    together, and after that the rows of every dW, each summed over the tiles in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._jit import jit, prange
+from .matmul import Matrix
+from .propagation import OK, Examples, Model, Ready, tile_gradient, tile_step
+from .tiles import FAN_IN, WIDEST, aligned_empty, constants, n_params, scratch_size, tile_length
+
+__all__ = ["Workspace", "allocate", "block_count", "block_step", "run", "sum_losses", "sum_slots"]
+
+# Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
+# which is written and summed once, and of some floating-point operations; all slots together
+# within a bound.
+BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 100_000
+BLOCKS_MOST = 128
+SLOTS_BYTES = 1 << 26
+
+# Tiles in work at a time for each thread, where threads share out the rows of dW.
+TILES_TOGETHER = 4
+
+# Parameters that are summed over all slots at a time: a strip of them stays in the cache.
+STRIP = 1024
+
+
+# One block -----------------------------------------------------------------------------------
+
+
+@jit
+def block_step(model, ready, examples, first, last, scratch, slot):
+    """Take examples first ... last - 1 through forward, loss and backward.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    ready : Ready
+        Its weights from `ready_weights`.
+    examples : Examples
+        All examples.
+    first, last : int
+        The block.
+    scratch : ndarray, 1-D, of the dtype of the parameters
+        `fastshallow.tiles.scratch_size` long at least; its contents do not matter. Modified in
+        place.
+    slot : ndarray, 1-D
+        Overwritten with the sums of w dL/dW and w dL/db, in the order of ``params``. Empty
+        for the loss alone.
+
+    Returns
+    -------
+    loss : float
+        Sum of w L over the block.
+    status : int
+        0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
+        is not made for (2).
+    """
+    layers = model.layers
+    tile = tile_length(layers, scratch.itemsize)
+    _, room, _ = constants(layers, tile)
+    loss, status = 0.0, OK
+    for at in range(first, last, tile):
+        end, backward = min(at + tile, last), slot.size > 0
+        tile_loss, found = tile_step(model, ready, examples, at, end, backward, scratch)
+        loss += tile_loss
+        status |= found
+        if backward:
+            fresh = at == first
+            tile_gradient(layers, examples.X, at, end, scratch, scratch, room, slot, fresh, 0, 1)
+    return loss, status
+
+
+@jit
+def block_count(m, layers, itemsize):
+    """Return into how many blocks m examples are split: a function of m and the sizes alone.
+
+    A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
+    last.
+    """
+    slot = n_params(layers) * itemsize
+    worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
+    least = max(min(BLOCK_MOST, worth), tile_length(layers, itemsize))  # no block is empty
+    most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
+    blocks = 1
+    while 2 * blocks <= most:
+        blocks *= 2
+    return blocks
+
+
+# All blocks ----------------------------------------------------------------------------------
+
+
+class Workspace(NamedTuple):
+    """Memory of a gradient: slots, losses and statuses by block, scratch by worker."""
+
+    packed: Any
+    transposed: Any
+    slots: Any
+    losses: Any
+    found: Any
+    scratch: Any
+
+
+@jit
+def in_panels(layers, itemsize):
+    """Return whether a slot is so large that there is one for all examples."""
+    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
+
+
+@jit
+def task_count(m, layers, itemsize):
+    """Return how many threads a gradient can use."""
+    if in_panels(layers, itemsize):
+        return layers[0, FAN_IN]
+    return block_count(m, layers, itemsize)
+
+
+@jit
+def allocate(model, m, workers, with_slots):
+    """Return the `Workspace` for m examples."""
+    params, layers, _ = model
+    blocks = block_count(m, layers, params.itemsize)
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    scratches = TILES_TOGETHER * workers if in_panels(layers, params.itemsize) else workers
+    slot = (params.size + 15) // 16 * 16 if with_slots else 0
+    return Workspace(
+        aligned_empty(params.size, params),
+        aligned_empty(params.size, params),
+        aligned_empty(blocks * slot, params).reshape(blocks, slot),
+        np.empty(blocks, np.float64),
+        np.empty(blocks, np.int64),
+        aligned_empty(scratches * size, params).reshape(scratches, size),
+    )
+
+
+@jit
+def run_share(model, examples, m, share, workers, work):
+    """Let one worker go through its share of the blocks."""
+    blocks = work.losses.size
+    tile = tile_length(model.layers, model.params.itemsize)
+    tiles = (m + tile - 1) // tile
+    for b in range(share * blocks // workers, (share + 1) * blocks // workers):
+        work.losses[b], work.found[b] = block_step(
+            model,
+            Ready(work.packed, work.transposed),
+            examples,
+            b * tiles // blocks * tile,
+            min(m, (b + 1) * tiles // blocks * tile),
+            work.scratch[share],
+            work.slots[b],
+        )
+
+
+@jit(parallel=True)
+def run_blocks(model, examples, m, workers, work):
+    """Do what `run` does, with the blocks shared out."""
+    if workers == 1:
+        run_share(model, examples, m, 0, 1, work)
+        return
+    # prange takes arrays and scalars only, so the tuples are taken apart and put together again
+    params, layers, slope = model
+    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
+    packed, transposed, slots, losses, found, scratch = work
+    for share in prange(workers):
+        run_share(
+            Model(params, layers, slope),
+            Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+            m,
+            np.int64(share),
+            workers,
+            Workspace(packed, transposed, slots, losses, found, scratch),
+        )
+
+
+@jit(parallel=True)
+def run_panels(model, examples, m, workers, work):
+    """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
+
+    Every sum is the one that `block_step` makes, so the bits are the same.
+    """
+    params, layers, slope = model
+    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
+    packed, transposed, slots, losses, found, scratch = work
+    tile = tile_length(layers, params.itemsize)
+    together = scratch.shape[0]
+    tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
+    rooms = aligned_empty(workers * tile * layers[0, WIDEST], params)
+    losses[0], found[0] = 0.0, OK
+    for start in range(0, m, together * tile):
+        tiles = min(together, (m - start + tile - 1) // tile)
+        for t in prange(tiles):
+            at = start + np.int64(t) * tile
+            tile_losses[t], tile_found[t] = tile_step(
+                Model(params, layers, slope),
+                Ready(packed, transposed),
+                Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+                at,
+                min(at + tile, m),
+                slots.size > 0,
+                scratch[t],
+            )
+        for t in range(tiles):
+            losses[0] += tile_losses[t]
+            found[0] |= tile_found[t]
+        if slots.size > 0:
+            for part in prange(workers):
+                for t in range(tiles):
+                    at = start + t * tile
+                    tile_gradient(
+                        layers,
+                        Matrix(X, x, x_row, x_col),
+                        at,
+                        min(at + tile, m),
+                        scratch[t],
+                        rooms,
+                        np.int64(part) * tile * layers[0, WIDEST],
+                        slots[0],
+                        at == 0,
+                        np.int64(part),
+                        workers,
+                    )
+
+
+@jit
+def run(model, examples, m, workers, work):
+    """Fill the slots, losses and statuses of all blocks."""
+    if workers > 1 and in_panels(model.layers, model.params.itemsize):
+        run_panels(model, examples, m, workers, work)
+    else:
+        run_blocks(model, examples, m, workers, work)
+
+
+@jit
+def sum_strip(slots, first, last):
+    """Sum parameters first ... last - 1 of all slots into slot 0, along a binary tree."""
+    step = 1
+    while step < slots.shape[0]:
+        for i in range(0, slots.shape[0] - step, 2 * step):
+            for p in range(first, last):
+                slots[i, p] += slots[i + step, p]
+        step *= 2
+
+
+@jit(parallel=True)
+def sum_slots(slots, workers):
+    """Sum all slots into slot 0: the same tree for every parameter, whoever sums it."""
+    size = slots.shape[1]
+    strips = (size + STRIP - 1) // STRIP
+    if workers == 1 or strips == 1:
+        for s in range(strips):
+            sum_strip(slots, s * STRIP, min(size, (s + 1) * STRIP))
+        return
+    for s in prange(strips):
+        first = np.int64(s) * STRIP
+        sum_strip(slots, first, min(size, first + STRIP))
+
+
+@jit
+def sum_losses(losses):
+    """Return the sum along the same tree; ``losses`` is modified in place."""
+    step = 1
+    while step < losses.size:
+        for i in range(0, losses.size - step, 2 * step):
+            losses[i] += losses[i + step]
+        step *= 2
+    return losses[0]

@@ -1,0 +1,371 @@
+"""Forward and backward propagation of one tile of examples.
+
+For every layer l = 1 ... L, with A[0] = X and examples as rows (the notes' equations seen
+transposed: the same memory)::
+
+    forward                                 backward
+    Z[l] = A[l-1] W[l] + b[l]               dA[l-1] = dZ[l] W[l]^T
+    A[l] = g[l](Z[l])                       dZ[l-1] = dA[l-1] * g[l-1]'(Z[l-1])
+                                            dW[l]   = A[l-1]^T dZ[l]
+                                            db[l]   = dZ[l]^T 1
+
+Every matrix product is `fastshallow.matmul.matmul_add`; how a network and a tile lie in memory
+stands in `fastshallow.tiles`. Who goes through all examples is `fastshallow.kernels`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import types
+
+from ._jit import jit
+from ._linking import INT, REAL, out_of_line, vector
+from .activations import activate, multiply_dg
+from .losses import output_step
+from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack, transposed
+from .tiles import (
+    ACROSS,
+    DZ,
+    FAN_IN,
+    FAN_OUT,
+    IN,
+    OUT,
+    Y_AT,
+    B,
+    G,
+    W,
+    aligned_empty,
+    constants,
+    input_rows,
+    layout,
+    load_input,
+    load_targets,
+    prepare_scratch,
+    rows_finite,
+    tile_length,
+)
+
+__all__ = [
+    "Examples",
+    "Model",
+    "Ready",
+    "forward_tile",
+    "ready_weights",
+    "tile_gradient",
+    "tile_step",
+]
+
+# What a tile found in the data: bits of a status.
+OK, BAD_X, BAD_Y = 0, 1, 2
+
+# Examples from which on copies of the weights for forward pay.
+COPY_LEAST = 48
+
+
+class Model(NamedTuple):
+    """A network as the kernels see it; `Network.model` makes one. See `fastshallow.tiles`."""
+
+    params: Any
+    layers: Any
+    slope: float
+
+
+class Examples(NamedTuple):
+    """The examples of a gradient, as rows.
+
+    X : Matrix
+        Inputs, of any floating dtype and any strides.
+    Y : Matrix
+        Targets, of the dtype of the parameters.
+    labels : int
+        1 where Y holds class numbers, one a row; 0 where it holds values or one-hot rows.
+    weight : ndarray, 1-D
+        Weights w of the dtype of the parameters; empty for w = 1.
+    """
+
+    X: Matrix
+    Y: Matrix
+    labels: int
+    weight: Any
+
+
+class Ready(NamedTuple):
+    """Copies of the weights, made once a step, that products read faster.
+
+    W : ndarray, 1-D
+        W[l] in C order, or `pack`ed where that pays, in the place that it has in ``params``.
+        Empty if there are too few examples for a copy to pay.
+    W_T : ndarray, 1-D
+        W[l]^T, (n_l, n_{l-1}), likewise.
+    """
+
+    W: Any
+    W_T: Any
+
+
+@jit
+def copy_right(B, K, N, out, start):
+    """Copy the right operand of a product, (K, N), in C order or `pack`ed, as is faster."""
+    if pays_to_pack(K, N, out.itemsize):
+        pack(B, K, N, out, start)
+        return
+    for k in range(K):
+        for j in range(N):
+            out[start + k * N + j] = B.data[B.start + k * B.row + j * B.col]
+
+
+@jit
+def make_ready(model, backward, ready):
+    """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
+    params, layers, _ = model
+    if layers[0, ACROSS]:  # the weights are broadcast, from wherever they lie
+        return
+    for i in range(layers.shape[0]):
+        fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+        if ready.W.size > 0:
+            copy_right(matrix(params, w, fan_out, 1), fan_in, fan_out, ready.W, w)
+        if fan_out <= FEW or (backward and i > 0):
+            copy_right(matrix(params, w, 1, fan_out), fan_out, fan_in, ready.W_T, w)
+
+
+@jit
+def ready_weights(model, m, backward):
+    """Return the `Ready` of a model, for m examples and forward alone or backward too."""
+    params = model.params
+    copies = params.size if m >= COPY_LEAST else 0
+    ready = Ready(aligned_empty(copies, params), aligned_empty(params.size, params))
+    make_ready(model, backward, ready)
+    return ready
+
+
+# One layer -----------------------------------------------------------------------------------
+
+
+@jit
+def tile_matrix(layers, scratch, start, width, n):
+    """Return n examples of a layer in scratch as a `Matrix`."""
+    row, col, _ = layout(layers, width, n)
+    return matrix(scratch, start, row, col)
+
+
+@jit
+def forward_layer(model, ready, i, x, scratch, tile, n):
+    """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
+    params, layers, _ = model
+    fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+    # A[l] comes in the place of Z[l]
+    Z = tile_matrix(layers, scratch, tile * layers[i, OUT], fan_out, n)
+    A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
+    b = matrix(params, layers[i, B], 0, 1)
+    W_l = matrix(params, w, fan_out, 1)
+    if layers[0, ACROSS]:
+        pass
+    elif fan_out <= FEW:
+        W_l = matrix(ready.W_T, w, 1, fan_in)
+    elif ready.W.size > 0:
+        packed = pays_to_pack(fan_in, fan_out, scratch.itemsize)
+        W_l = matrix(ready.W, w, PACKED if packed else fan_out, 1)
+    matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
+
+
+@jit
+def backward_layer(model, ready, i, scratch, tile, n):
+    """Differentiate `forward_layer` by A[l-1], and that by Z[l-1]: from dZ[l] to dZ[l-1].
+
+    dA[l-1] = dZ[l] W[l]^T, dZ[l-1] = dA[l-1] * g[l-1]'(Z[l-1])
+    """
+    params, layers, slope = model
+    fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+    at_zeros, _, _ = constants(layers, tile)
+    da = tile * layers[i - 1, DZ]
+    dA = tile_matrix(layers, scratch, da, fan_in, n)
+    dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
+    W_T = matrix(ready.W_T, w, fan_in, 1)
+    if layers[0, ACROSS] or fan_in <= FEW:
+        W_T = matrix(params, w, 1, fan_out)
+    elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
+        W_T = matrix(ready.W_T, w, PACKED, 1)
+    matmul_add(dA, matrix(scratch, at_zeros, 0, 1), dZ, W_T, n, fan_in, fan_out)
+    _, _, size = layout(layers, fan_in, n)
+    multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, tile * layers[i, IN], size)
+
+
+@jit
+def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, first, last):
+    """Differentiate `forward_layer` by rows first ... last - 1 of W[l], and by b[l] with row 0.
+
+    dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1
+    """
+    fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
+    at_zeros, _, at_ones = constants(layers, tile)
+    zeros, ones = matrix(scratch, at_zeros, 0, 1), matrix(scratch, at_ones, 1, 1)
+    A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
+    A_T = matrix(A.data, A.start + first * A.col, A.col, A.row)
+    dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
+    right = dZ
+    if pays_to_pack(n, fan_out, scratch.itemsize):
+        pack(dZ, n, fan_out, room.data, room.start)
+        right = matrix(room.data, room.start, PACKED, 1)
+    dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, 1)
+    matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
+    if first == 0:
+        db = matrix(slot, layers[i, B], 1, 1)
+        matmul_add(db, zeros if fresh else db, transposed(dZ), ones, fan_out, 1, n)
+
+
+# One tile ------------------------------------------------------------------------------------
+
+
+@jit
+def forward_tile(model, ready, x, scratch, tile, n):
+    """Take a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    ready : Ready
+        Its weights from `ready_weights`.
+    x : Matrix
+        The tile's inputs, from `fastshallow.tiles.input_rows`.
+    scratch : ndarray, 1-D
+        Laid out as in `fastshallow.tiles`; modified in place.
+    tile, n : int
+        Length of a tile, and examples in this one.
+    """
+    _, layers, slope = model
+    last = layers.shape[0] - 1
+    for i in range(last + 1):
+        forward_layer(model, ready, i, x, scratch, tile, n)
+        if i < last:
+            _, _, size = layout(layers, layers[i, FAN_OUT], n)
+            activate(layers[i, G], slope, scratch, tile * layers[i, OUT], size, 1)
+
+
+def table_type():
+    return types.Array(types.int64, 2, "C", readonly=True)
+
+
+def model_type(dtype):
+    return types.NamedTuple((vector(dtype, readonly=True), table_type(), REAL), Model)
+
+
+def ready_type(dtype):
+    return types.NamedUniTuple(vector(dtype, readonly=True), 2, Ready)
+
+
+def matrix_type(data):
+    return types.NamedTuple((data, INT, INT, INT), Matrix)
+
+
+def examples_type(dtype, x_dtype):
+    X, Y = (matrix_type(vector(d, readonly=True)) for d in (x_dtype, dtype))
+    return types.NamedTuple((X, Y, INT, vector(dtype, readonly=True)), Examples)
+
+
+@out_of_line(
+    lambda model, ready, examples, *_: (model[0].dtype, examples[0][0].dtype),
+    lambda dtype, x_dtype: (
+        model_type(dtype),
+        ready_type(dtype),
+        examples_type(dtype, x_dtype),
+        INT,
+        INT,
+        INT,
+        vector(dtype),
+    ),
+)
+def tile_step(model, ready, examples, first, last, backward, scratch):
+    """Take examples first ... last - 1 through forward, loss and, if asked, backward to dZ[1].
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    ready : Ready
+        Its weights from `ready_weights`.
+    examples : Examples
+        All examples.
+    first, last : int
+        The tile: `tile_length` examples at most.
+    backward : int
+        Whether dZ[1] ... dZ[L-1] are wanted; dZ[L] always comes with the loss.
+    scratch : ndarray, 1-D, of the dtype of the parameters
+        `scratch_size` long at least; its contents do not matter. Modified in place.
+
+    Returns
+    -------
+    loss : float
+        Sum of w L over the tile.
+    status : int
+        0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
+        is not made for (2).
+    """
+    layers = model.layers
+    X, Y, labels, weight = examples
+    n, top, status = last - first, layers.shape[0] - 1, OK
+    n_y, output = layers[top, FAN_OUT], layers[top, G]
+    tile = tile_length(layers, scratch.itemsize)
+    prepare_scratch(layers, tile, scratch)
+    load_input(layers, X, first, n, scratch)
+    x = input_rows(layers, X, first, n, scratch)
+    forward_tile(model, ready, x, scratch, tile, n)
+    if not rows_finite(x, n, layers[0, FAN_IN]):  # after forward, which brought them in
+        status |= BAD_X
+    y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
+    if not load_targets(output, labels, Y, first, n, n_y, scratch, y):
+        status |= BAD_Y
+    loss = output_step(output, scratch, z, y, dz, n, n_y, weight, first)
+    if backward:
+        for i in range(top, 0, -1):
+            backward_layer(model, ready, i, scratch, tile, n)
+    return loss, status
+
+
+@out_of_line(
+    lambda layers, X, first, last, scratch, *_: (scratch.dtype, X[0].dtype),
+    lambda dtype, x_dtype: (
+        table_type(),
+        matrix_type(vector(x_dtype, readonly=True)),
+        INT,
+        INT,
+        vector(dtype),
+        vector(dtype),
+        INT,
+        vector(dtype),
+        INT,
+        INT,
+        INT,
+    ),
+)
+def tile_gradient(layers, X, first, last, scratch, room, at_room, slot, fresh, part, parts):
+    """Add dW and db of a tile that `tile_step` went through to the slot.
+
+    Parameters
+    ----------
+    layers : ndarray
+        `Network.layers`.
+    X : Matrix
+        Inputs of all examples.
+    first, last : int
+        The tile.
+    scratch : ndarray, 1-D
+        As `tile_step` left it; not modified.
+    room, at_room : ndarray, 1-D, and int
+        Where a dZ may be packed: a tile of the widest layer, from ``at_room`` on. Modified in
+        place.
+    slot : ndarray, 1-D
+        Modified in place: the gradient's sums, in the order of ``params``.
+    fresh : int
+        Whether the sums start here: the slot is overwritten, not added to.
+    part, parts : int
+        Which of so many equal parts of every W[l] to do; 0, 1 for all.
+    """
+    n, tile = last - first, tile_length(layers, scratch.itemsize)
+    x = input_rows(layers, X, first, n, scratch)
+    packed = matrix(room, at_room, 0, 1)
+    for i in range(layers.shape[0] - 1, -1, -1):
+        rows = layers[i, FAN_IN]
+        from_, to = part * rows // parts, (part + 1) * rows // parts
+        layer_gradient(layers, i, x, scratch, tile, n, packed, slot, fresh, from_, to)
