@@ -25,9 +25,10 @@ import numpy as np
 from numba import config
 
 from ._jit import jit
-from .simd import PACKED, PANEL_BYTES, address, column, dots, product
+from .register_tile import PACKED, PANEL_BYTES, column, dots, product
+from .simd import address
 
-__all__ = ["FEW", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack", "transposed"]
+__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack", "transposed"]
 
 
 class Matrix(NamedTuple):

@@ -1,17 +1,9 @@
-"""Vector instructions: the only module that knows LLVM.
-
-The register tile
-    .. math:: C_{rj} = D_{rj} + \\sum_k A_{rk} B_{kj}
-
-    for MR rows r and NV vectors of lanes j, which stay in registers for the whole sum over k.
-    A is read one scalar at a time and broadcast to all lanes, so it may have any strides; rows
-    of B, C and D are contiguous. Each element is one chain of fused multiply-adds in rising k,
-    whatever the tile's shape: the same bits wherever a row or column falls.
+"""Vector instructions: with `register_tile`, which is made of them, the place that knows LLVM.
 
 The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
-beyond the last column are masked off in loads and stores: nothing outside is touched.
+beyond the last value are masked off in loads and stores: nothing outside is touched.
 
-Everything here has a twin in plain Python for ``NUMBA_DISABLE_JIT=1``, where it has a meaning.
+What compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
@@ -25,21 +17,20 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from ._jit import jit
-from ._linking import INT, out_of_line
 
 __all__ = [
-    "PACKED",
-    "PANEL_BYTES",
+    "REGISTERS",
+    "SPLIT",
     "VECTOR_BYTES",
+    "Vectors",
     "address",
-    "column",
+    "all_finite",
     "copysign",
-    "dots",
     "fma",
     "power_of_two",
-    "product",
     "split",
     "standalone",
+    "vector_sum",
     "view_as",
 ]
 
@@ -58,18 +49,13 @@ def _vector_bytes() -> tuple[int, int]:
 
 VECTOR_BYTES, REGISTERS = _vector_bytes()
 
-# Vectors of a full panel and rows by the number of vectors. NV * MR accumulators, NV vectors of
-# B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA units.
-PANEL = 4 if REGISTERS == 32 else 2
-PANEL_BYTES = PANEL * VECTOR_BYTES
-ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
-if REGISTERS == 16:
-    ROWS = {1: (8, 4, 1), 2: (6, 4, 2, 1)}
+# Chains that a sum is split into, to hide the latency of the FMA units.
+SPLIT = 4
 
 _SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
 
 
-class _Vectors:
+class Vectors:
     """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
 
     def __init__(self, builder, dtype):
@@ -145,75 +131,7 @@ class _Vectors:
         return self.splat(self.load_scalar(address))
 
 
-def _emit_tile(vectors, rows, NV, mask, operands, r, K):
-    """Emit the register tile of ``rows`` rows, the first of them row ``r``."""
-    builder = vectors.builder
-    c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
-    masks = [None] * (NV - 1) + [mask]
-    constant = lambda value: ir.Constant(ir.IntType(64), value)  # noqa: E731
-    step = constant(vectors.lanes)
-    sums = []
-    for i in range(rows):
-        row = vectors.at(d, builder.mul(builder.add(r, constant(i)), d_row))
-        for v in range(NV):
-            place = cgutils.alloca_once(builder, vectors.type)
-            value = vectors.load(vectors.at(row, builder.mul(step, constant(v))), masks[v])
-            builder.store(value, place)
-            sums.append(place)
-    a_first = vectors.at(a, builder.mul(r, a_row))
-    with cgutils.for_range(builder, K) as loop:
-        b_k = vectors.at(b, builder.mul(loop.index, b_row))
-        a_k = vectors.at(a_first, builder.mul(loop.index, a_col))
-        b_vectors = [
-            vectors.load(vectors.at(b_k, builder.mul(step, constant(v))), masks[v])
-            for v in range(NV)
-        ]
-        for i in range(rows):
-            x = vectors.broadcast(vectors.at(a_k, builder.mul(constant(i), a_row)))
-            for v in range(NV):
-                place = sums[i * NV + v]
-                total = builder.call(vectors.fma, [x, b_vectors[v], builder.load(place)])
-                builder.store(total, place)
-    for i in range(rows):
-        row = vectors.at(c, builder.mul(builder.add(r, constant(i)), c_row))
-        for v in range(NV):
-            address_ = vectors.at(row, builder.mul(step, constant(v)))
-            vectors.store(builder.load(sums[i * NV + v]), address_, masks[v])
-
-
-def _make_panel(NV, masked):
-    """Return an intrinsic that computes all M rows of a panel of NV vectors of columns."""
-
-    @intrinsic
-    def panel(typingctx, zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, lanes):
-        signature = types.void(zero, *[types.intp] * 12)
-
-        def codegen(context, builder, signature, arguments):
-            *operands, M, K, lanes = arguments[1:]
-            vectors = _Vectors(builder, signature.args[0])
-            mask = vectors.first_lanes(lanes) if masked else None
-            at = ir.Constant(M.type, 0)
-            for rows in ROWS[NV]:
-                step = ir.Constant(M.type, rows)
-                count = builder.sdiv(builder.sub(M, at), step)
-                with cgutils.for_range(builder, count) as loop:
-                    r = builder.add(at, builder.mul(loop.index, step))
-                    _emit_tile(vectors, rows, NV, mask, operands, r, K)
-                at = builder.add(at, builder.mul(count, step))
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return panel
-
-
-_panel_full = _make_panel(PANEL, masked=False)
-_panel_1, _panel_2, _panel_3, _panel_4 = (
-    _make_panel(min(NV, PANEL), masked=True) for NV in (1, 2, 3, 4)
-)
-
-
-def _vector_sum(vectors, value):
+def vector_sum(vectors, value):
     """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
     builder, half = vectors.builder, vectors.lanes // 2
     while half >= 1:
@@ -228,110 +146,6 @@ def _vector_sum(vectors, value):
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
 
-DOT_ROWS = (8, 4, 2, 1)
-
-
-@intrinsic
-def _dots(typingctx, zero, c, c_row, d, d_row, a, a_row, b, M, K):
-    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over k: A and b contiguous in k."""
-    signature = types.void(zero, *[types.intp] * 9)
-
-    def codegen(context, builder, signature, arguments):
-        _, c, c_row, d, d_row, a, a_row, b, M, K = arguments
-        vectors = _Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-        whole = builder.sdiv(K, constant(vectors.lanes))
-        first = builder.mul(whole, constant(vectors.lanes))
-        mask = vectors.first_lanes(builder.sub(K, first))
-        at = constant(0)
-        for rows in DOT_ROWS:
-            count = builder.sdiv(builder.sub(M, at), constant(rows))
-            with cgutils.for_range(builder, count) as block:
-                r = builder.add(at, builder.mul(block.index, constant(rows)))
-                places = [
-                    cgutils.alloca_once_value(builder, ir.Constant(vectors.type, None))
-                    for _ in range(rows)
-                ]
-                row = lambda i, r=r: builder.add(r, constant(i))  # noqa: E731
-
-                def add_products(k, mask=None, rows=rows, places=places, row=row):
-                    w = vectors.load(vectors.at(b, k), mask)
-                    for i in range(rows):
-                        x = vectors.load(vectors.at(a, builder.mul(row(i), a_row), k), mask)
-                        total = builder.call(vectors.fma, [x, w, builder.load(places[i])])
-                        builder.store(total, places[i])
-
-                for place in places:
-                    builder.store(ir.Constant(vectors.type, None), place)
-                with cgutils.for_range(builder, whole) as loop:
-                    add_products(builder.mul(loop.index, constant(vectors.lanes)))
-                add_products(first, mask)
-                for i in range(rows):
-                    total = _vector_sum(vectors, builder.load(places[i]))
-                    bias = vectors.load_scalar(vectors.at(d, builder.mul(row(i), d_row)))
-                    where = vectors.at(c, builder.mul(row(i), c_row))
-                    vectors.store_scalar(builder.fadd(bias, total), where)
-            at = builder.add(at, builder.mul(count, constant(rows)))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-SPLIT = 4  # chains that a sum over k is split into, to hide the latency of the FMA units
-
-
-@intrinsic
-def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
-    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over r: A contiguous in r, any other strides.
-
-    The sum over k is split into chains of every SPLIT-th k.
-    """
-    signature = types.void(zero, *[types.intp] * 10)
-
-    def codegen(context, builder, signature, arguments):
-        _, c, c_row, d, d_row, a, a_col, b, b_row, M, K = arguments
-        vectors = _Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-        lanes = constant(vectors.lanes)
-        parts = builder.sdiv(builder.add(M, constant(vectors.lanes - 1)), lanes)
-        kept = cgutils.alloca_once(builder, vectors.type)
-        places = [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
-        with cgutils.for_range(builder, parts) as part:
-            r = builder.mul(part.index, lanes)
-            rest = builder.sub(M, r)
-            n = builder.select(builder.icmp_signed("<", rest, lanes), rest, lanes)
-            mask = vectors.first_lanes(n)
-            column = vectors.at(a, r)
-
-            def add_product(k, place, mask=mask, column=column):
-                x = vectors.load(vectors.at(column, builder.mul(k, a_col)), mask)
-                y = vectors.broadcast(vectors.at(b, builder.mul(k, b_row)))
-                builder.store(builder.call(vectors.fma, [x, y, builder.load(place)]), place)
-
-            for place in places:
-                builder.store(ir.Constant(vectors.type, None), place)
-            split = constant(SPLIT)
-            rounds = builder.sdiv(K, split)
-            with cgutils.for_range(builder, rounds) as loop:
-                k = builder.mul(loop.index, split)
-                for s in range(SPLIT):
-                    add_product(builder.add(k, constant(s)), places[s])
-            with cgutils.for_range(builder, K, start=builder.mul(rounds, split)) as loop:
-                add_product(loop.index, places[0])
-            s0, s1, s2, s3 = (builder.load(place) for place in places)
-            builder.store(builder.fadd(builder.fadd(s0, s1), builder.fadd(s2, s3)), kept)
-            address_of_kept = builder.ptrtoint(kept, M.type)
-            with cgutils.for_range(builder, n) as loop:  # C and D may have any stride
-                i = builder.add(r, loop.index)
-                total = vectors.load_scalar(vectors.at(address_of_kept, loop.index))
-                start = vectors.load_scalar(vectors.at(d, builder.mul(i, d_row)))
-                where = vectors.at(c, builder.mul(i, c_row))
-                vectors.store_scalar(builder.fadd(start, total), where)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
 @intrinsic
 def _all_finite(typingctx, zero, a, n):
     """Return whether n values from an address on are finite: else x * 0 is NaN."""
@@ -339,7 +153,7 @@ def _all_finite(typingctx, zero, a, n):
 
     def codegen(context, builder, signature, arguments):
         _, a, n = arguments
-        vectors = _Vectors(builder, signature.args[0])
+        vectors = Vectors(builder, signature.args[0])
         constant = lambda value: ir.Constant(n.type, value)  # noqa: E731
         zeros = ir.Constant(vectors.type, [0.0] * vectors.lanes)
         places = [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
@@ -364,7 +178,7 @@ def _all_finite(typingctx, zero, a, n):
         for place in places[1:]:
             total = builder.fadd(total, builder.load(place))
         first = ir.Constant(vectors.scalar, 0.0)
-        return builder.fcmp_ordered("ord", _vector_sum(vectors, total), first)
+        return builder.fcmp_ordered("ord", vector_sum(vectors, total), first)
 
     return signature, codegen
 
@@ -524,52 +338,3 @@ else:
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return _all_finite(array.dtype.type(0), address(array, start), n)
-
-
-#: As the row stride of B: its panels lie one behind the other, each row by row.
-PACKED = -1
-
-
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13))
-def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
-    """C = D + A B, lanes over the columns of C: rows of B, C and D are contiguous.
-
-    Operands are addresses and strides in elements; ``zero`` gives their dtype. `matmul_add` is
-    the function to call.
-    """
-    standalone()
-    lanes = VECTOR_BYTES // itemsize
-    width = PANEL * lanes
-    for j in range(0, N, width):
-        left = min(width, N - j)
-        c_j, d_j = c + j * itemsize, d + j * itemsize
-        if b_row == PACKED:
-            b_j, row = b + j * K * itemsize, left
-        else:
-            b_j, row = b + j * itemsize, b_row
-        NV = (left + lanes - 1) // lanes
-        last = left - (NV - 1) * lanes
-        if left == width:
-            _panel_full(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, lanes)
-        elif NV == 1:
-            _panel_1(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
-        elif NV == 2:
-            _panel_2(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
-        elif NV == 3:
-            _panel_3(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
-        else:
-            _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
-
-
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 9))
-def dots(zero, c, c_row, d, d_row, a, a_row, b, M, K):
-    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over k; see `product` for the arguments."""
-    standalone()
-    _dots(zero, c, c_row, d, d_row, a, a_row, b, M, K)
-
-
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 10))
-def column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
-    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over r; see `product` for the arguments."""
-    standalone()
-    _column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K)

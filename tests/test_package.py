@@ -29,6 +29,7 @@ ORDER = [
     "_linking",
     "_threads",
     "simd",
+    "register_tile",
     "elementary",
     "activations",
     "losses",
