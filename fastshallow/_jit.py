@@ -21,7 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 from numba import config, njit, prange
 
 __all__ = ["cache_directory", "jit", "package_stamp", "prange"]
@@ -54,7 +53,9 @@ def package_stamp() -> str:
 _STAMP = package_stamp()
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+def jit(
+    function: Callable[..., Any] | None = None, *, parallel: bool = False, internal: bool = False
+) -> Any:
     """Compile a kernel when it is first called, with the options of this module.
 
     Parameters
@@ -63,6 +64,9 @@ def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -
         The kernel, in Python.
     parallel : bool
         Whether its ``prange`` loops run in parallel.
+    internal : bool
+        Whether only other kernels call it. It then has no code to be called from Python, which
+        takes longer to compile than a small kernel itself; calling it so ends the process.
 
     Returns
     -------
@@ -70,9 +74,11 @@ def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -
         Numba's dispatcher, or the function itself where ``NUMBA_DISABLE_JIT`` is set.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel)
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False}
+        return lambda f: jit(f, parallel=parallel, internal=internal)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     options["parallel"] = PRANGE_ONLY if parallel else False
+    options["no_cpython_wrapper"] = internal
+    options["no_cfunc_wrapper"] = True  # none is ever passed as a function pointer
     try:
         kernel = njit(cache=True, **options)(function)
     except RuntimeError as error:  # "no locator available": no folder can be written to
@@ -100,10 +106,3 @@ def cache_directory(kernel: Any) -> str | None:
     """Return the folder in which a kernel's machine code is kept, or None."""
     stats = getattr(kernel, "stats", None)
     return None if stats is None else stats.cache_path
-
-
-def numba_versions() -> dict[str, str]:
-    """Return the versions of the compiler's parts."""
-    import llvmlite
-
-    return {"numba": numba.__version__, "llvmlite": llvmlite.__version__}

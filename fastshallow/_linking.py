@@ -40,16 +40,16 @@ _prepared: set[tuple[np.dtype, np.dtype]] = set()
 INT, REAL = types.intp, types.float64
 
 
-def vector(dtype: types.Float, readonly: bool = False) -> types.Array:
-    """Return the type of a contiguous 1-D array; readonly takes both kinds."""
-    return types.Array(dtype, 1, "C", readonly=readonly)
+def vector(dtype: types.Float) -> types.Array:
+    """Return the type of a contiguous 1-D array; a call may also pass a read-only one."""
+    return types.Array(dtype, 1, "C")
 
 
 class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
-    def __init__(self, function, dtypes: Callable[..., tuple], arguments: Callable[..., tuple]):
-        self.kernel = jit(function)
+    def __init__(self, function, dtypes, arguments, internal: bool):
+        self.kernel = jit(function, internal=internal)
         self.dtypes, self.arguments = dtypes, arguments
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
@@ -100,7 +100,7 @@ class _OutOfLine:
 
 
 def out_of_line(
-    dtypes: Callable[..., tuple], arguments: Callable[..., tuple]
+    dtypes: Callable[..., tuple], arguments: Callable[..., tuple], internal: bool = False
 ) -> Callable[..., Callable[..., Any]]:
     """Compile a function on its own, to be called through a pointer.
 
@@ -111,6 +111,8 @@ def out_of_line(
         form of the kernel it calls.
     arguments : callable
         From these dtypes to the types of all arguments.
+    internal : bool
+        As for `jit`.
 
     Returns
     -------
@@ -122,7 +124,7 @@ def out_of_line(
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        kernel = _OutOfLine(function, dtypes, arguments)
+        kernel = _OutOfLine(function, dtypes, arguments, internal)
 
         @functools.wraps(function)
         def call(*values):

@@ -120,7 +120,7 @@ class Workspace(NamedTuple):
     scratch: Any
 
 
-@jit
+@jit(internal=True)
 def in_panels(layers, itemsize):
     """Return whether a slot is so large that there is one for all examples."""
     return 2 * n_params(layers) * itemsize > SLOTS_BYTES
@@ -134,7 +134,7 @@ def task_count(m, layers, itemsize):
     return block_count(m, layers, itemsize)
 
 
-@jit
+@jit(internal=True)
 def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
@@ -152,7 +152,7 @@ def allocate(model, m, workers, with_slots):
     )
 
 
-@jit
+@jit(internal=True)
 def run_share(model, examples, m, share, workers, work):
     """Let one worker go through its share of the blocks."""
     blocks = work.losses.size
@@ -170,7 +170,7 @@ def run_share(model, examples, m, share, workers, work):
         )
 
 
-@jit(parallel=True)
+@jit(parallel=True, internal=True)
 def run_blocks(model, examples, m, workers, work):
     """Do what `run` does, with the blocks shared out."""
     if workers == 1:
@@ -191,7 +191,7 @@ def run_blocks(model, examples, m, workers, work):
         )
 
 
-@jit(parallel=True)
+@jit(parallel=True, internal=True)
 def run_panels(model, examples, m, workers, work):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
@@ -240,7 +240,7 @@ def run_panels(model, examples, m, workers, work):
                     )
 
 
-@jit
+@jit(internal=True)
 def run(model, examples, m, workers, work):
     """Fill the slots, losses and statuses of all blocks."""
     if workers > 1 and in_panels(model.layers, model.params.itemsize):
@@ -249,7 +249,7 @@ def run(model, examples, m, workers, work):
         run_blocks(model, examples, m, workers, work)
 
 
-@jit
+@jit(internal=True)
 def sum_strip(slots, first, last):
     """Sum parameters first ... last - 1 of all slots into slot 0, along a binary tree."""
     step = 1
@@ -260,7 +260,7 @@ def sum_strip(slots, first, last):
         step *= 2
 
 
-@jit(parallel=True)
+@jit(parallel=True, internal=True)
 def sum_slots(slots, workers):
     """Sum all slots into slot 0: the same tree for every parameter, whoever sums it."""
     size = slots.shape[1]
@@ -274,7 +274,7 @@ def sum_slots(slots, workers):
         sum_strip(slots, first, min(size, first + STRIP))
 
 
-@jit
+@jit(internal=True)
 def sum_losses(losses):
     """Return the sum along the same tree; ``losses`` is modified in place."""
     step = 1

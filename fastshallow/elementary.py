@@ -72,7 +72,7 @@ def by_dtype(single, double) -> Any:
     return chosen
 
 
-@jit
+@jit(internal=True)
 def _exp_parts32(x):
     t = fma(x, LOG2E32, SHIFT32)
     k = t - SHIFT32
@@ -81,7 +81,7 @@ def _exp_parts32(x):
     return k, t, fma(r * r, p, r)
 
 
-@jit
+@jit(internal=True)
 def _exp_parts64(x):
     t = fma(x, LOG2E64, SHIFT64)
     k = t - SHIFT64
@@ -91,36 +91,36 @@ def _exp_parts64(x):
     return k, t, fma(r * r, p, r)
 
 
-@jit
+@jit(internal=True)
 def _halves32(k):
     t = fma(k, f(0.5), SHIFT32)
     return t, (k - (t - SHIFT32)) + SHIFT32
 
 
-@jit
+@jit(internal=True)
 def _halves64(k):
     t = fma(k, d(0.5), SHIFT64)
     return t, (k - (t - SHIFT64)) + SHIFT64
 
 
-@jit
+@jit(internal=True)
 def _exp_clip32(x):
     x = EXP_MOST32 if x > EXP_MOST32 else x
     return EXP_LEAST32 if x < EXP_LEAST32 else x
 
 
-@jit
+@jit(internal=True)
 def _exp_clip64(x):
     x = EXP_MOST64 if x > EXP_MOST64 else x
     return EXP_LEAST64 if x < EXP_LEAST64 else x
 
 
-@jit
+@jit(internal=True)
 def _tanh_clip32(x):
     return TANH_ONE32 if x > TANH_ONE32 else x
 
 
-@jit
+@jit(internal=True)
 def _tanh_clip64(x):
     return TANH_ONE64 if x > TANH_ONE64 else x
 
@@ -128,7 +128,7 @@ def _tanh_clip64(x):
 # log(1 + e) for 0 <= e <= 1 is 2 atanh(s), s = e / (2 + e) <= 1/3, by its series
 # 2 s (1 + q / 3 + q^2 / 5 + ...), q = s^2 <= 1/9; what is left out is below q^8 / 17 = 1.4e-9
 # (float32) and q^17 / 35 = 1.7e-18 (float64).
-@jit
+@jit(internal=True)
 def _log1p32(e):
     s = e / (f(2) + e)
     q = s * s
@@ -137,7 +137,7 @@ def _log1p32(e):
     return fma(f(2) * s, q * p, f(2) * s)
 
 
-@jit
+@jit(internal=True)
 def _log1p64(e):
     s = e / (d(2) + e)
     q = s * s
@@ -150,14 +150,14 @@ def _log1p64(e):
 
 # log m = 2 atanh(s), s = (m - 1) / (m + 1), likewise; for sqrt(1/2) < m < sqrt(2) q is below 0.0295
 # and what is left out below q^5 / 11 = 2.0e-9 (float32) and q^11 / 23 = 6e-19 (float64).
-@jit
+@jit(internal=True)
 def _log_series32(s):
     q = s * s
     p = fma(fma(fma(f(1 / 9), q, f(1 / 7)), q, f(1 / 5)), q, f(1 / 3))
     return fma(f(2) * s, q * p, f(2) * s)
 
 
-@jit
+@jit(internal=True)
 def _log_series64(s):
     q = s * s
     p = fma(fma(fma(d(1 / 21), q, d(1 / 19)), q, d(1 / 17)), q, d(1 / 15))
@@ -166,12 +166,12 @@ def _log_series64(s):
     return fma(d(2) * s, q * p, d(2) * s)
 
 
-@jit
+@jit(internal=True)
 def _ln2_parts32(e):
     return e * LN2_HIGH32, e * LN2_LOW32
 
 
-@jit
+@jit(internal=True)
 def _ln2_parts64(e):
     return e * LN2_HIGH64, e * LN2_LOW64
 

@@ -29,7 +29,6 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit, prange
-from ._linking import INT, out_of_line, vector
 from .activations import activate
 from .blocks import allocate, block_count, block_step, run, sum_losses, sum_slots, task_count
 from .matmul import Matrix
@@ -42,9 +41,6 @@ from .propagation import (
     forward_layer,
     forward_tile,
     make_ready,
-    matrix_type,
-    model_type,
-    ready_type,
     ready_weights,
     tile_matrix,
 )
@@ -82,7 +78,7 @@ __all__ = [
 ]
 
 
-@jit
+@jit(internal=True)
 def l2(model, factor, grad):
     """Add factor * W to the gradient (biases have no penalty); return factor / 2 * sum W^2.
 
@@ -100,7 +96,7 @@ def l2(model, factor, grad):
     return 0.5 * factor * squares
 
 
-@jit
+@jit(internal=True)
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
@@ -187,19 +183,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
 # Forward alone -------------------------------------------------------------------------------
 
 
-@out_of_line(
-    lambda model, ready, X, *_: (model[0].dtype, X[0].dtype),
-    lambda dtype, x_dtype: (
-        model_type(dtype),
-        ready_type(dtype),
-        matrix_type(vector(x_dtype, readonly=True)),
-        INT,
-        matrix_type(vector(dtype)),
-        INT,
-        INT,
-        vector(dtype),
-    ),
-)
+@jit(internal=True)
 def forward_share(model, ready, X, m, out, share, workers, scratch):
     """Let one worker write A[L] of its share of the tiles; return the status."""
     _, layers, slope = model

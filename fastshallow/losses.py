@@ -58,13 +58,13 @@ LOSSES = {
 OUTPUTS = tuple(LOSSES)
 
 
-@jit
+@jit(internal=True)
 def xlogx(y):
     """Return y log(y), 0 at y = 0."""
     return y * log(y) if y > 0 else type(y)(0)
 
 
-@jit
+@jit(internal=True)
 def unit_loss(output, z, y):
     """Return the loss of one output unit from its z; NaN for softmax."""
     if output == SIGMOID:
@@ -80,7 +80,7 @@ def unit_loss(output, z, y):
     return type(z)(float("nan"))
 
 
-@jit
+@jit(internal=True)
 def softmax_loss(Z, z_start, Y, y_start, n):
     """Return -sum_j y_j log a_j of one example, from z: sum_j y_j (logsumexp(z) - z_j)."""
     top = Z[z_start]
@@ -189,7 +189,7 @@ def dL_dz(output, a, y, out):
             out[j] = 0
 
 
-@jit
+@jit(internal=True)
 def softmax_step(z, y, dz, n, n_y, weight, first):
     """Take n examples from z to a = softmax(z), and return the sum of w L."""
     for i in range(n):
@@ -214,7 +214,7 @@ def softmax_step(z, y, dz, n, n_y, weight, first):
     return weighted_sum(dz, n, 1, weight, first)
 
 
-@jit
+@jit(internal=True)
 def softmax_step_across(z, y, dz, n, n_y, weight, first):
     """Do the same with lanes over examples, for classes too few to fill the lanes.
 
@@ -255,7 +255,7 @@ def softmax_step_across(z, y, dz, n, n_y, weight, first):
     return loss
 
 
-@jit
+@jit(internal=True)
 def unit_step(output, z, y, losses, size):
     """Take units from z to a = g(z), and write their losses."""
     if output == SIGMOID:
@@ -269,7 +269,7 @@ def unit_step(output, z, y, losses, size):
     activate(output, 0.0, z, 0, size, 1)
 
 
-@jit
+@jit(internal=True)
 def weighted_sum(losses, n, n_y, weight, first):
     """Return sum of w_i L_i over n examples of n_y losses each, in float64.
 
@@ -294,7 +294,7 @@ def weighted_sum(losses, n, n_y, weight, first):
 
 @out_of_line(
     lambda output, scratch, *_: (scratch.dtype,),
-    lambda dtype: (INT, vector(dtype), *[INT] * 5, vector(dtype, readonly=True), INT),
+    lambda dtype: (INT, vector(dtype), *[INT] * 5, vector(dtype), INT),
 )
 def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
     """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.

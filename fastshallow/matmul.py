@@ -49,7 +49,7 @@ def matrix(data, start, row, col):
     return Matrix(data, start, row, col)
 
 
-@jit
+@jit(internal=True)
 def transposed(A):
     """Return a `Matrix` seen transposed: the same memory, strides swapped."""
     return matrix(A.data, A.start, A.col, A.row)
@@ -101,7 +101,7 @@ def pack(B, K, N, out, start):
                     ]
 
 
-@jit
+@jit(internal=True)
 def unpacked(B, k, j, N, K, width):
     """Return where element (k, j) of a right operand lies, `pack`ed or not."""
     if B.row != PACKED:

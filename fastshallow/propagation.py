@@ -104,7 +104,7 @@ class Ready(NamedTuple):
     W_T: Any
 
 
-@jit
+@jit(internal=True)
 def copy_right(B, K, N, out, start):
     """Copy the right operand of a product, (K, N), in C order or `pack`ed, as is faster."""
     if pays_to_pack(K, N, out.itemsize):
@@ -115,7 +115,7 @@ def copy_right(B, K, N, out, start):
             out[start + k * N + j] = B.data[B.start + k * B.row + j * B.col]
 
 
-@jit
+@jit(internal=True)
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     params, layers, _ = model
@@ -142,14 +142,14 @@ def ready_weights(model, m, backward):
 # One layer -----------------------------------------------------------------------------------
 
 
-@jit
+@jit(internal=True)
 def tile_matrix(layers, scratch, start, width, n):
     """Return n examples of a layer in scratch as a `Matrix`."""
     row, col, _ = layout(layers, width, n)
     return matrix(scratch, start, row, col)
 
 
-@jit
+@jit(internal=True)
 def forward_layer(model, ready, i, x, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
     params, layers, _ = model
@@ -169,7 +169,7 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
 
-@jit
+@jit(internal=True)
 def backward_layer(model, ready, i, scratch, tile, n):
     """Differentiate `forward_layer` by A[l-1], and that by Z[l-1]: from dZ[l] to dZ[l-1].
 
@@ -191,7 +191,7 @@ def backward_layer(model, ready, i, scratch, tile, n):
     multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, tile * layers[i, IN], size)
 
 
-@jit
+@jit(internal=True)
 def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, first, last):
     """Differentiate `forward_layer` by rows first ... last - 1 of W[l], and by b[l] with row 0.
 
@@ -217,7 +217,7 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, first, las
 # One tile ------------------------------------------------------------------------------------
 
 
-@jit
+@jit(internal=True)
 def forward_tile(model, ready, x, scratch, tile, n):
     """Take a tile to Z[L] of its output layer, leaving A[1] ... A[L-1] in scratch.
 
@@ -244,15 +244,15 @@ def forward_tile(model, ready, x, scratch, tile, n):
 
 
 def table_type():
-    return types.Array(types.int64, 2, "C", readonly=True)
+    return types.Array(types.int64, 2, "C")
 
 
 def model_type(dtype):
-    return types.NamedTuple((vector(dtype, readonly=True), table_type(), REAL), Model)
+    return types.NamedTuple((vector(dtype), table_type(), REAL), Model)
 
 
 def ready_type(dtype):
-    return types.NamedUniTuple(vector(dtype, readonly=True), 2, Ready)
+    return types.NamedUniTuple(vector(dtype), 2, Ready)
 
 
 def matrix_type(data):
@@ -260,8 +260,8 @@ def matrix_type(data):
 
 
 def examples_type(dtype, x_dtype):
-    X, Y = (matrix_type(vector(d, readonly=True)) for d in (x_dtype, dtype))
-    return types.NamedTuple((X, Y, INT, vector(dtype, readonly=True)), Examples)
+    X, Y = (matrix_type(vector(d)) for d in (x_dtype, dtype))
+    return types.NamedTuple((X, Y, INT, vector(dtype)), Examples)
 
 
 @out_of_line(
@@ -275,6 +275,7 @@ def examples_type(dtype, x_dtype):
         INT,
         vector(dtype),
     ),
+    internal=True,
 )
 def tile_step(model, ready, examples, first, last, backward, scratch):
     """Take examples first ... last - 1 through forward, loss and, if asked, backward to dZ[1].
@@ -327,7 +328,7 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
     lambda layers, X, first, last, scratch, *_: (scratch.dtype, X[0].dtype),
     lambda dtype, x_dtype: (
         table_type(),
-        matrix_type(vector(x_dtype, readonly=True)),
+        matrix_type(vector(x_dtype)),
         INT,
         INT,
         vector(dtype),
@@ -338,6 +339,7 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
         INT,
         INT,
     ),
+    internal=True,
 )
 def tile_gradient(layers, X, first, last, scratch, room, at_room, slot, fresh, part, parts):
     """Add dW and db of a tile that `tile_step` went through to the slot.

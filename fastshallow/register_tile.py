@@ -205,7 +205,7 @@ def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
 PACKED = -1
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13))
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13), internal=True)
 def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
     """C = D + A B, lanes over the columns of C: rows of B, C and D are contiguous.
 
@@ -236,14 +236,14 @@ def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N,
             _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 9))
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 9), internal=True)
 def dots(zero, c, c_row, d, d_row, a, a_row, b, M, K):
     """C[r] = D[r] + sum_k A[r, k] b[k], lanes over k; see `product` for the arguments."""
     standalone()
     _dots(zero, c, c_row, d, d_row, a, a_row, b, M, K)
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 10))
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 10), internal=True)
 def column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
     """C[r] = D[r] + sum_k A[r, k] b[k], lanes over r; see `product` for the arguments."""
     standalone()

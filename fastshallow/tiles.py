@@ -94,7 +94,7 @@ def tile_length(layers, itemsize):
     return max(TILE_LEAST, min(most, fits // TILE_STEP * TILE_STEP))
 
 
-@jit
+@jit(internal=True)
 def layout(layers, width, n):
     """Return how a tile of n examples lies: the strides of examples and units, and its length.
 
@@ -106,7 +106,7 @@ def layout(layers, width, n):
     return width, 1, n * width
 
 
-@jit
+@jit(internal=True)
 def aligned_empty(n, like):
     """Return n values of the dtype of ``like``, not set, that begin on a cache line.
 
@@ -118,7 +118,7 @@ def aligned_empty(n, like):
     return buffer[skip : skip + n]
 
 
-@jit
+@jit(internal=True)
 def constants(layers, tile):
     """Return where in scratch the zeros, the room to pack and the ones begin."""
     zeros = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
@@ -133,7 +133,7 @@ def scratch_size(layers, tile):
     return ones + tile
 
 
-@jit
+@jit(internal=True)
 def prepare_scratch(layers, tile, scratch):
     """Write the zeros and the ones."""
     zeros, room, ones = constants(layers, tile)
@@ -143,7 +143,7 @@ def prepare_scratch(layers, tile, scratch):
         scratch[p] = 1
 
 
-@jit
+@jit(internal=True)
 def reads_as_it_lies(layers, X, scratch):
     """Return whether the first layer's product reads X itself, in its own order and strides.
 
@@ -269,7 +269,7 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
     return bad == 0
 
 
-@jit
+@jit(internal=True)
 def load_labels(source, first, n, n_y, out, start):
     """Copy class numbers as one-hot rows; see `load_targets`."""
     bad = False
