@@ -1,12 +1,13 @@
 """fastshallow beside its peers: the same gradient-descent steps, in one run on one machine.
 
     python asv_bench/peers.py [--work NAME ...] [--repeat N]
+    python asv_bench/peers.py --flat
 
 Every peer starts from the same parameters and takes the same full-batch steps. First each must
 agree with NumPy in float64; then all are timed in turn, `--repeat` times over, and the medians
 are printed with the ratio to the fastest float32 peer. Peers that are not installed are named and
 left out. PyTorch is eager float32 (its bf16 autocast is shown, not counted); JAX has the loop
-inside jit, as `lax.scan`.
+inside jit, as `lax.scan`. ``--flat`` prints fastshallow's time per example from m = 10^4 to 10^7.
 """
 
 from __future__ import annotations
@@ -275,14 +276,28 @@ def report(work: Work, repeat: int) -> None:
         print(f"  not installed: {', '.join(missing)}")
 
 
+def flat(repeat: int) -> None:
+    """Print the time per example of a step of 28-64-1, as m grows."""
+    print("| m | step | per example |\n| --- | --- | --- |")
+    for m in (10**4, 10**5, 10**6, 10**7):
+        work = Work((28, 64, 1), m, "tanh", 0, 0)
+        run, _ = with_fastshallow(work, *make_data(work))
+        seconds = measure({"fastshallow": run}, repeat)["fastshallow"]
+        print(f"| {m:,} | {readable(seconds)} | {seconds / m * 1e9:.1f} ns |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [work.name for work in STEPS]
     parser.add_argument("--work", nargs="*", help=f"only works whose name contains it: {names}")
     parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--flat", action="store_true", help="time per example as m grows")
     options = parser.parse_args()
     fs.show_versions()
     print(f"\n{platform.processor() or platform.machine()}; median of {options.repeat} repeats\n")
+    if options.flat:
+        flat(options.repeat)
+        return
     print("| step | " + " | ".join(PEERS) + " | ratio | must / aim | reached |")
     print("| --- " * (len(PEERS) + 4) + "|")
     for work in STEPS:

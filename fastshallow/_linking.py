@@ -34,7 +34,7 @@ __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
 _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
-_prepared: set[tuple[np.dtype, np.dtype]] = set()
+_prepared: set[tuple[np.dtype, np.dtype, bool]] = set()
 
 
 INT, REAL = types.intp, types.float64
@@ -48,9 +48,9 @@ def vector(dtype: types.Float) -> types.Array:
 class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
-    def __init__(self, function, dtypes, arguments, internal: bool):
-        self.kernel = jit(function, internal=internal)
-        self.dtypes, self.arguments = dtypes, arguments
+    def __init__(self, function, dtypes, arguments, result, options):
+        self.kernel = jit(function, **options)
+        self.dtypes, self.arguments, self.result = dtypes, arguments, result
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
         self.cells = {}
@@ -100,7 +100,10 @@ class _OutOfLine:
 
 
 def out_of_line(
-    dtypes: Callable[..., tuple], arguments: Callable[..., tuple], internal: bool = False
+    dtypes: Callable[..., tuple],
+    arguments: Callable[..., tuple],
+    result: types.Type | None = None,
+    **options: bool,
 ) -> Callable[..., Callable[..., Any]]:
     """Compile a function on its own, to be called through a pointer.
 
@@ -111,7 +114,10 @@ def out_of_line(
         form of the kernel it calls.
     arguments : callable
         From these dtypes to the types of all arguments.
-    internal : bool
+    result : type
+        Of the result. If given, callers can be compiled without the kernel, and `prepare` makes
+        it only for large networks.
+    **options
         As for `jit`.
 
     Returns
@@ -124,7 +130,7 @@ def out_of_line(
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        kernel = _OutOfLine(function, dtypes, arguments, internal)
+        kernel = _OutOfLine(function, dtypes, arguments, result, options)
 
         @functools.wraps(function)
         def call(*values):
@@ -134,7 +140,8 @@ def out_of_line(
             key = call
 
             def generic(self, args, kws):
-                return signature(kernel.compile(kernel.dtypes(*args)), *args)
+                result = kernel.result or kernel.compile(kernel.dtypes(*args))
+                return signature(result, *args)
 
         infer_global(call, types.Function(Typing))
 
@@ -147,13 +154,14 @@ def out_of_line(
     return decorate
 
 
-def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None) -> None:
+def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, large: bool = False) -> None:
     """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
-    Should that take more than a second, one line is logged.
+    Those for large networks only if there is one. Should it take more than a second, one line is
+    logged.
     """
-    dtypes = (dtype, x_dtype or dtype)
-    if dtypes in _prepared:
+    wanted = (dtype, x_dtype or dtype, large)
+    if wanted in _prepared:
         return
     note = threading.Timer(
         1.0, logger.info, ("compiling kernels for %s: this takes seconds, once per machine", dtype)
@@ -161,9 +169,10 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None) -> None:
     note.daemon = True
     note.start()
     try:
-        floats = tuple(types.float32 if d == np.float32 else types.float64 for d in dtypes)
+        floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
-            kernel.compile(floats[: kernel.choices])
+            if large or kernel.result is None:
+                kernel.compile(floats[: kernel.choices])
     finally:
         note.cancel()
-    _prepared.add(dtypes)
+    _prepared.add(wanted)

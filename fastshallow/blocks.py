@@ -20,10 +20,21 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 
 from ._jit import jit, prange
+from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
-from .propagation import OK, Examples, Model, Ready, tile_gradient, tile_step
+from .propagation import (
+    OK,
+    Examples,
+    Model,
+    Ready,
+    examples_type,
+    model_type,
+    tile_gradient,
+    tile_step,
+)
 from .tiles import FAN_IN, WIDEST, aligned_empty, constants, n_params, scratch_size, tile_length
 
 __all__ = ["Workspace", "allocate", "block_count", "block_step", "run", "sum_losses", "sum_slots"]
@@ -120,7 +131,7 @@ class Workspace(NamedTuple):
     scratch: Any
 
 
-@jit(internal=True)
+@jit
 def in_panels(layers, itemsize):
     """Return whether a slot is so large that there is one for all examples."""
     return 2 * n_params(layers) * itemsize > SLOTS_BYTES
@@ -191,7 +202,25 @@ def run_blocks(model, examples, m, workers, work):
         )
 
 
-@jit(parallel=True, internal=True)
+def _work_type(dtype):
+    slots = types.Array(dtype, 2, "C")
+    losses, found = vector(types.float64), vector(types.int64)
+    return types.NamedTuple((vector(dtype), vector(dtype), slots, losses, found, slots), Workspace)
+
+
+@out_of_line(
+    lambda model, examples, *_: (model[0].dtype, examples[0][0].dtype),
+    lambda dtype, x_dtype: (
+        model_type(dtype),
+        examples_type(dtype, x_dtype),
+        INT,
+        INT,
+        _work_type(dtype),
+    ),
+    result=types.none,
+    parallel=True,
+    internal=True,
+)
 def run_panels(model, examples, m, workers, work):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 

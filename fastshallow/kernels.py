@@ -30,7 +30,16 @@ import numpy as np
 
 from ._jit import jit, prange
 from .activations import activate
-from .blocks import allocate, block_count, block_step, run, sum_losses, sum_slots, task_count
+from .blocks import (
+    allocate,
+    block_count,
+    block_step,
+    in_panels,
+    run,
+    sum_losses,
+    sum_slots,
+    task_count,
+)
 from .matmul import Matrix
 from .propagation import (
     BAD_X,
@@ -73,6 +82,7 @@ __all__ = [
     "forward",
     "forward_layers",
     "gradient_descent",
+    "in_panels",
     "ready_weights",
     "task_count",
 ]
