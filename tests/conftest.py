@@ -64,6 +64,15 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 
+@pytest.fixture(scope="session")
+def prepared():
+    """Fill the cells that compiled code calls kernels through, for tests of single kernels."""
+    from fastshallow._linking import prepare
+
+    for dtype in ("f4", "f8"):
+        prepare(np.dtype(dtype))
+
+
 @pytest.fixture(autouse=True)
 def nothing_global_changes():
     """Fail a test after which the thread count or NumPy's global generator is another."""

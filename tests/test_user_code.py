@@ -22,6 +22,9 @@ from fastshallow.kernels import (
 )
 from fastshallow.tiles import scratch_size, tile_length
 
+# Code that numba has cached calls kernels which the process must have loaded before.
+pytestmark = pytest.mark.usefixtures("prepared")
+
 N_NETWORKS, M = 6, 70
 
 

@@ -1,0 +1,179 @@
+"""Processes that find no compiled kernels, some, or no place for any: the same bits, and no noise.
+
+What is compared are hashes that processes print. A cold process compiles for many seconds, so all
+but one are slow tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from test_threads import run
+
+import fastshallow as fs
+
+# What a process computes, by name and dtype; its arguments are what to do, in this order.
+STEPS = """
+    import hashlib, json, logging, sys
+    import numpy as np
+    from numba.core import event
+
+    logging.basicConfig(level=logging.INFO, format="log: %(message)s")
+    compiled = event.RecordingListener()
+    event.register("numba:compile", compiled)
+    import fastshallow as fs
+
+    def problem(dtype):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((5, 1200)).astype(dtype)
+        net = fs.Network((5, 12, 6, 3), ["tanh", "sigmoid"], "softmax", dtype).init(seed=0)
+        return net, X, rng.integers(0, 3, 1200)
+
+    def predict(dtype):
+        net, X, Y = problem(dtype)
+        return net.predict_proba(X)
+
+    def cost(dtype):
+        net, X, Y = problem(dtype)
+        J, g = net.cost_and_grad(X, Y)
+        return np.append(J, g.vector)
+
+    def descend(dtype):
+        net, X, Y = problem(dtype)
+        costs = fs.gradient_descent(net, X, Y, 0.1, 3, n_threads=2).cost
+        return np.append(costs, net.params)
+
+    def single(dtype):
+        return problem(dtype)[0].predict_proba(np.arange(5.0).astype(dtype))
+
+    def layers(dtype):
+        net, X, Y = problem(dtype)
+        return net.forward(X).Z2
+
+    hashes = {}
+    for step in sys.argv[1:]:
+        name, dtype = step.split(":")
+        hashes[step] = hashlib.sha256(vars()[name](dtype).tobytes()).hexdigest()
+    names = {e.data["dispatcher"].py_func.__name__ for _, e in compiled.buffer}
+    print(json.dumps({"hashes": hashes, "compiled": sorted(names)}))
+"""
+STEPS = textwrap.dedent(STEPS)
+
+NAMES = ("cost", "predict", "descend", "single", "layers")
+SINGLE = tuple(f"{name}:float32" for name in NAMES)
+DOUBLE = tuple(f"{name}:float64" for name in NAMES)
+
+
+def compute(steps, folder, **environment):
+    """Return the hashes by step, and the names of what was compiled."""
+    output = run(["-c", STEPS, *steps], NUMBA_CACHE_DIR=str(folder), **environment)
+    answer = json.loads(output)
+    return answer["hashes"], answer["compiled"]
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    """The hashes by step, from the kernels of the whole test run."""
+    return compute(SINGLE + DOUBLE, os.environ["NUMBA_CACHE_DIR"])[0]
+
+
+def test_a_second_process_compiles_nothing_and_gives_the_same_bits(tmp_path):
+    steps = ("cost:float32", "predict:float32")
+    cold, compiled = compute(steps, tmp_path)
+    assert {"cost_and_grad", "forward"} <= set(compiled)
+    # every kernel has a file: none is compiled by each process anew
+    warm, compiled = compute(steps, tmp_path)
+    assert compiled == []
+    assert cold == warm == compute(steps, os.environ["NUMBA_CACHE_DIR"])[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "steps",
+    [
+        SINGLE + DOUBLE,
+        DOUBLE + SINGLE,
+        SINGLE[::-1] + DOUBLE[::-1],
+        # dtypes in turn, predictions first
+        [s for pair in zip(DOUBLE[::-1], SINGLE[::-1], strict=True) for s in pair],
+    ],
+)
+def test_the_order_of_calls_is_not_seen_in_the_bits(steps, tmp_path, wanted):
+    assert compute(steps, tmp_path)[0] == wanted
+    warm, compiled = compute(steps[::-1], tmp_path)
+    assert warm == wanted
+    assert compiled == []
+
+
+USER = """
+    # A user's own code, compiled with fastmath, that calls the package's functions first: a helper
+    # without flags of its own would take those of this caller, and keep them on disk.
+    import numba, numpy as np
+    from fastshallow import activations, losses
+    from fastshallow.elementary import exp, log, log1p, sigmoid, softplus, tanh
+
+    @numba.njit(fastmath=True)
+    def user(x):
+        total = np.zeros_like(x)
+        for i in range(x.size):
+            v = x[i]
+            total[i] = exp(v) + tanh(v) + sigmoid(v) + softplus(v) + log(v * v) + log1p(v - v)
+            total[i] += activations.g(1, v, 0.01) + activations.dg(1, v, 0.01)
+        return total
+
+    for dtype in ("f4", "f8"):
+        assert np.isfinite(user(np.linspace(-2, 2, 51)[1::2].astype(dtype))).all()
+"""
+
+
+@pytest.mark.slow
+def test_a_users_fastmath_is_not_taken_over(tmp_path, wanted):
+    steps = SINGLE + DOUBLE
+    for _ in ("cold", "warm"):
+        source = textwrap.dedent(USER) + STEPS
+        answer = json.loads(run(["-c", source, *steps], NUMBA_CACHE_DIR=str(tmp_path)))
+        assert answer["hashes"] == wanted
+
+
+@pytest.fixture
+def unwritable(tmp_path):
+    """The environment of a process for which every place that Numba tries is refused.
+
+    A folder below a file can be made by nobody, not even by root, who may write anywhere else.
+    """
+    package = Path(fs.__file__).parent
+    copy = tmp_path / "site" / package.name
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "__pycache__").write_text("a file in the place of the folder")
+    nowhere = str(tmp_path / "file" / "folder")
+    (tmp_path / "file").write_text("no folder")
+    names = ("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "USERPROFILE", "LOCALAPPDATA")
+    return {name: nowhere for name in names} | {"PYTHONPATH": str(copy.parent)}
+
+
+@pytest.mark.slow
+def test_no_place_for_compiled_kernels(unwritable, wanted):
+    steps = ("predict:float32", "cost:float32", "descend:float32")
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, *steps],
+        env={**os.environ, **unwritable},
+        cwd=unwritable["PYTHONPATH"],  # -c looks for modules in the working directory first
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["hashes"] == {step: wanted[step] for step in steps}
+    assert answer["compiled"]
+    lines = [line for line in done.stderr.splitlines() if "no folder for compiled kernels" in line]
+    assert len(lines) == 1, done.stderr
+    assert "NUMBA_CACHE_DIR" in lines[0]

@@ -1,0 +1,342 @@
+"""The engine: what must not change a bit does not, and what does is right.
+
+Strides, neighbours and what memory held before are of the first kind; sizes of the second.
+"""
+
+from __future__ import annotations
+
+import cases
+import naive
+import numba
+import numpy as np
+import pytest
+
+import fastshallow as fs
+from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, ready_weights
+from fastshallow.tiles import scratch_size, tile_length
+
+# Lanes over examples (at most 8 units) or over units; few units; wide; no hidden layer; packed.
+NETWORKS = [
+    ((2, 4, 1), "tanh", "sigmoid"),
+    ((8, 8, 1), "sigmoid", "linear"),
+    ((1, 1), [], "linear"),
+    ((3, 1), [], "sigmoid"),
+    ((5, 2, 3), "relu", "softmax"),
+    ((30, 64, 1), "tanh", "sigmoid"),
+    ((7, 100, 10), "leaky_relu", "softmax"),
+    ((20, 33, 17, 3), ["tanh", "relu"], "exp"),
+    ((130, 150, 2), "sigmoid", "relu"),
+]
+
+
+def name_of(value):
+    """Return the name of a network in the names of tests."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else None
+
+
+def network_and_data(sizes, hidden, output, dtype, m, seed=0):
+    """Return a network with biases, X and Y, all exact in float32."""
+    rng = np.random.default_rng(seed)
+    net = fs.Network(sizes, hidden, output, dtype).init("glorot", seed=seed)
+    for b in net.b:
+        b[...] = 0.25 * rng.standard_normal(b.shape)
+    X = rng.standard_normal((sizes[0], m)).astype("f4").astype(dtype)
+    return net, X, cases.draw_targets(rng, output, sizes[-1], m).astype(dtype)
+
+
+def outputs(net, X):
+    """Return A[L]."""
+    return net.predict_proba(X) if net.output in ("sigmoid", "softmax") else net.predict(X)
+
+
+def bits(net, X, Y, **options):
+    """Return J, the gradient and A[L] as bytes."""
+    J, g = net.cost_and_grad(X, Y, **options)
+    return np.float64(J).tobytes(), g.vector.tobytes(), outputs(net, X).tobytes()
+
+
+# What memory held before ---------------------------------------------------------------------
+
+
+@numba.njit(cache=True)
+def one_block(params, layers, X, Y, weight, first, last, scratch, slot):
+    """Return the loss and the status of one block; X and Y have examples as rows."""
+    model = Model(params, layers, 0.01)
+    ready = ready_weights(model, X.shape[0], True)
+    x = Matrix(X.reshape(-1), 0, X.shape[1], 1)
+    y = Matrix(Y.reshape(-1), 0, Y.shape[1], 1)
+    return block_step(model, ready, Examples(x, y, 0, weight), first, last, scratch, slot)
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_scratch_and_slot_may_hold_anything(network, dtype):
+    net, X, Y = network_and_data(*network, dtype, 700)
+    rows = [np.ascontiguousarray(a.T) for a in (X, Y)]
+    needed = scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize))
+    weight, around = np.random.default_rng(1).random(700).astype(dtype), 80
+    for first, last in ((0, 700), (0, 1), (3, 40), (130, 699)):
+        results = []
+        for poison in (0, np.nan, np.inf, 3):
+            scratch, slot = (
+                np.full(n + 2 * around, poison, dtype) for n in (needed, net.params.size)
+            )
+            inside = [a[around:-around] for a in (scratch, slot)]
+            answer = one_block(net.params, net.layers, *rows, weight, first, last, *inside)
+            assert answer[1] == 0
+            results.append((answer, inside[1].tobytes()))
+            for array in (scratch, slot):
+                outside = np.concatenate([array[:around], array[-around:]])
+                assert np.array_equal(outside, np.full(2 * around, poison), equal_nan=True)
+        assert results == results[:1] * 4
+        assert np.isfinite(results[0][0][0])
+
+
+def test_memory_that_the_allocator_hands_out_again(rng):
+    # the same through the public functions: freed arrays of many sizes, all of them NaN
+    net, X, Y = network_and_data((20, 33, 17, 3), "tanh", "softmax", "float32", 3000)
+    wanted = bits(net, X, Y)
+    for _ in range(20):
+        for n in rng.integers(1, 300_000, 30):
+            np.full(n, np.nan)
+        assert bits(net, X, Y) == wanted
+
+
+# Strides -------------------------------------------------------------------------------------
+
+
+def layouts(values, dtype):
+    """Yield the same values, (n, m), in every memory layout, and as the other float dtype."""
+    for layout in (*cases.MEMORY, "other_float"):
+        yield layout, cases.lay_out(values, layout, dtype)
+    n, m = values.shape
+    wide = np.full((m, n + 3), np.nan, dtype)  # examples as rows, with columns between
+    wide[:, 1 : n + 1] = values.T
+    yield "columns of a table", wide[:, 1 : n + 1].T
+    odd = np.full(n * m + 5, np.nan, dtype)[5:].reshape(n, m)  # off the cache lines
+    odd[...] = values
+    yield "unaligned", odd
+    turned = np.ascontiguousarray(values[::-1].T).T[::-1]
+    turned.setflags(write=False)
+    yield "features reversed, read-only", turned.astype(dtype, copy=False)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("m", [1, 2, 65, 1100])
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_any_strides_of_x_and_y_give_the_same_bits(network, m, dtype):
+    net, X, Y = network_and_data(*network, dtype, m)
+    wanted = bits(net, X, Y)
+    for layout, X_other in layouts(X, dtype):
+        assert np.array_equal(X_other, X)
+        assert bits(net, X_other, Y) == wanted, f"X {layout}"
+    for layout, Y_other in layouts(Y, dtype):
+        assert bits(net, X, Y_other) == wanted, f"Y {layout}"
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_examples_that_share_their_memory(network):
+    net, X, Y = network_and_data(*network, "float32", 300)
+    n_x = X.shape[0]
+    same = np.broadcast_to(X[:, :1], X.shape)  # one example, 300 times
+    assert bits(net, same, Y) == bits(net, same.copy(), Y)
+    zeros = np.broadcast_to(X[0, 0], X.shape)
+    assert bits(net, zeros, Y) == bits(net, zeros.copy(), Y)
+    series = np.random.default_rng(0).standard_normal(300 + n_x - 1).astype("f4")
+    windows = np.lib.stride_tricks.sliding_window_view(series, n_x).T
+    assert bits(net, windows, Y) == bits(net, windows.copy(), Y)
+
+
+def test_class_numbers_are_the_one_hot_columns():
+    net, X, Y = network_and_data((7, 100, 10), "tanh", "softmax", "float32", 1100)
+    wanted = bits(net, X, Y)
+    labels = Y.argmax(axis=0)
+    for Y_other in (labels, labels.astype("u1"), np.repeat(labels, 3)[::3], labels[::-1][::-1]):
+        assert bits(net, X, Y_other) == wanted
+
+
+# Neighbours ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_a_prediction_does_not_depend_on_the_examples_beside_it(network, dtype, rng):
+    net, X, _ = network_and_data(*network, dtype, 1300)
+    wanted = outputs(net, X)
+    ends = [(i, i + n) for n in (1, 2, 3, 47, 48, 49, 64, 65) for i in (0, 63, 511, 1234)]
+    ends += [tuple(sorted(rng.choice(1301, 2, replace=False).tolist())) for _ in range(30)]
+    for i, j in ends:
+        assert np.array_equal(outputs(net, X[:, i:j]), wanted[:, i:j]), (i, j)
+    shuffled = rng.permutation(1300)
+    assert np.array_equal(outputs(net, X[:, shuffled]), wanted[:, shuffled])
+    forward = net.forward(X).A[-1]
+    assert np.array_equal(forward, wanted)
+
+
+# Weights -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_equal_weights_give_the_bits_of_none(network, dtype):
+    net, X, Y = network_and_data(*network, dtype, 1100)
+    for w in (1, 2, 0.25):  # a factor of 2 is exact
+        assert bits(net, X, Y, sample_weight=np.full(1100, w)) == bits(net, X, Y)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: name_of(n[0]))
+def test_weights_of_0_leave_examples_out_and_of_2_repeat_them(network):
+    net, X, Y = network_and_data(*network, "float64", 600)
+    w = np.random.default_rng(1).integers(0, 3, 600)
+    J, g = net.cost_and_grad(X, Y, sample_weight=w, alpha=0.75)
+    J_other, g_other = net.cost_and_grad(np.repeat(X, w, 1), np.repeat(Y, w, 1), alpha=0.75)
+    assert J == pytest.approx(J_other, rel=1e-13)
+    cases.assert_close(g.vector, g_other.vector, 1e-13, name_of(network[0]))
+
+
+# Sizes ---------------------------------------------------------------------------------------
+
+
+def check_sizes(sizes, hidden, output, dtype, m, seed=0):
+    """Compare J, gradient and predictions with the naive form."""
+    net, X, Y = network_and_data(sizes, hidden, output, dtype, m, seed)
+    names, (W, b) = (*net.hidden, output), cases.exact_parameters(net)
+    X64, Y64 = X.astype(float), Y.astype(float)
+    w, alpha = np.random.default_rng(seed).random(m).astype("f4").astype(float), 0.5
+    J, g = net.cost_and_grad(X, Y, sample_weight=w, alpha=alpha)
+    J_wanted, dW, db = naive.by_columns(W, b, names, X64, Y64, w, alpha)
+    tolerance = {"float32": 1e-5, "float64": 1e-13}[dtype]
+    assert pytest.approx(J_wanted, rel=tolerance) == J
+    for i in range(len(W)):
+        cases.assert_close(g.dW[i], dW[i], tolerance, f"dW{i + 1}")
+        cases.assert_close(g.db[i], db[i], tolerance, f"db{i + 1}")
+    A = naive.forward(W, b, names, X64)[1][-1]
+    cases.assert_close(outputs(net, X), A, tolerance, "A[L]")
+
+
+SIZES = [
+    (1, 1),
+    (4096, 1),
+    (1, 4096),
+    (4096, 3, 1),
+    (2, 4096, 2),
+    (2, 4096, 3),
+    (3000, 3),
+    (2, 3, 4096),
+    (1, 1, 1, 1, 1),
+    (3, 1000, 1000, 2),
+    (1000, 1, 1000),
+    (5, 2, 7, 3, 6, 4, 2),
+    pytest.param((4096, 4096, 1), marks=pytest.mark.slow),
+    pytest.param((1, 4096, 4096), marks=pytest.mark.slow),
+    pytest.param((4096, 4096), marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("m", [1, 70])
+@pytest.mark.parametrize("sizes", SIZES, ids=name_of)
+def test_sizes_from_1_to_4096_anywhere(sizes, m, dtype):
+    check_sizes(sizes, "tanh", "linear", dtype, m)
+
+
+def test_a_large_layer_in_several_blocks():
+    net = fs.Network((300, 400, 10))
+    assert block_count(5000, net.layers, 4) > 1
+    check_sizes((300, 400, 10), "sigmoid", "softmax", "float64", 5000)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "m", "dtype"),
+    [
+        ((3000, 2900, 2), 130, "float32"),
+        ((3, 2900, 3000), 70, "float32"),
+        pytest.param((4096, 4096, 1), 1000, "float32", marks=pytest.mark.slow),
+        pytest.param((2, 3000, 1400, 3), 1000, "float64", marks=pytest.mark.slow),
+        pytest.param((4096, 4096), 1, "float64", marks=pytest.mark.slow),
+    ],
+    ids=name_of,
+)
+def test_threads_that_share_out_one_large_layer(sizes, m, dtype):
+    net, X, Y = network_and_data(sizes, "tanh", "linear", dtype, m)
+    assert block_count(10**6, net.layers, net.dtype.itemsize) == 1  # too large for two slots
+    wanted = bits(net, X, Y, n_threads=1)
+    for n_threads in (2, 3, 4, None):
+        assert bits(net, X, Y, n_threads=n_threads) == wanted, n_threads
+    check_sizes(sizes, "tanh", "linear", dtype, m)
+
+
+def random_network(seed):
+    """Return sizes, names and the number of examples of a random network."""
+    rng = np.random.default_rng(seed)
+    depth = int(rng.integers(1, 5))
+    most = int(rng.choice([4, 9, 40, 140]))
+    sizes = tuple(rng.integers(1, most + 1, depth + 1).tolist())
+    hidden = [str(name) for name in rng.choice(cases.HIDDEN, depth - 1)]
+    return sizes, hidden, str(rng.choice(cases.OUTPUTS)), int(rng.choice([1, 3, 60, 500, 2100]))
+
+
+def check_random_network(seed):
+    """Compare one with the naive form, to max|difference| / max|array| <= 1e-12."""
+    sizes, hidden, output, m = random_network(seed)
+    net, X, Y = network_and_data(sizes, hidden, output, "float64", m, seed)
+    names, (W, b) = (*hidden, output), cases.exact_parameters(net)
+    X = cases.lay_out(cases.off_the_kinks(net, X, names), cases.MEMORY[seed % 7], "float64")
+    options = cases.draw_options(np.random.default_rng(seed), m, seed)
+    J, g = net.cost_and_grad(X, Y, **options)
+    w, alpha = options.get("sample_weight"), options.get("alpha", 0.0)
+    J_wanted, dW, db = naive.by_columns(W, b, names, np.array(X), Y, w, alpha)
+    what = f"network {seed}: {sizes} {hidden} {output}, m = {m}"
+    cases.assert_close([J], [J_wanted], 1e-12, f"J of {what}")
+    for i in range(len(W)):
+        cases.assert_close(g.dW[i], dW[i], 1e-12, f"dW{i + 1} of {what}")
+        cases.assert_close(g.db[i], db[i], 1e-12, f"db{i + 1} of {what}")
+
+
+def test_sample_of_random_networks():
+    for seed in range(0, 1000, 25):
+        check_random_network(seed)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_networks():
+    for seed in range(1000):
+        check_random_network(seed)
+
+
+# Rounding ------------------------------------------------------------------------------------
+
+
+def numpy_gradient(net, X, Y):
+    """Return J's gradient, whole matrices in the dtype of X, as an array by layer in a list."""
+    m, (W1, W2), (b1, b2) = (
+        X.dtype.type(X.shape[1]),
+        *([a.astype(X.dtype) for a in v] for v in (net.W, net.b)),
+    )
+    A1 = np.tanh(W1 @ X + b1)
+    dZ2 = 1 / (1 + np.exp(-(W2 @ A1 + b2))) - Y
+    dZ1 = (W2.T @ dZ2) * (1 - A1 * A1)
+    return [
+        *(dZ1 @ X.T / m, dZ1.sum(axis=1, keepdims=True) / m),
+        *(dZ2 @ A1.T / m, dZ2.sum(axis=1, keepdims=True) / m),
+    ]
+
+
+@pytest.mark.parametrize("m", [50_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_float32_gradient_errs_no_more_than_that_of_numpy(m):
+    net, X, Y = network_and_data((28, 64, 1), "tanh", "sigmoid", "float32", m)
+    Y = np.rint(Y)
+    exact = [np.zeros(a.shape) for a in (net.W1, net.b1, net.W2, net.b2)]
+    for part in np.array_split(np.arange(m), 20):
+        share = part.size / m
+        parts = numpy_gradient(net, X[:, part].astype(float), Y[:, part].astype(float))
+        exact = [total + share * g for total, g in zip(exact, parts, strict=True)]
+    g = net.cost_and_grad(X, Y)[1]
+    ours = (g.dW1, g.db1, g.dW2, g.db2)
+
+    def errors(arrays):
+        pairs = zip(arrays, exact, strict=True)
+        return np.array([np.abs(a - e).max() / np.abs(e).max() for a, e in pairs])
+
+    assert errors(ours).max() <= errors(numpy_gradient(net, X, Y)).max()

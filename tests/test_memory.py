@@ -1,0 +1,100 @@
+"""Peak memory: nothing of size m x n_h, ever; what does not depend on m is allocated before."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+
+import pytest
+from test_threads import script
+
+if sys.platform == "win32":
+    pytest.skip("the peak is read as POSIX systems report it", allow_module_level=True)
+
+N_X, N_H = 28, 64
+
+# Linux hands the peak of the parent on through fork, so there the one of this memory map is read.
+PEAK = """
+    import json, resource, sys
+    import numpy as np, fastshallow as fs
+
+    def peak():
+        try:
+            with open("/proc/self/status") as file:
+                return next(int(line.split()[1]) << 10 for line in file if "VmHWM" in line)
+        except OSError:
+            unit = 1 if sys.platform == "darwin" else 1 << 10
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def forget_peak():
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # Linux: from now on, as if nothing had been freed before
+        except OSError:
+            pass
+"""
+
+BODY = f"""
+    m, order = {{m}}, "{{order}}"
+    X = np.zeros(({N_X}, m), "f4", order=order)
+    for i in range({N_X}):
+        X[i] = np.arange(m, dtype="f4") % (i + 2) - 0.5 * i
+    Y = (np.arange(m) % 2).astype("f4")
+    net = fs.Network(({N_X}, {N_H}, 1), "tanh").init(seed=0)
+    few = np.ones(({N_X}, 20_000), "f4"), np.ones(20_000, "f4")
+
+    def cost_and_grad(X, Y):
+        return net.cost_and_grad(X, Y, n_threads=2)
+
+    def predict(X, Y):
+        return net.predict(X, n_threads=2)
+
+    def predict_proba(X, Y):
+        return net.predict_proba(X, n_threads=2)
+
+    def descend(X, Y):
+        return fs.gradient_descent(net, X, Y, 0.1, 2, n_threads=2)
+
+    def whole_matrix(X, Y):
+        return np.ones(({N_H}, X.shape[1]), "f4").sum()
+
+    function = {{name}}
+    function(*few)
+    forget_peak()
+    before = peak()
+    result = function(X, Y)
+    print(json.dumps([peak() - before, getattr(result, "nbytes", 0)]))
+"""
+
+
+def grown(name, m, order):
+    """Return by how many bytes the peak grows through a call, without its output."""
+    source = textwrap.dedent(PEAK) + textwrap.dedent(BODY.format(name=name, m=m, order=order))
+    growth, output = json.loads(script(source))
+    return growth - output
+
+
+def most(m):
+    """Return the bytes allowed: those of a few values an example, and some for noise.
+
+    Predicted classes take a float32, a bool and a converted value on their way to the output.
+    """
+    return 16 * m + 8_000_000
+
+
+CALLS = ("cost_and_grad", "predict", "predict_proba", "descend")
+SIZES = (200_000, pytest.param(2_000_000, marks=pytest.mark.slow))
+
+
+@pytest.mark.parametrize("m", SIZES)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", CALLS)
+def test_peak_grows_by_nothing_of_the_size_of_a_layer(name, order, m):
+    assert grown(name, m, order) <= most(m) < 4 * m * N_H / 4
+
+
+@pytest.mark.parametrize("m", SIZES)
+def test_a_whole_layer_would_be_seen(m):
+    # the measure itself, put to the test
+    assert grown("whole_matrix", m, "C") >= 0.9 * 4 * m * N_H
