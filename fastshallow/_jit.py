@@ -21,11 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit, prange
 
-__all__ = ["cache_directory", "jit", "package_stamp", "prange"]
+__all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange"]
 
 logger = logging.getLogger("fastshallow")
+
+# Numba compiles a function anew for every constant it is called with; these are no constants to it.
+ZERO, ONE = np.int64(0), np.int64(1)
 
 PRANGE_ONLY = {
     "comprehension": False,

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from ._jit import jit, prange
+from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
 from .propagation import (
@@ -35,9 +35,17 @@ from .propagation import (
     tile_gradient,
     tile_step,
 )
-from .tiles import FAN_IN, WIDEST, aligned_empty, constants, n_params, scratch_size, tile_length
+from .tiles import WIDEST, aligned_empty, constants, n_params, scratch_size, tile_length
 
-__all__ = ["Workspace", "allocate", "block_count", "block_step", "run", "sum_losses", "sum_slots"]
+__all__ = [
+    "Workspace",
+    "allocate",
+    "block_count",
+    "block_step",
+    "run",
+    "sum_gradient",
+    "sum_losses",
+]
 
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
 # which is written and summed once, and of some floating-point operations; all slots together
@@ -141,7 +149,7 @@ def in_panels(layers, itemsize):
 def task_count(m, layers, itemsize):
     """Return how many threads a gradient can use."""
     if in_panels(layers, itemsize):
-        return layers[0, FAN_IN]
+        return layers[0, WIDEST]
     return block_count(m, layers, itemsize)
 
 
@@ -163,9 +171,45 @@ def allocate(model, m, workers, with_slots):
     )
 
 
+def _work_type(dtype):
+    slots = types.Array(dtype, 2, "C")
+    losses, found = vector(types.float64), vector(types.int64)
+    return types.NamedTuple((vector(dtype), vector(dtype), slots, losses, found, slots), Workspace)
+
+
+def _run_types(dtype, x_dtype):
+    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype)
+
+
+def _run_dtypes(model, examples, *_):
+    return model[0].dtype, examples[0][0].dtype
+
+
+@jit(internal=True)
+def sum_slots(slots, first, last, step):
+    """Sum slots first, first + step, ... below last into the first, along a binary tree.
+
+    Slot i + s is added to slot i, for s = step, 2 step, 4 step, ... and every (2 s)th i.
+    """
+    size = slots.shape[1]
+    for p in range(0, size, STRIP):
+        end, s = min(p + STRIP, size), step
+        while s < last - first:
+            for i in range(first, last - s, 2 * s):
+                for q in range(p, end):
+                    slots[i, q] += slots[i + s, q]
+            s *= 2
+
+
+@jit(internal=True)
+def own_subtree(blocks, workers):
+    """Return how many blocks each worker has, if they are a subtree that it can sum; else 1."""
+    return blocks // workers if blocks % workers == 0 else 1  # blocks are a power of two
+
+
 @jit(internal=True)
 def run_share(model, examples, m, share, workers, work):
-    """Let one worker go through its share of the blocks."""
+    """Let one worker go through its share of the blocks, and sum them if they are a subtree."""
     blocks = work.losses.size
     tile = tile_length(model.layers, model.params.itemsize)
     tiles = (m + tile - 1) // tile
@@ -179,13 +223,16 @@ def run_share(model, examples, m, share, workers, work):
             work.scratch[share],
             work.slots[b],
         )
+    own = own_subtree(blocks, workers)
+    if own > 1:
+        sum_slots(work.slots, share * own, (share + 1) * own, ONE)
 
 
-@jit(parallel=True, internal=True)
+@out_of_line(_run_dtypes, _run_types, parallel=True, internal=True)
 def run_blocks(model, examples, m, workers, work):
     """Do what `run` does, with the blocks shared out."""
     if workers == 1:
-        run_share(model, examples, m, 0, 1, work)
+        run_share(model, examples, m, ZERO, ONE, work)
         return
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
@@ -202,25 +249,7 @@ def run_blocks(model, examples, m, workers, work):
         )
 
 
-def _work_type(dtype):
-    slots = types.Array(dtype, 2, "C")
-    losses, found = vector(types.float64), vector(types.int64)
-    return types.NamedTuple((vector(dtype), vector(dtype), slots, losses, found, slots), Workspace)
-
-
-@out_of_line(
-    lambda model, examples, *_: (model[0].dtype, examples[0][0].dtype),
-    lambda dtype, x_dtype: (
-        model_type(dtype),
-        examples_type(dtype, x_dtype),
-        INT,
-        INT,
-        _work_type(dtype),
-    ),
-    result=types.none,
-    parallel=True,
-    internal=True,
-)
+@out_of_line(_run_dtypes, _run_types, result=types.none, parallel=True, internal=True)
 def run_panels(model, examples, m, workers, work):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
@@ -279,28 +308,9 @@ def run(model, examples, m, workers, work):
 
 
 @jit(internal=True)
-def sum_strip(slots, first, last):
-    """Sum parameters first ... last - 1 of all slots into slot 0, along a binary tree."""
-    step = 1
-    while step < slots.shape[0]:
-        for i in range(0, slots.shape[0] - step, 2 * step):
-            for p in range(first, last):
-                slots[i, p] += slots[i + step, p]
-        step *= 2
-
-
-@jit(parallel=True, internal=True)
-def sum_slots(slots, workers):
-    """Sum all slots into slot 0: the same tree for every parameter, whoever sums it."""
-    size = slots.shape[1]
-    strips = (size + STRIP - 1) // STRIP
-    if workers == 1 or strips == 1:
-        for s in range(strips):
-            sum_strip(slots, s * STRIP, min(size, (s + 1) * STRIP))
-        return
-    for s in prange(strips):
-        first = np.int64(s) * STRIP
-        sum_strip(slots, first, min(size, first + STRIP))
+def sum_gradient(slots, workers):
+    """Sum into slot 0 what the workers left: the same tree, whatever they have summed of it."""
+    sum_slots(slots, ZERO, slots.shape[0], own_subtree(slots.shape[0], workers))
 
 
 @jit(internal=True)

@@ -4,7 +4,8 @@ Each goes through the examples in blocks and tiles; `fastshallow.blocks` says wh
 `fastshallow.propagation` has the equations.
 
 The functions that `__all__` names may be called from a user's own ``@njit`` code, with one
-worker, on flat arrays.
+worker, on flat arrays. They call others through pointers (`fastshallow._linking`), which a new
+process has to set first: take `Network.model` as the example does, or call `fastshallow.warmup`.
 
 Examples
 --------
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit, prange
+from ._jit import ONE, ZERO, jit, prange
 from .activations import activate
 from .blocks import (
     allocate,
@@ -36,8 +37,8 @@ from .blocks import (
     block_step,
     in_panels,
     run,
+    sum_gradient,
     sum_losses,
-    sum_slots,
     task_count,
 )
 from .matmul import Matrix
@@ -115,7 +116,7 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     for b in range(work.found.size):
         status |= work.found[b]
     if grad.size > 0:
-        sum_slots(work.slots, workers)
+        sum_gradient(work.slots, workers)
         scale = model.params.dtype.type(1 / total)
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale
@@ -247,7 +248,7 @@ def forward(model, X, m, out, workers):
     ready = ready_weights(model, m, False)
     packed, transposed = ready
     if workers == 1:
-        return forward_share(model, ready, X, m, out, 0, 1, scratch[0])
+        return forward_share(model, ready, X, m, out, ZERO, ONE, scratch[0])
     found = np.empty(workers, np.int64)
     x_data, x, x_row, x_col = X
     o_data, o, o_row, o_col = out
@@ -306,8 +307,8 @@ def forward_layers(model, X, m, Z, A):
             to = m * (layers[i, OUT] - n_x) + at * width
             forward_layer(model, ready, i, x, scratch, tile, n)
             layer = tile_matrix(layers, scratch, a, width, n)
-            load_rows(layer, 0, n, width, Z, to, width, 1)
+            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
             _, _, size = layout(layers, width, n)
             activate(layers[i, G], slope, scratch, a, size // width, width)
-            load_rows(layer, 0, n, width, A, to, width, 1)
+            load_rows(layer, ZERO, n, width, A, to, width, ONE)
     return status

@@ -33,7 +33,7 @@ Examples
 
 from __future__ import annotations
 
-from ._jit import jit
+from ._jit import ONE, jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
 from .elementary import exp, log, sigmoid_log1p
@@ -211,7 +211,7 @@ def softmax_step(z, y, dz, n, n_y, weight, first):
         scale = type(total)(1) / total
         for j in range(n_y):
             z[i * n_y + j] *= scale
-    return weighted_sum(dz, n, 1, weight, first)
+    return weighted_sum(dz, n, ONE, weight, first)
 
 
 @jit(internal=True)
@@ -244,7 +244,7 @@ def softmax_step_across(z, y, dz, n, n_y, weight, first):
     for i in range(n):
         right[i] = (top[i] - right[i]) + log(total[i])
         total[i] = type(total[i])(1) / total[i]
-    loss = weighted_sum(right, n, 1, weight, first)
+    loss = weighted_sum(right, n, ONE, weight, first)
     for j in range(n_y):
         row = dz[j * n : (j + 1) * n]
         for i in range(n):

@@ -68,7 +68,7 @@ PACK_BYTES = 1 << 16
 @jit
 def pays_to_pack(K, N, itemsize):
     """Return whether a right operand of K rows of N is worth packing."""
-    return N * itemsize > PANEL_BYTES and K * N * itemsize > PACK_BYTES
+    return K > FEW and N * itemsize > PANEL_BYTES and K * N * itemsize > PACK_BYTES
 
 
 @jit

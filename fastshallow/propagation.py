@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from numba import types
 
-from ._jit import jit
+from ._jit import ONE, ZERO, jit
 from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
@@ -124,9 +124,9 @@ def make_ready(model, backward, ready):
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         if ready.W.size > 0:
-            copy_right(matrix(params, w, fan_out, 1), fan_in, fan_out, ready.W, w)
+            copy_right(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
         if fan_out <= FEW or (backward and i > 0):
-            copy_right(matrix(params, w, 1, fan_out), fan_out, fan_in, ready.W_T, w)
+            copy_right(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
 
 
 @jit
@@ -157,15 +157,15 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     # A[l] comes in the place of Z[l]
     Z = tile_matrix(layers, scratch, tile * layers[i, OUT], fan_out, n)
     A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
-    b = matrix(params, layers[i, B], 0, 1)
-    W_l = matrix(params, w, fan_out, 1)
+    b = matrix(params, layers[i, B], ZERO, ONE)
+    W_l = matrix(params, w, fan_out, ONE)
     if layers[0, ACROSS]:
         pass
     elif fan_out <= FEW:
-        W_l = matrix(ready.W_T, w, 1, fan_in)
+        W_l = matrix(ready.W_T, w, ONE, fan_in)
     elif ready.W.size > 0:
         packed = pays_to_pack(fan_in, fan_out, scratch.itemsize)
-        W_l = matrix(ready.W, w, PACKED if packed else fan_out, 1)
+        W_l = matrix(ready.W, w, PACKED if packed else fan_out, ONE)
     matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
 
@@ -181,37 +181,38 @@ def backward_layer(model, ready, i, scratch, tile, n):
     da = tile * layers[i - 1, DZ]
     dA = tile_matrix(layers, scratch, da, fan_in, n)
     dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
-    W_T = matrix(ready.W_T, w, fan_in, 1)
+    W_T = matrix(ready.W_T, w, fan_in, ONE)
     if layers[0, ACROSS] or fan_in <= FEW:
-        W_T = matrix(params, w, 1, fan_out)
+        W_T = matrix(params, w, ONE, fan_out)
     elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
-        W_T = matrix(ready.W_T, w, PACKED, 1)
-    matmul_add(dA, matrix(scratch, at_zeros, 0, 1), dZ, W_T, n, fan_in, fan_out)
+        W_T = matrix(ready.W_T, w, PACKED, ONE)
+    matmul_add(dA, matrix(scratch, at_zeros, ZERO, ONE), dZ, W_T, n, fan_in, fan_out)
     _, _, size = layout(layers, fan_in, n)
     multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, tile * layers[i, IN], size)
 
 
 @jit(internal=True)
-def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, first, last):
-    """Differentiate `forward_layer` by rows first ... last - 1 of W[l], and by b[l] with row 0.
+def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, parts):
+    """Differentiate `forward_layer` by one of equal parts of W[l], and by b[l] with part 0.
 
     dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1
     """
     fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
+    first, last = part * fan_in // parts, (part + 1) * fan_in // parts
     at_zeros, _, at_ones = constants(layers, tile)
-    zeros, ones = matrix(scratch, at_zeros, 0, 1), matrix(scratch, at_ones, 1, 1)
+    zeros, ones = matrix(scratch, at_zeros, ZERO, ONE), matrix(scratch, at_ones, ONE, ONE)
     A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
     A_T = matrix(A.data, A.start + first * A.col, A.col, A.row)
     dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
     right = dZ
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, room.data, room.start)
-        right = matrix(room.data, room.start, PACKED, 1)
-    dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, 1)
+        right = matrix(room.data, room.start, PACKED, ONE)
+    dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
     matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
-    if first == 0:
-        db = matrix(slot, layers[i, B], 1, 1)
-        matmul_add(db, zeros if fresh else db, transposed(dZ), ones, fan_out, 1, n)
+    if part == 0:
+        db = matrix(slot, layers[i, B], ONE, ONE)
+        matmul_add(db, zeros if fresh else db, transposed(dZ), ones, fan_out, ONE, n)
 
 
 # One tile ------------------------------------------------------------------------------------
@@ -366,8 +367,6 @@ def tile_gradient(layers, X, first, last, scratch, room, at_room, slot, fresh, p
     """
     n, tile = last - first, tile_length(layers, scratch.itemsize)
     x = input_rows(layers, X, first, n, scratch)
-    packed = matrix(room, at_room, 0, 1)
+    packed = matrix(room, at_room, ZERO, ONE)
     for i in range(layers.shape[0] - 1, -1, -1):
-        rows = layers[i, FAN_IN]
-        from_, to = part * rows // parts, (part + 1) * rows // parts
-        layer_gradient(layers, i, x, scratch, tile, n, packed, slot, fresh, from_, to)
+        layer_gradient(layers, i, x, scratch, tile, n, packed, slot, fresh, part, parts)

@@ -13,6 +13,7 @@ the same bits wherever a row or column falls.
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -202,7 +203,7 @@ def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
 
 
 #: As the row stride of B: its panels lie one behind the other, each row by row.
-PACKED = -1
+PACKED = np.int64(-1)
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13), internal=True)

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import ONE, ZERO, jit
 from .activations import EXP, SIGMOID, SOFTMAX
 from .matmul import FEW, matrix
 from .simd import address, all_finite, view_as
@@ -160,7 +160,7 @@ def load_input(layers, X, first, n, scratch):
     """Copy n rows of X into scratch, if they are not read as they lie."""
     if not reads_as_it_lies(layers, X, scratch):
         row, col, _ = layout(layers, layers[0, FAN_IN], n)
-        load_rows(X, first, n, layers[0, FAN_IN], scratch, 0, row, col)
+        load_rows(X, first, n, layers[0, FAN_IN], scratch, ZERO, row, col)
 
 
 @jit
@@ -169,7 +169,7 @@ def input_rows(layers, X, first, n, scratch):
     if reads_as_it_lies(layers, X, scratch):
         return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
     row, col, _ = layout(layers, layers[0, FAN_IN], n)
-    return matrix(scratch, 0, row, col)
+    return matrix(scratch, ZERO, row, col)
 
 
 @jit
@@ -250,7 +250,7 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
     """
     if labels:
         return load_labels(source, first, n, n_y, out, start)
-    load_rows(source, first, n, n_y, out, start, n_y, 1)
+    load_rows(source, first, n, n_y, out, start, n_y, ONE)
     y = out[start : start + n * n_y]
     bad = 0 if all_finite(out, start, n * n_y) else 1
     if output == SIGMOID:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastshallow.matmul import FEW, Matrix, matmul_add, matmul_add_loops, pack
-from fastshallow.simd import PACKED
+from fastshallow.register_tile import PACKED
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
