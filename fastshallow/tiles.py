@@ -155,7 +155,7 @@ def reads_as_it_lies(layers, X, scratch):
     return X.row == 1 and X.col > 1 if layers[0, ACROSS] else layers[0, FAN_OUT] > FEW
 
 
-@jit
+@jit(internal=True)
 def load_input(layers, X, first, n, scratch):
     """Copy n rows of X into scratch, if they are not read as they lie."""
     if not reads_as_it_lies(layers, X, scratch):
@@ -163,7 +163,7 @@ def load_input(layers, X, first, n, scratch):
         load_rows(X, first, n, layers[0, FAN_IN], scratch, ZERO, row, col)
 
 
-@jit
+@jit(internal=True)
 def input_rows(layers, X, first, n, scratch):
     """Return n rows of X as the first layer's product takes them, after `load_input`."""
     if reads_as_it_lies(layers, X, scratch):
@@ -172,7 +172,7 @@ def input_rows(layers, X, first, n, scratch):
     return matrix(scratch, ZERO, row, col)
 
 
-@jit
+@jit(internal=True)
 def rows_finite(rows, n, width):
     """Return whether all values of n rows are finite."""
     if rows.col == 1 and rows.row == width:
@@ -192,7 +192,7 @@ def rows_finite(rows, n, width):
     return finite
 
 
-@jit
+@jit(internal=True)
 def load_rows(source, first, n, width, out, start, row, col):
     """Copy n rows of a strided matrix into scratch, converting their dtype.
 
@@ -212,12 +212,6 @@ def load_rows(source, first, n, width, out, start, row, col):
         s, o = np.uint64(source.start + first * width), np.uint64(start)
         for p in range(np.uint64(n * width)):
             out[o + p] = source.data[s + p]
-    elif source.col == 1 and col == 1:
-        for i in range(n):
-            s = np.uint64(source.start + (first + i) * source.row)
-            o = np.uint64(start + i * row)
-            for j in range(np.uint64(width)):
-                out[o + j] = source.data[s + j]
     else:
         for j in range(width):
             s, o = (
@@ -229,7 +223,7 @@ def load_rows(source, first, n, width, out, start, row, col):
                 out[o + i * o_step] = source.data[s + i * s_step]
 
 
-@jit
+@jit(internal=True)
 def load_targets(output, labels, source, first, n, n_y, out, start):
     """Copy the targets of n examples into scratch, class numbers as one-hot rows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cases
+import numba
 import numpy as np
 import pytest
 
@@ -12,6 +13,27 @@ from fastshallow._checks import flat_rows
 from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
 from fastshallow.tiles import DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
+
+
+# These kernels have no entry for Python of their own.
+@numba.njit
+def load_rows(source, first, n, width, out, start, row, col):
+    """Call the kernel of that name."""
+    tiles.load_rows(source, first, n, width, out, start, row, col)
+
+
+@numba.njit
+def load_targets(output, labels, source, first, n, n_y, out, start):
+    """Call the kernel of that name."""
+    return tiles.load_targets(output, labels, source, first, n, n_y, out, start)
+
+
+@numba.njit
+def input_is_finite(layers, X, first, n, scratch):
+    """Return whether the rows that the first layer takes are finite."""
+    tiles.load_input(layers, X, first, n, scratch)
+    return tiles.rows_finite(tiles.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN])
+
 
 LINEAR, SIGMOID, SOFTMAX, EXP = (
     ACTIVATIONS[name] for name in ("linear", "sigmoid", "softmax", "exp")
@@ -61,7 +83,7 @@ def test_blocks_are_a_function_of_m_and_the_sizes():
 def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
     X = cases.lay_out(rng.standard_normal((5, 30)), layout, kind)
     out = np.full(7 + 4 * 5 + 7, 99, dtype)
-    tiles.load_rows(flat_rows(X), 20, 4, 5, out, 7, 5, 1)
+    load_rows(flat_rows(X), 20, 4, 5, out, 7, 5, 1)
     assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
     assert (out[:7] == 99).all()
     assert (out[-7:] == 99).all()
@@ -77,10 +99,7 @@ def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
             layers = fs.Network((3, units)).layers
 
             def finite(first, n, layers=layers, dtype=dtype):
-                scratch, given = np.empty(100, dtype), flat_rows(X)
-                tiles.load_input(layers, given, first, n, scratch)
-                rows = tiles.input_rows(layers, given, first, n, scratch)
-                return tiles.rows_finite(rows, n, 3)
+                return input_is_finite(layers, flat_rows(X), first, n, np.empty(100, dtype))
 
             assert finite(0, 20)
             assert finite(20, 1) == (value == 1e300 and dtype == np.float64)
@@ -93,7 +112,7 @@ def targets(output, labels, Y):
     Y = np.array(Y, float, ndmin=2)
     n_y = 3 if labels else Y.shape[0]
     out = np.full(Y.shape[1] * n_y, 99.0)
-    fit = tiles.load_targets(output, labels, flat_rows(Y), 0, Y.shape[1], n_y, out, 0)
+    fit = load_targets(output, labels, flat_rows(Y), 0, Y.shape[1], n_y, out, 0)
     return fit, out.reshape(-1, n_y).T.tolist()
 
 
