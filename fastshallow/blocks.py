@@ -35,7 +35,15 @@ from .propagation import (
     tile_gradient,
     tile_step,
 )
-from .tiles import WIDEST, aligned_empty, constants, n_params, scratch_size, tile_length
+from .tiles import (
+    WIDEST,
+    aligned_empty,
+    constants,
+    n_params,
+    prepare_scratch,
+    scratch_size,
+    tile_length,
+)
 
 __all__ = [
     "Workspace",
@@ -96,6 +104,7 @@ def block_step(model, ready, examples, first, last, scratch, slot):
     layers = model.layers
     tile = tile_length(layers, scratch.itemsize)
     _, room, _ = constants(layers, tile)
+    prepare_scratch(layers, tile, scratch)
     loss, status = 0.0, OK
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
@@ -267,6 +276,7 @@ def run_panels(model, examples, m, workers, work):
         tiles = min(together, (m - start + tile - 1) // tile)
         for t in prange(tiles):
             at = start + np.int64(t) * tile
+            prepare_scratch(layers, tile, scratch[t])
             tile_losses[t], tile_found[t] = tile_step(
                 Model(params, layers, slope),
                 Ready(packed, transposed),

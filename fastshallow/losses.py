@@ -33,6 +33,8 @@ Examples
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._jit import ONE, jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
@@ -279,17 +281,22 @@ def weighted_sum(losses, n, n_y, weight, first):
         for i in range(n):
             for j in range(n_y):
                 losses[i * n_y + j] *= weight[first + i]
-    # four chains of additions, as one would wait for each addition to end
-    s0 = s1 = s2 = s3 = 0.0
-    size = n * n_y
-    for p in range(0, size - 3, 4):
+    # eight chains of additions, as one would wait for each addition to end
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    size = np.uint64(n * n_y)
+    whole = size - size % np.uint64(8)
+    for p in range(np.uint64(0), whole, np.uint64(8)):
         s0 += losses[p]
-        s1 += losses[p + 1]
-        s2 += losses[p + 2]
-        s3 += losses[p + 3]
-    for p in range(size - size % 4, size):
+        s1 += losses[p + np.uint64(1)]
+        s2 += losses[p + np.uint64(2)]
+        s3 += losses[p + np.uint64(3)]
+        s4 += losses[p + np.uint64(4)]
+        s5 += losses[p + np.uint64(5)]
+        s6 += losses[p + np.uint64(6)]
+        s7 += losses[p + np.uint64(7)]
+    for p in range(whole, size):
         s0 += losses[p]
-    return (s0 + s1) + (s2 + s3)
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
 @out_of_line(

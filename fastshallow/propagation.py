@@ -41,7 +41,6 @@ from .tiles import (
     layout,
     load_input,
     load_targets,
-    prepare_scratch,
     rows_finite,
     tile_length,
 )
@@ -294,7 +293,8 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
     backward : int
         Whether dZ[1] ... dZ[L-1] are wanted; dZ[L] always comes with the loss.
     scratch : ndarray, 1-D, of the dtype of the parameters
-        `scratch_size` long at least; its contents do not matter. Modified in place.
+        `scratch_size` long at least, its constants set by `prepare_scratch`; nothing else in it
+        matters. Modified in place.
 
     Returns
     -------
@@ -309,7 +309,6 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
     n, top, status = last - first, layers.shape[0] - 1, OK
     n_y, output = layers[top, FAN_OUT], layers[top, G]
     tile = tile_length(layers, scratch.itemsize)
-    prepare_scratch(layers, tile, scratch)
     load_input(layers, X, first, n, scratch)
     x = input_rows(layers, X, first, n, scratch)
     forward_tile(model, ready, x, scratch, tile, n)

@@ -50,6 +50,10 @@ TILE_BYTES = 100_000
 
 TILE_LEAST, TILE_MOST, TILE_STEP = 64, 192, 64
 
+# Features and units above which X is copied if its features lie far apart, each on a page of its
+# own (784-1024-10, X feature by feature: 158 ms a step as it lies, 95 ms example by example).
+COPY_FEATURES, COPY_UNITS = 64, 256
+
 # Units up to which lanes run over examples (2-4-1, m = 400: 9.0 us a step with lanes over units),
 # and the longest tile then.
 ACROSS_MOST, ACROSS_TILE_MOST = 8, 512
@@ -137,9 +141,9 @@ def scratch_size(layers, tile):
 def prepare_scratch(layers, tile, scratch):
     """Write the zeros and the ones."""
     zeros, room, ones = constants(layers, tile)
-    for p in range(zeros, room):
+    for p in range(np.uint64(zeros), np.uint64(room)):
         scratch[p] = 0
-    for p in range(ones, ones + tile):
+    for p in range(np.uint64(ones), np.uint64(ones + tile)):
         scratch[p] = 1
 
 
@@ -148,9 +152,13 @@ def reads_as_it_lies(layers, X, scratch):
     """Return whether the first layer's product reads X itself, in its own order and strides.
 
     Not if its dtype is not that of the scratch; or lanes run over examples and X's do not lie so;
-    or the first layer has few units, where the order of a sum would follow the strides.
+    or the first layer has few units, where the order of a sum would follow the strides; or
+    its features lie far apart and are read so often that a copy pays.
     """
     if X.data.itemsize != scratch.itemsize:
+        return False
+    many = layers[0, FAN_IN] > COPY_FEATURES and layers[0, FAN_OUT] > COPY_UNITS
+    if X.col != 1 and many:
         return False
     return X.row == 1 and X.col > 1 if layers[0, ACROSS] else layers[0, FAN_OUT] > FEW
 
