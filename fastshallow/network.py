@@ -47,7 +47,7 @@ class Network(ByLayer):
         Writable views of it: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1).
     W1, b1, W2, b2, ... : ndarray
         The same by name; an assignment copies into them.
-    layers : ndarray, (L, 6)
+    layers : ndarray, (L, 11)
         The table that the kernels read, see `fastshallow.tiles`.
 
     Notes
