@@ -124,7 +124,7 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     return J + l2(model, alpha / total, grad), status
 
 
-@jit
+@jit(allocates=True)
 def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     """Compute J and its gradient.
 
@@ -158,7 +158,7 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     return cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
 
 
-@jit
+@jit(allocates=True)
 def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, cost):
     """Take as many steps params -= learning_rate * gradient as ``cost`` is long.
 
@@ -269,7 +269,7 @@ def forward(model, X, m, out, workers):
     return status
 
 
-@jit
+@jit(allocates=True)
 def forward_layers(model, X, m, Z, A):
     """Write Z[l] and A[l] of every layer for m examples, serially: for those who want to look.
 

@@ -128,7 +128,7 @@ def make_ready(model, backward, ready):
             copy_right(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
 
 
-@jit
+@jit(allocates=True)
 def ready_weights(model, m, backward):
     """Return the `Ready` of a model, for m examples and forward alone or backward too."""
     params = model.params

@@ -110,7 +110,7 @@ def layout(layers, width, n):
     return width, 1, n * width
 
 
-@jit(internal=True)
+@jit(internal=True, allocates=True)
 def aligned_empty(n, like):
     """Return n values of the dtype of ``like``, not set, that begin on a cache line.
 
