@@ -34,7 +34,7 @@ __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
 _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
-_prepared: set[tuple[np.dtype, np.dtype, bool]] = set()
+_prepared: set[tuple[np.dtype, np.dtype, Callable | None]] = set()
 
 
 INT, REAL = types.intp, types.float64
@@ -116,7 +116,7 @@ def out_of_line(
         From these dtypes to the types of all arguments.
     result : type
         Of the result. If given, callers can be compiled without the kernel, and `prepare` makes
-        it only for large networks.
+        it only where it is named.
     **options
         As for `jit`.
 
@@ -143,6 +143,7 @@ def out_of_line(
                 result = kernel.result or kernel.compile(kernel.dtypes(*args))
                 return signature(result, *args)
 
+        call.kernel = kernel.kernel  # type: ignore[attr-defined]
         infer_global(call, types.Function(Typing))
 
         @lower_builtin(call, types.VarArg(types.Any))
@@ -154,13 +155,15 @@ def out_of_line(
     return decorate
 
 
-def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, large: bool = False) -> None:
-    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
+def prepare(
+    dtype: np.dtype, x_dtype: np.dtype | None = None, parallel: Callable | None = None
+) -> None:
+    """Compile, or load, the kernels called through a pointer for parameters and X of a dtype.
 
-    Those for large networks only if there is one. Should it take more than a second, one line is
-    logged.
+    Of the parallel ones only the one that is given. Should it take more than a second, one line
+    is logged.
     """
-    wanted = (dtype, x_dtype or dtype, large)
+    wanted = (dtype, x_dtype or dtype, parallel)
     if wanted in _prepared:
         return
     note = threading.Timer(
@@ -171,7 +174,7 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, large: bool = Fals
     try:
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
-            if large or kernel.result is None:
+            if kernel.result is None or kernel.kernel is getattr(parallel, "kernel", None):
                 kernel.compile(floats[: kernel.choices])
     finally:
         note.cancel()

@@ -50,6 +50,7 @@ __all__ = [
     "allocate",
     "block_count",
     "block_step",
+    "parallel_run",
     "run",
     "sum_gradient",
     "sum_losses",
@@ -237,12 +238,9 @@ def run_share(model, examples, m, share, workers, work):
         sum_slots(work.slots, share * own, (share + 1) * own, ONE)
 
 
-@out_of_line(_run_dtypes, _run_types, parallel=True, internal=True)
+@out_of_line(_run_dtypes, _run_types, result=types.none, parallel=True, internal=True)
 def run_blocks(model, examples, m, workers, work):
-    """Do what `run` does, with the blocks shared out."""
-    if workers == 1:
-        run_share(model, examples, m, ZERO, ONE, work)
-        return
+    """Do what `run_share` does for all blocks, which the workers share."""
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
@@ -308,10 +306,17 @@ def run_panels(model, examples, m, workers, work):
                     )
 
 
+def parallel_run(layers, itemsize):
+    """Return the kernel that `run` leaves the work to where there are several workers."""
+    return run_panels if in_panels(layers, itemsize) else run_blocks
+
+
 @jit(internal=True)
 def run(model, examples, m, workers, work):
     """Fill the slots, losses and statuses of all blocks."""
-    if workers > 1 and in_panels(model.layers, model.params.itemsize):
+    if workers == 1:
+        run_share(model, examples, m, ZERO, ONE, work)
+    elif in_panels(model.layers, model.params.itemsize):
         run_panels(model, examples, m, workers, work)
     else:
         run_blocks(model, examples, m, workers, work)

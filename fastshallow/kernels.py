@@ -35,7 +35,7 @@ from .blocks import (
     allocate,
     block_count,
     block_step,
-    in_panels,
+    parallel_run,
     run,
     sum_gradient,
     sum_losses,
@@ -83,7 +83,7 @@ __all__ = [
     "forward",
     "forward_layers",
     "gradient_descent",
-    "in_panels",
+    "parallel_run",
     "ready_weights",
     "task_count",
 ]
