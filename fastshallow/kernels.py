@@ -269,6 +269,31 @@ def forward(model, X, m, out, workers):
     return status
 
 
+@jit(internal=True)
+def forward_layers_into(model, ready, X, m, Z, A, scratch):
+    """Do what `forward_layers` does, in scratch made before."""
+    _, layers, slope = model
+    n_x, tile = layers[0, FAN_IN], tile_length(layers, Z.itemsize)
+    prepare_scratch(layers, tile, scratch)
+    status = OK
+    for at in range(0, m, tile):
+        n = min(tile, m - at)
+        load_input(layers, X, at, n, scratch)
+        x = input_rows(layers, X, at, n, scratch)
+        if not rows_finite(x, n, n_x):
+            status |= BAD_X
+        for i in range(layers.shape[0]):
+            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
+            to = m * (layers[i, OUT] - n_x) + at * width
+            forward_layer(model, ready, i, x, scratch, tile, n)
+            layer = tile_matrix(layers, scratch, a, width, n)
+            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
+            _, _, size = layout(layers, width, n)
+            activate(layers[i, G], slope, scratch, a, size // width, width)
+            load_rows(layer, ZERO, n, width, A, to, width, ONE)
+    return status
+
+
 @jit(allocates=True)
 def forward_layers(model, X, m, Z, A):
     """Write Z[l] and A[l] of every layer for m examples, serially: for those who want to look.
@@ -289,26 +314,7 @@ def forward_layers(model, X, m, Z, A):
     int
         0, or 1 where X holds a value that is not finite.
     """
-    _, layers, slope = model
-    n_x = layers[0, FAN_IN]
-    tile = tile_length(layers, Z.itemsize)
-    scratch = aligned_empty(scratch_size(layers, tile), Z)
+    tile = tile_length(model.layers, Z.itemsize)
+    scratch = aligned_empty(scratch_size(model.layers, tile), Z)
     ready = ready_weights(model, m, False)
-    prepare_scratch(layers, tile, scratch)
-    status = OK
-    for at in range(0, m, tile):
-        n = min(tile, m - at)
-        load_input(layers, X, at, n, scratch)
-        x = input_rows(layers, X, at, n, scratch)
-        if not rows_finite(x, n, n_x):
-            status |= BAD_X
-        for i in range(layers.shape[0]):
-            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
-            to = m * (layers[i, OUT] - n_x) + at * width
-            forward_layer(model, ready, i, x, scratch, tile, n)
-            layer = tile_matrix(layers, scratch, a, width, n)
-            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
-            _, _, size = layout(layers, width, n)
-            activate(layers[i, G], slope, scratch, a, size // width, width)
-            load_rows(layer, ZERO, n, width, A, to, width, ONE)
-    return status
+    return forward_layers_into(model, ready, X, m, Z, A, scratch)

@@ -28,7 +28,7 @@ from ._jit import jit
 from .register_tile import PACKED, PANEL_BYTES, column, dots, product
 from .simd import address
 
-__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack", "transposed"]
+__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack"]
 
 
 class Matrix(NamedTuple):
@@ -40,7 +40,7 @@ class Matrix(NamedTuple):
     col: int
 
 
-@jit
+@jit(internal=True)
 def matrix(data, start, row, col):
     """Return a `Matrix` whose numbers are of one type, also where they are constants.
 
