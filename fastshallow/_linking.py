@@ -155,15 +155,13 @@ def out_of_line(
     return decorate
 
 
-def prepare(
-    dtype: np.dtype, x_dtype: np.dtype | None = None, parallel: Callable | None = None
-) -> None:
+def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, also: Callable | None = None) -> None:
     """Compile, or load, the kernels called through a pointer for parameters and X of a dtype.
 
-    Of the parallel ones only the one that is given. Should it take more than a second, one line
-    is logged.
+    Of those whose result was declared only the one that is given. Should it take more than a
+    second, one line is logged.
     """
-    wanted = (dtype, x_dtype or dtype, parallel)
+    wanted = (dtype, x_dtype or dtype, also)
     if wanted in _prepared:
         return
     note = threading.Timer(
@@ -174,7 +172,7 @@ def prepare(
     try:
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
-            if kernel.result is None or kernel.kernel is getattr(parallel, "kernel", None):
+            if kernel.result is None or kernel.kernel is getattr(also, "kernel", None):
                 kernel.compile(floats[: kernel.choices])
     finally:
         note.cancel()

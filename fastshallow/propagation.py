@@ -54,6 +54,7 @@ __all__ = [
     "ready_weights",
     "tile_gradient",
     "tile_step",
+    "transposes",
 ]
 
 # What a tile found in the data: bits of a status.
@@ -117,6 +118,12 @@ def copy_transposed(W_T, fan_in, fan_out, out, start):
 
 
 @jit(internal=True)
+def transposes(layers, i):
+    """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
+    return not layers[0, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
+
+
+@jit(internal=True)
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     params, layers, _ = model
@@ -126,7 +133,7 @@ def make_ready(model, backward, ready):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
             pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
-        if fan_out <= FEW or (backward and i > 0):
+        if transposes(layers, i) or (backward and i > 0):
             copy_transposed(matrix(params, w, ONE, fan_out), fan_in, fan_out, ready.W_T, w)
 
 
@@ -162,7 +169,9 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     W_l = matrix(params, w, fan_out, ONE)
     if layers[0, ACROSS]:
         pass
-    elif fan_out <= FEW:
+    elif fan_out == 1:
+        W_l = matrix(params, w, ONE, fan_in)
+    elif transposes(layers, i):
         W_l = matrix(ready.W_T, w, ONE, fan_in)
     elif ready.W.size > 0 and pays_to_pack(fan_in, fan_out, scratch.itemsize):
         W_l = matrix(ready.W, w, PACKED, ONE)

@@ -190,8 +190,7 @@ def _make_columns(N):
             rounds = builder.sdiv(K, split)
             kept = cgutils.alloca_once(builder, vectors.type)
             places = [
-                [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
-                for _ in range(N)
+                [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)] for _ in range(N)
             ]
             with cgutils.for_range(builder, parts) as part:
                 r = builder.mul(part.index, lanes)
