@@ -1,4 +1,4 @@
-"""exp, tanh, sigmoid, softplus, log, log1p: branch-free arithmetic that LLVM turns into vector code.
+"""exp, tanh, sigmoid, softplus, log, log1p: branch-free arithmetic that becomes vector code.
 
 Numba's own exp and tanh call the C library, one value at a time. Here
 
@@ -23,8 +23,9 @@ LOG1P32    9             0 ... 1             log(1 + t)   2^-27.8
 LOG1P64    20            the same            log(1 + t)   2^-56.8
 =========  ============  ==================  ===========  ======================
 
-Sums are kept in two parts, the rounding of the larger one written out, where it would be seen in the
-result. docs/elementary.md has the measured errors: at most 2 units in the last place (tanh: 2.5).
+LOG1P is a polynomial in t - 1/2, whose powers are small where t is near 1. Sums whose rounding
+would be seen in the result are kept in two parts. docs/elementary.md has the measured errors: at
+most 2 units in the last place, 3 for tanh.
 
 NaN gives NaN. Every fused multiply-add is written out and nothing is compiled with fastmath: the
 same bits whatever calls these functions.

@@ -27,8 +27,9 @@ def log1p_tail(u):
     return log_tail(u + mp.mpf(0.5))
 
 
-# Function, interval as a function of nothing, weight of the error, number of coefficients in float32
-# and float64. The weights make it the error of e^r, and the relative error of log(1 + t).
+# Function, interval (computed in the precision of the moment), weight of the error, number of
+# coefficients in float32 and float64. The weights make it the error of e^r, and the relative error
+# of log(1 + t), but for a factor of 1.4.
 FITS = {
     "EXP": (exp_tail, lambda: (-mp.log(2) / 2, mp.log(2) / 2), lambda r: r * r, (5, 10)),
     "LOG": (log_tail, lambda: (mp.sqrt(0.5) - 1, mp.sqrt(2) - 1), abs, (9, 20)),
@@ -41,7 +42,7 @@ def value(coefficients, x):
     return mp.polyval(coefficients[::-1], x)
 
 
-def fit(function, interval, weight, n, rounds=12, mesh=60):
+def fit(function, interval, weight, n, rounds=6, mesh=60):
     """Return n coefficients, and the error whose largest weighted magnitude they make least.
 
     In each round n + 1 points are found where the weighted error alternates and is largest, and
@@ -54,12 +55,12 @@ def fit(function, interval, weight, n, rounds=12, mesh=60):
     points = [spread(mp.mpf(i) / (mesh * n)) for i in range(mesh * n + 1)]
     exact = [function(x) for x in points]
     for _ in range(rounds):
-        rows = [
-            [x**k for k in range(n)] + [(-1) ** i / weight(x)] for i, x in enumerate(nodes)
-        ]
+        rows = [[x**k for k in range(n)] + [(-1) ** i / weight(x)] for i, x in enumerate(nodes)]
         solved = mp.lu_solve(mp.matrix(rows), mp.matrix([function(x) for x in nodes]))
         coefficients = list(solved)[:n]
-        error = [weight(x) * (f - value(coefficients, x)) for x, f in zip(points, exact, strict=True)]
+        error = [
+            weight(x) * (f - value(coefficients, x)) for x, f in zip(points, exact, strict=True)
+        ]
         # the largest of every run of one sign
         largest = [0]
         for p in range(1, len(points)):

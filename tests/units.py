@@ -136,7 +136,9 @@ def main():
     parser.add_argument("--name", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--n", type=int, default=4_000_000)
     options = parser.parse_args()
-    print("| function | float32 | at | float64 | float64, mpmath |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| function | float32 | at | float64 | float64, mpmath |\n| --- | --- | --- | --- | --- |"
+    )
     for name in options.name:
         worst, where = largest_error_float32(name)
         long, precise = largest_error_float64(name, options.n)
