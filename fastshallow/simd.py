@@ -335,8 +335,9 @@ if config.DISABLE_JIT:
         """Return the function of x that is a polynomial in plain Python."""
 
         def evaluate(x):
-            result = type(x)(0)
-            for c in reversed(single if isinstance(x, np.float32) else double):
+            *rest, last = single if isinstance(x, np.float32) else double
+            result = type(x)(last)
+            for c in reversed(rest):
                 result = fma(result, x, type(x)(c))
             return result
 
