@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 # Loaded when first asked for: importing numba takes longer than most things done with it.
 _HOMES = {
     "Network": "network",
+    "diagnose": "diagnostics",
     "gradient_check": "finite_differences",
     "gradient_descent": "training",
     "load": "serialization",
@@ -37,6 +38,7 @@ __all__ = [
     "Network",
     "__version__",
     "activations",
+    "diagnose",
     "gradient_check",
     "gradient_descent",
     "kernels",
@@ -54,6 +56,7 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
+    from .diagnostics import diagnose
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
     from .network import Network

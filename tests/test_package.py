@@ -46,6 +46,7 @@ ORDER = [
     "finite_differences",
     "serialization",
     "plotting",
+    "diagnostics",
     "environment",
     "__main__",
 ]
