@@ -274,7 +274,7 @@ def log1p(x):
     return y if x > -one else type(x)(-INF if x == -one else NAN)
 
 
-@jit
+@jit(allocates=True)
 def log_sum_exp(z, start, n):
     """Return log(sum exp(z_j)) of n >= 1 values of a vector; softplus(x) is that of 0 and x.
 
