@@ -49,12 +49,6 @@ def matrix(data, start, row, col):
     return Matrix(data, start, row, col)
 
 
-@jit(internal=True)
-def transposed(A):
-    """Return a `Matrix` seen transposed: the same memory, strides swapped."""
-    return matrix(A.data, A.start, A.col, A.row)
-
-
 #: Up to so many columns, lanes run over k or over the rows: see `matmul_add`.
 FEW = 3
 

@@ -24,7 +24,7 @@ from ._jit import ONE, ZERO, jit
 from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
-from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack, transposed
+from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
 from .tiles import (
     ACROSS,
     DZ,
@@ -221,7 +221,8 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
     if part == 0:
         db = matrix(slot, layers[i, B], ONE, ONE)
-        matmul_add(db, zeros if fresh else db, transposed(dZ), ones, fan_out, ONE, n)
+        dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
+        matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
 
 
 # One tile ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ import fastshallow as fs
 STEPS = """
     import hashlib, json, logging, sys
     import numpy as np
+    from numba import types
     from numba.core import event
 
     logging.basicConfig(level=logging.INFO, format="log: %(message)s")
@@ -61,8 +62,23 @@ STEPS = """
     for step in sys.argv[1:]:
         name, dtype = step.split(":")
         hashes[step] = hashlib.sha256(vars()[name](dtype).tobytes()).hexdigest()
-    names = {e.data["dispatcher"].py_func.__name__ for _, e in compiled.buffer}
-    print(json.dumps({"hashes": hashes, "compiled": sorted(names)}))
+    kernels = [e.data["dispatcher"] for _, e in compiled.buffer]
+    kernels = {kernel.py_func.__name__: kernel for kernel in kernels}
+
+    def holds_array(type_):
+        return isinstance(type_, types.Array) or any(map(holds_array, getattr(type_, "types", ())))
+
+    def returns_array(kernel):
+        return any(holds_array(o.signature.return_type) for o in kernel.overloads.values())
+
+    counting = {name for name, k in kernels.items() if k.targetoptions.get("_nrt", True)}
+    handing = {name for name, k in kernels.items() if name not in counting and returns_array(k)}
+    names = {name: set(kernels[name].py_func.__code__.co_names) for name in counting}
+    calls = {name: sorted(handing & names[name]) for name in counting}
+    public = [name for name in handing if not kernels[name].targetoptions["no_cpython_wrapper"]]
+    answer = {"hashes": hashes, "compiled": sorted(kernels)}
+    answer["counting"], answer["handing"], answer["public"] = calls, sorted(handing), public
+    print(json.dumps(answer))
 """
 STEPS = textwrap.dedent(STEPS)
 
@@ -73,9 +89,13 @@ DOUBLE = tuple(f"{name}:float64" for name in NAMES)
 
 def compute(steps, folder, **environment):
     """Return the hashes by step, and the names of what was compiled."""
-    output = run(["-c", STEPS, *steps], NUMBA_CACHE_DIR=str(folder), **environment)
-    answer = json.loads(output)
+    answer = ask(steps, folder, **environment)
     return answer["hashes"], answer["compiled"]
+
+
+def ask(steps, folder, **environment):
+    """Return all that a process says of the steps."""
+    return json.loads(run(["-c", STEPS, *steps], NUMBA_CACHE_DIR=str(folder), **environment))
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +104,24 @@ def wanted():
     return compute(SINGLE + DOUBLE, os.environ["NUMBA_CACHE_DIR"])[0]
 
 
+def no_array_is_handed_out_uncounted(answer):
+    """Check the rule that `fastshallow._jit.jit` gives for kernels that make arrays.
+
+    What they broke would show in their memory, and only sometimes.
+    """
+    assert {"matrix", "input_rows"} <= set(answer["handing"])
+    assert {"aligned_empty", "cost_and_grad", "forward_layers"} <= set(answer["counting"])
+    calls = {name: called for name, called in answer["counting"].items() if called}
+    assert calls == {}, "kernels that count references call some that hand out arrays uncounted"
+    assert answer["public"] == [], "and so could a user's"
+
+
 def test_a_second_process_compiles_nothing_and_gives_the_same_bits(tmp_path):
-    steps = ("cost:float32", "predict:float32")
-    cold, compiled = compute(steps, tmp_path)
+    steps = ("cost:float32", "predict:float32", "layers:float32")
+    first = ask(steps, tmp_path)
+    cold, compiled = first["hashes"], first["compiled"]
     assert {"cost_and_grad", "forward"} <= set(compiled)
+    no_array_is_handed_out_uncounted(first)
     # every kernel has a file: none is compiled by each process anew
     warm, compiled = compute(steps, tmp_path)
     assert compiled == []
