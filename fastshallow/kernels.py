@@ -111,7 +111,14 @@ def l2(model, factor, grad):
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
-    run(model, examples, m, workers, work)
+    run(model, examples, m, workers, work, ZERO, m)
+    loss, penalty, status = collect(model, total, alpha, workers, work, grad)
+    return loss + penalty, status
+
+
+@jit(internal=True)
+def collect(model, total, alpha, workers, work, grad):
+    """Sum what `run` left in the blocks: the loss, the penalty, and the gradient of their sum."""
     status = OK
     for b in range(work.found.size):
         status |= work.found[b]
@@ -120,8 +127,7 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
         scale = model.params.dtype.type(1 / total)
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale
-    J = sum_losses(work.losses) / total
-    return J + l2(model, alpha / total, grad), status
+    return sum_losses(work.losses) / total, l2(model, alpha / total, grad), status
 
 
 @jit
