@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -57,6 +58,24 @@ def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
     found = int(value)
     if not least <= found <= most:
         raise ValueError(f"{name}: expected {wanted}; got {value!r}")
+    return found
+
+
+def patience(value: Any) -> float:
+    """Return a number of epochs: an integer >= 0, or infinity."""
+    if isinstance(value, float) and value == math.inf:
+        return value
+    return whole("patience", value, 0)
+
+
+def path(name: str, value: Any) -> str:
+    """Return a path as a string."""
+    try:
+        found = os.fspath(value)
+    except TypeError:
+        found = b""
+    if not isinstance(found, str) or not found:
+        raise TypeError(f"{name}: expected a path; got {value!r}")
     return found
 
 

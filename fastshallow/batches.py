@@ -107,9 +107,7 @@ def allocate_work(model, size, workers):
     if size >= COPY_LEAST:
         return work
     packed = work.packed[:0]
-    return Workspace(
-        packed, work.transposed, work.slots, work.losses, work.found, work.scratch
-    )
+    return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
 
 
 @jit
@@ -186,9 +184,7 @@ def _gather_shared_types(dtype, x_dtype):
     return *_gather_types(dtype, x_dtype)[:-1], INT
 
 
-@out_of_line(
-    _gather_dtypes, _gather_types, result=types.none, parallel=True, internal=True
-)
+@out_of_line(_gather_dtypes, _gather_types, result=types.none, parallel=True, internal=True)
 def gather_shared(layers, examples, order, X, Y, weight, n, workers):
     """Copy all n examples of a batch, shared out among workers."""
     (x_data, x, x_row, x_col), (y_data, y, y_row, y_col), labels, w = examples

@@ -31,7 +31,7 @@ import numpy as np
 from numba import types
 
 from . import _checks
-from ._jit import ZERO, jit, prange
+from ._jit import jit, prange
 from ._linking import INT, REAL, out_of_line, vector
 from .simd import standalone
 

@@ -88,13 +88,14 @@ class State:
         The optimiser's vectors; see `fastshallow.optimizers.Rule`.
     steps : int
         Steps taken.
-    examples : int
-        Examples of all whole epochs.
+    examples, epochs : int
+        Whole epochs, and their examples.
     """
 
     vectors: np.ndarray
     steps: int = 0
     examples: int = 0
+    epochs: int = 0
 
 
 class Trainer:
@@ -126,6 +127,10 @@ class Trainer:
         Modified in place.
     m : int
         Examples.
+    position : float
+        Epochs done since `epochs` was called, a fraction too.
+    begun : int
+        Steps taken of an epoch that is not done.
     """
 
     def __init__(
@@ -145,20 +150,25 @@ class Trainer:
         self.net, self.optimizer = net, optimizer
         self.loss_scale, self.guard = loss_scale, guard
         self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
-        self._model, self._examples, self.m, _, self._alpha, _ = self.problem.arguments
+        self._model, self._examples, self.m, _, self.alpha, _ = self.problem.arguments
         self._n_threads, self._batch_size = n_threads, batch_size
         if state is None:
             state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
-        self.state = state
-        self._rule = optimizer.rule(state.vectors)
+        self.position, self.begun = 0.0, 0
         self._flops = 6.0 * net.params.size  # an example's
         self._speed = SLOWEST / self._flops  # examples a second
         self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
         self._memory: tuple[Any, ...] = ()
         self._memory_for: tuple[int, ...] = ()
-        # what the network goes back to if the first epoch meets bad data
-        self._start: tuple[np.ndarray, ...] | None = (net.params.copy(), state.vectors.copy())
-        self._start_steps = state.steps
+        self.restore(state)
+
+    def restore(self, state: State) -> None:
+        """Go on with this state of the optimiser; it is shared."""
+        self.state = state
+        self._rule = self.optimizer.rule(state.vectors)
+        # what the network and the state go back to if the first epoch meets bad data
+        self._start: tuple[np.ndarray, np.ndarray, int] | None
+        self._start = self.net.params.copy(), state.vectors.copy(), state.steps
 
     def batch_size(self, m: int) -> int:
         """Return the size of a batch of epochs of m examples."""
@@ -167,6 +177,10 @@ class Trainer:
     def steps(self, m: int) -> int:
         """Return how many steps an epoch of m examples has."""
         return -(-m // self.batch_size(m))
+
+    def epochs_a_call(self, m: int) -> int:
+        """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
+        return int(CALL_SECONDS * self._speed / m)
 
     @property
     def gradient(self) -> np.ndarray:
@@ -217,51 +231,45 @@ class Trainer:
         epochs = self._epochs(orders)
         workers = self._workers(epochs.size)
         work, buffers = self._allocate(epochs, workers)
-        a_step = np.zeros(1)
         steps = self.steps(epochs.m)
         costs, done, begin, reported = np.zeros((n, 2)), 0, 0, 0
+        self.position, self.begun = 0.0, 0
         while done < n * steps:
             size = min(epochs.size, epochs.m - done % steps * epochs.size)
-            count, tiles = self._portion(size, epochs)
-            first = self.state.steps
-            if begin > 0 or tiles > 0:
-                count, end = 1, begin + max(tiles, 1)
-            else:
-                count, end = min(count, n * steps - done), epochs.m
-            numbers = first + np.arange(count)
-            lr = self._rates(rates, numbers)
-            span = batches.Span(done, done + count, begin, end, first, self.guard)
+            count, end = self._portion(size, epochs, begin)
+            count = min(count, n * steps - done)
+            lr = self._rates(rates, self.state.steps + np.arange(count))
+            span = batches.Span(done, done + count, begin, end, self.state.steps, self.guard)
             began = time.perf_counter()
             with parallel_region(workers):
                 taken, status, J = batches.train(
-                    *(self._model, self._examples, epochs, self._alpha, workers, self._rule),
+                    *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
                     *(lr, span, work, buffers, costs),
                 )
-            seconds = time.perf_counter() - began
+            tiles = (end - begin) * self._tile_examples(size)
+            self._measure(min(count * size, tiles * count), time.perf_counter() - began)
+            begin = end if status == kernels.OK and not taken else 0
             self.state.steps += taken
             done += taken
-            if status != kernels.OK:
-                self._explain(status, done // steps, J, lr[taken])
-            whole = count * epochs.size if taken else 0
-            part = (end - begin) * self._tile_examples(size)
-            self._measure(whole if end >= epochs.m else min(part, size), seconds)
-            begin = 0 if taken else end
-            finished = done // steps
+            finished, self.begun = done // steps, done % steps
+            self.position = (done + begin / batches.rounds(self._model, size)) / steps
+            self.state.epochs += finished - reported
             self.state.examples += (finished - reported) * epochs.m
-            if finished > 0:
-                self._start = None
-            ended = costs[reported:finished]
-            reported = finished
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
+            if finished > 0:
+                self._start = None
+            ended, reported = costs[reported:finished], finished
             yield self.loss_scale * ended[:, 0] + ended[:, 1]
+            if status != kernels.OK:
+                self._explain(status, J, lr[taken])
 
     # What a call is given ------------------------------------------------------------------------
 
     def _epochs(self, orders: np.ndarray | None) -> batches.Epochs:
         if orders is None:
             return batches.Epochs(np.empty((0, 0), np.int64), self.m, self.batch_size(self.m))
-        orders = np.require(orders, np.int64, "CW")
+        orders = np.require(orders, np.int64, ["C", "W"])
         return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
     def _workers(self, size: int) -> int:
@@ -299,14 +307,25 @@ class Trainer:
             return np.ascontiguousarray(rates(numbers), np.float64)
         return np.full(numbers.size, rates, np.float64)
 
-    def _portion(self, size: int, epochs: batches.Epochs) -> tuple[int, int]:
-        """Return how many steps, or, if not one, how many tiles of each block, a call takes."""
+    def _portion(self, size: int, epochs: batches.Epochs, begin: int) -> tuple[int, int]:
+        """Return how many steps a call takes, and up to which tile of every block.
+
+        Parameters
+        ----------
+        size : int
+            Examples of the next step.
+        epochs : Epochs
+            As the kernel takes them.
+        begin : int
+            Tiles of every block that this step has done.
+        """
         examples = CALL_SECONDS * self._speed
         if self._maps:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
-        if examples >= size or batches.rounds(self._model, size) == 1:
-            return max(1, int(examples // epochs.size)), 0
-        return 1, max(1, int(examples // self._tile_examples(size)))
+        rounds = int(batches.rounds(self._model, size))
+        if begin == 0 and (examples >= size or rounds == 1):
+            return max(1, int(examples // epochs.size)), rounds
+        return 1, min(rounds, begin + max(1, int(examples // self._tile_examples(size))))
 
     def _mapped_bytes(self, epochs: batches.Epochs) -> int:
         """Return how many bytes of memory an example on disk takes while it is read."""
@@ -318,15 +337,12 @@ class Trainer:
         """Note how fast a call was."""
         self._speed = min(examples / max(seconds, 1e-9), GROWTH * self._speed)
 
-    def _explain(self, status: int, epoch: int, J: float, rate: float) -> None:
+    def _explain(self, status: int, J: float, rate: float) -> None:
         """Raise the error that a kernel's status stands for."""
         if status == batches.DIVERGED:
-            raise DivergenceError(epoch, self.state.steps, rate, J)
+            raise DivergenceError(self.state.epochs, self.state.steps, rate, J)
         if self._start is not None:
-            params, vectors = self._start
-            self.net.params[...] = params
-            self.state.vectors[...] = vectors
-            self.state.steps = self._start_steps
+            self.net.params[...], self.state.vectors[...], self.state.steps = self._start
         self.problem.check(status)
 
 
