@@ -34,7 +34,7 @@ __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
 _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
-_prepared: set[tuple[np.dtype, np.dtype, bool]] = set()
+_prepared: set[tuple[np.dtype, np.dtype, tuple[str, ...]]] = set()
 
 
 INT, REAL = types.intp, types.float64
@@ -48,9 +48,10 @@ def vector(dtype: types.Float) -> types.Array:
 class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
-    def __init__(self, function, dtypes, arguments, result, options):
+    def __init__(self, function, dtypes, arguments, result, group, options):
         self.kernel = jit(function, **options)
-        self.dtypes, self.arguments, self.result = dtypes, arguments, result
+        self.dtypes, self.arguments = dtypes, arguments
+        self.result, self.group = result, group
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
         self.cells = {}
@@ -103,6 +104,7 @@ def out_of_line(
     dtypes: Callable[..., tuple],
     arguments: Callable[..., tuple],
     result: types.Type | None = None,
+    group: str = "",
     **options: bool,
 ) -> Callable[..., Callable[..., Any]]:
     """Compile a function on its own, to be called through a pointer.
@@ -115,8 +117,10 @@ def out_of_line(
     arguments : callable
         From these dtypes to the types of all arguments.
     result : type
-        Of the result. If given, callers can be compiled without the kernel, and `prepare` makes
-        it only for large networks.
+        Of the result. If given, callers can be compiled without the kernel.
+    group : str
+        Of kernels that not everyone needs, with a result given: `prepare` makes them when the
+        group is named.
     **options
         As for `jit`.
 
@@ -130,7 +134,7 @@ def out_of_line(
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        kernel = _OutOfLine(function, dtypes, arguments, result, options)
+        kernel = _OutOfLine(function, dtypes, arguments, result, group, options)
 
         @functools.wraps(function)
         def call(*values):
@@ -154,13 +158,13 @@ def out_of_line(
     return decorate
 
 
-def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, large: bool = False) -> None:
+def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str, ...] = ()) -> None:
     """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
-    Those for large networks only if there is one. Should it take more than a second, one line is
-    logged.
+    Those of a group only if it is named: "large" networks, "batches". Should it take more than a
+    second, one line is logged.
     """
-    wanted = (dtype, x_dtype or dtype, large)
+    wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:
         return
     note = threading.Timer(
@@ -171,7 +175,7 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, large: bool = Fals
     try:
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
-            if large or kernel.result is None:
+            if not kernel.group or kernel.group in groups:
                 kernel.compile(floats[: kernel.choices])
     finally:
         note.cancel()

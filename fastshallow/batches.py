@@ -21,7 +21,7 @@ from ._linking import INT, out_of_line, vector
 from .blocks import Workspace, allocate, block_count, run, tiles_a_block
 from .kernels import collect
 from .matmul import Matrix, matrix
-from .optimizers import update, update_shared
+from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import OK, Examples, Ready, examples_type, make_ready
 from .simd import all_finite
 from .tiles import FAN_IN, FAN_OUT, tile_length
@@ -33,7 +33,7 @@ __all__ = [
     "Span",
     "allocate_buffers",
     "allocate_work",
-    "needs_large",
+    "groups",
     "rounds",
     "train",
 ]
@@ -132,14 +132,15 @@ def rounds(model, n):
     return tiles_a_block(n, block_count(n, layers, itemsize), tile_length(layers, itemsize))
 
 
-def needs_large(model, epochs: Epochs, workers: int) -> bool:
-    """Return whether steps call kernels that only `prepare` with large=True compiles."""
-    if workers == 1:
-        return False
+def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
+    """Return the groups of kernels, for `prepare`, that steps of an optimiser call."""
     params, layers, _ = model
     last = epochs.m % epochs.size or epochs.size
-    one_block = block_count(last, layers, params.itemsize) == 1
-    return bool(one_block or epochs.orders.size > 0 or params.size >= SHARED_LEAST)
+    gathers, plain = epochs.orders.size > 0, code in (NOTHING, DESCENT)
+    shared = gathers or (params.size >= SHARED_LEAST and not plain)
+    large = workers > 1 and (shared or block_count(last, layers, params.itemsize) == 1)
+    wanted = {"batches": gathers or not plain, "large": large}
+    return tuple(group for group in wanted if wanted[group])
 
 
 # One batch -----------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ def _gather_types(dtype, x_dtype):
     return table, examples_type(dtype, x_dtype), order, *buffers, INT, INT
 
 
-@out_of_line(_gather_dtypes, _gather_types)
+@out_of_line(_gather_dtypes, _gather_types, result=types.none, group="batches")
 def gather(layers, examples, order, X, Y, weight, first, last):
     """Copy a batch's examples first ... last - 1, in this order, to the buffers X, Y, weight."""
     n_y = 1 if examples.labels else layers[layers.shape[0] - 1, FAN_OUT]
@@ -180,11 +181,9 @@ def gather(layers, examples, order, X, Y, weight, first, last):
             weight[i] = examples.weight[order[i]]
 
 
-def _gather_shared_types(dtype, x_dtype):
-    return *_gather_types(dtype, x_dtype)[:-1], INT
-
-
-@out_of_line(_gather_dtypes, _gather_types, result=types.none, parallel=True, internal=True)
+@out_of_line(
+    _gather_dtypes, _gather_types, result=types.none, group="large", parallel=True, internal=True
+)
 def gather_shared(layers, examples, order, X, Y, weight, n, workers):
     """Copy all n examples of a batch, shared out among workers."""
     (x_data, x, x_row, x_col), (y_data, y, y_row, y_col), labels, w = examples
@@ -286,7 +285,11 @@ def take_step(model, rule, rate, t, workers, buffers):
     params, grad, previous = model.params, buffers.grad, buffers.previous
     for p in range(params.size):
         previous[p] = params[p]
-    if workers > 1 and params.size >= SHARED_LEAST:
+    if rule.code == DESCENT:  # first, and here, so that it needs no kernel of the others
+        descent(params, grad, rate)
+    elif rule.code == NOTHING:
+        pass
+    elif workers > 1 and params.size >= SHARED_LEAST:
         update_shared(rule, rate, t, params, grad, workers)
     else:
         update(rule, rate, t, params, grad, ZERO, params.size)
@@ -311,7 +314,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     alpha : float
         L2 penalty on the weights, not on the biases.
     workers : int
-        Threads of a batch; 1 runs in the calling thread. See `needs_large` for more.
+        Threads of a batch; 1 runs in the calling thread. See `groups` for more.
     rule : Rule
         The optimiser; its state is modified in place.
     rates : ndarray, (last - first,), float64

@@ -280,7 +280,9 @@ def run_blocks(model, examples, m, workers, work, first, last):
         )
 
 
-@out_of_line(_run_dtypes, _run_types, result=types.none, parallel=True, internal=True)
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
+)
 def run_panels(model, examples, m, workers, work, first, last):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 

@@ -48,7 +48,7 @@ class History:
     >>> net = fs.Network((1, 1), output="linear", dtype="float64")
     >>> history = fs.train(net, [[1.0, 2.0]], [[2.0, 4.0]], fs.GradientDescent(0.1), epochs=3)
     >>> history
-    History(3 epochs, 3 steps, cost 5 -> 0.216513, stopped: epochs)
+    History(3 epochs, 3 steps, cost 5 -> 0.964912, stopped: epochs)
     """
 
     def __init__(self) -> None:

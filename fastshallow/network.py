@@ -171,14 +171,14 @@ class Network(ByLayer):
         return self
 
     @property
-    def _large(self) -> bool:
-        """Whether gradients are made by `fastshallow.blocks.run_panels` on several threads."""
-        return bool(kernels.in_panels(self.layers, self.dtype.itemsize))
+    def _groups(self) -> tuple[str, ...]:
+        """Groups of kernels for `prepare`: `fastshallow.blocks.run_panels` is in "large"."""
+        return ("large",) if kernels.in_panels(self.layers, self.dtype.itemsize) else ()
 
     @property
     def model(self) -> kernels.Model:
         """The network as the kernels take it, sharing `params`."""
-        prepare(self.dtype, large=self._large)
+        prepare(self.dtype, groups=self._groups)
         return kernels.Model(self.params, self.layers, self.leaky_slope)
 
     # Forward ---------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ class Problem:
         tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many
         self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
-        prepare(net.dtype, self.X.dtype, net._large)
+        prepare(net.dtype, self.X.dtype, net._groups)
         rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
         examples = kernels.Examples(rows, wanted, self.labels, weight)
         self.arguments = (net.model, examples, m, total, alpha, self.workers)

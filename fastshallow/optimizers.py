@@ -63,6 +63,7 @@ class Rule(NamedTuple):
 @jit(internal=True)
 def descent(params, grad, rate):
     """Take a step w -= lr g."""
+    rate = params.dtype.type(rate)
     for p in range(params.size):
         params[p] -= rate * grad[p]
 
@@ -106,9 +107,11 @@ def _rule_type(dtype):
 @out_of_line(
     lambda rule, rate, t, params, *_: (params.dtype,),
     lambda dtype: (_rule_type(dtype), REAL, INT, vector(dtype), vector(dtype), INT, INT),
+    result=types.none,
+    group="batches",
 )
 def update(rule, rate, t, params, grad, first, last):
-    """Take step t = 1, 2, ... of the parameters first ... last - 1.
+    """Take step t = 1, 2, ... of the parameters first ... last - 1; `descent` is not its.
 
     Parameters
     ----------
@@ -129,9 +132,7 @@ def update(rule, rate, t, params, grad, first, last):
     code, constants, state = rule
     T = params.dtype.type
     w, g = params[first:last], grad[first:last]
-    if code == DESCENT:
-        descent(w, g, T(rate))
-    elif code in (MOMENTUM, NESTEROV):
+    if code in (MOMENTUM, NESTEROV):
         v = state[0, first:last]
         momentum_step(w, g, v, T(rate), T(constants[0]), code == NESTEROV)
     elif code in (ADAM, ADAMW):
@@ -153,6 +154,7 @@ def update(rule, rate, t, params, grad, first, last):
     lambda rule, rate, t, params, *_: (params.dtype,),
     lambda dtype: (_rule_type(dtype), REAL, INT, vector(dtype), vector(dtype), INT),
     result=types.none,
+    group="large",
     parallel=True,
     internal=True,
 )

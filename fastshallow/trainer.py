@@ -45,14 +45,17 @@ MAPPED_BYTES = 1 << 26
 class DivergenceError(FloatingPointError):
     """The cost, or a parameter, was not finite; the parameters are the last finite ones.
 
-    Attributes
+    Parameters
     ----------
-    step : int
-        Number of the step, from 0, that could not be taken.
+    epoch, step : int
+        Numbers, from 0, of the step that could not be taken, and of its epoch.
     learning_rate, cost : float
         Its learning rate, and the cost of its batch.
-    epoch : int
-        The epoch that it belongs to, from 0.
+
+    Attributes
+    ----------
+    epoch, step, learning_rate, cost
+        The same.
     history : History
         What was done until then, if `fastshallow.train` raised it.
 
@@ -291,8 +294,8 @@ class Trainer:
         gathered = epochs.size if epochs.orders.size else 0
         wanted = (epochs.size, workers, gathered)
         if self._memory_for != wanted:
-            large = batches.needs_large(self._model, epochs, workers)
-            prepare(self.net.dtype, self.problem.X.dtype, large or self.net._large)
+            groups = batches.groups(self._model, epochs, workers, self._rule.code)
+            prepare(self.net.dtype, self.problem.X.dtype, groups)
             self._memory = (
                 batches.allocate_work(self._model, epochs.size, workers),
                 batches.allocate_buffers(self._model, self._examples, gathered),
