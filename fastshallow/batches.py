@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from ._borrow import borrow_examples, borrow_model, borrowed
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .blocks import Workspace, allocate, block_count, run, tiles_a_block
 from .kernels import collect
 from .matmul import Matrix, matrix
-from .optimizers import DESCENT, NOTHING, descent, update, update_shared
+from .optimizers import DESCENT, NOTHING, Rule, descent, update, update_shared
 from .propagation import OK, Examples, Ready, examples_type, make_ready
 from .simd import all_finite
 from .tiles import FAN_IN, FAN_OUT, tile_length
@@ -340,8 +341,23 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     J : float
         The cost of the last step's batch, taken or not.
     """
+    model, examples = borrow_model(model), borrow_examples(examples)
     params, layers, _ = model
     orders, m, size = epochs
+    orders = borrowed(orders)
+    rule = Rule(rule.code, borrowed(rule.constants), borrowed(rule.state))
+    work = Workspace(
+        borrowed(work.packed),
+        borrowed(work.transposed),
+        borrowed(work.slots),
+        borrowed(work.losses),
+        borrowed(work.found),
+        borrowed(work.scratch),
+    )
+    X, Y, weight, grad, previous = buffers
+    buffers = Buffers(
+        borrowed(X), borrowed(Y), borrowed(weight), borrowed(grad), borrowed(previous)
+    )
     batches, J = (m + size - 1) // size, 0.0
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size

@@ -16,13 +16,14 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import _checks
 from .schedules import MONITORS, Plateau
-from .serialization import save
+from .serialization import check_replaceable, save
 
 __all__ = ["Callback", "EarlyStopping", "JSONLinesLogger", "ModelCheckpoint"]
 
@@ -173,7 +174,8 @@ class ModelCheckpoint(Callback):
         self._plateau = Plateau(0.0, monitor)
 
     def on_train_begin(self, state: Any) -> None:
-        """Forget the training before."""
+        """Forget the training before; raise where no file can be written."""
+        check_replaceable(Path(os.path.realpath(self.path)))
         self._plateau.start()
 
     def on_epoch_end(self, state: Any) -> bool:

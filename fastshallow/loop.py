@@ -147,6 +147,7 @@ class Training:
                 else:
                     self._take_epochs()
         except KeyboardInterrupt:
+            self._fill_validation()
             self._stop("interrupted")
             raise
         except DivergenceError as error:
@@ -168,7 +169,6 @@ class Training:
                 if self.progress:
                     self.progress(before + trainer.position, state.cost)
                 if self._ctrl_c:
-                    self._fill_validation()
                     raise KeyboardInterrupt
             if self._by_epoch():
                 self._end_epoch()
@@ -238,9 +238,9 @@ class Training:
         self._save()
 
     def _fill_validation(self) -> None:
-        """Keep all series equally long where the last epoch was not looked at any more."""
+        """Keep all series equally long where the last epoch was not scored any more."""
         history = self.state.history
-        if self.score and history.validation_cost.size < len(history):
+        if self.score and history.validation_score.size < len(history):
             history.append(validation_cost=np.nan, validation_score=np.nan)
 
     def _call(self, name: str) -> None:

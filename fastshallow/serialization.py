@@ -266,7 +266,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise where a file cannot take the place of what is there: a folder, a device."""
+    """Raise where a file cannot take the place of what is there: a folder, a device, no folder."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     if path.exists() and not path.is_file():

@@ -150,6 +150,8 @@ class Trainer:
         loss_scale: float = 1.0,
         guard: bool = True,
     ):
+        if not isinstance(net, Network):
+            raise TypeError(f"net: expected a Network; got {type(net).__name__}")
         self.net, self.optimizer = net, optimizer
         self.loss_scale, self.guard = loss_scale, guard
         self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
@@ -180,6 +182,11 @@ class Trainer:
     def steps(self, m: int) -> int:
         """Return how many steps an epoch of m examples has."""
         return -(-m // self.batch_size(m))
+
+    def window(self) -> int:
+        """Return how many examples of an X on disk are in memory at a time."""
+        X = self.problem.X
+        return max(1, MAPPED_BYTES // (X.shape[0] * X.itemsize))
 
     def epochs_a_call(self, m: int) -> int:
         """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""

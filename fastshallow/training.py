@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +23,8 @@ from .network import Network, Problem
 from .optimizers import LBFGS, Adam, GradientDescent, Optimizer
 from .orders import Given, InOrder, Shuffled, ShuffledWindows
 from .schedules import Schedule, schedule_of
-from .trainer import MAPPED_BYTES, DivergenceError, Trainer
+from .serialization import check_replaceable
+from .trainer import DivergenceError, Trainer
 
 __all__ = ["GradientDescentResult", "gradient_descent", "train"]
 
@@ -211,39 +214,32 @@ def train(
     _checks.one_of("on_divergence", on_divergence, ("raise", "warn", "continue"))
     progress, resume = _checks.flag("progress", progress), _checks.flag("resume", resume)
     optimizer = _optimizer(optimizer)
-    schedule = schedule_of(schedule)
+    rates = _schedule(schedule, optimizer)
     callbacks = _callbacks(callbacks)
     rng = _generator(seed)
-    path = _checkpoint_path(checkpoint, resume, optimizer)
+    path = _checkpoint_path(checkpoint, resume, optimizer, validation, seed)
     size = _batch_size(batch_size, optimizer)
-    guard = on_divergence != "continue"
-    data = X, Y, sample_weight
-    if validation is not None:
-        data, chosen, held_out = _split(net, data, validation, size is None, rng)
-    else:
-        chosen, held_out = None, None
-    trainer = Trainer(*(net, *data[:2], optimizer, size, data[2], alpha, n_threads), guard=guard)
+    data = Data(X, Y, sample_weight)
+    data, chosen, held_out = _split(net, data, validation, size is None, rng)
+    guard = on_divergence != "continue" and not isinstance(optimizer, LBFGS)
+    trainer = Trainer(
+        *(net, data.X, data.Y, optimizer, size, data.weight, alpha, n_threads), guard=guard
+    )
     order = _order(shuffle, trainer, chosen, rng)
     score = None if held_out is None else _scorer(net, held_out, n_threads)
     kept = None
     if path is not None:
-        if isinstance(validation, numbers.Real) and not isinstance(seed, numbers.Integral):
-            raise ValueError(
-                f"seed: a checkpoint with a validation fraction needs a whole number; got {seed!r}"
-            )
-        kept = Checkpoint(
-            path,
-            {
-                "optimizer": repr(optimizer),
-                "schedule": repr(schedule),
-                "batch_size": trainer.batch_size(order.m),
-                "examples": order.m,
-                "alpha": trainer.alpha,
-                "shuffle": shuffle if isinstance(shuffle, (bool, str)) else "callable",
-                "callbacks": [type(callback).__name__ for callback in callbacks],
-            },
-        )
-    training = Training(trainer, epochs, order, schedule, callbacks, score, None, kept, resume)
+        settings = {
+            "optimizer": repr(optimizer),
+            "schedule": repr(rates),
+            "batch_size": trainer.batch_size(order.m),
+            "examples": order.m,
+            "alpha": trainer.alpha,
+            "shuffle": shuffle if isinstance(shuffle, (bool, str)) else "callable",
+            "callbacks": [type(callback).__name__ for callback in callbacks],
+        }
+        kept = Checkpoint(path, settings)
+    training = Training(trainer, epochs, order, rates, callbacks, score, None, kept, resume)
     with _bar(training, epochs, progress):
         try:
             return training.run()
@@ -271,6 +267,14 @@ def _optimizer(optimizer: Any) -> Optimizer | LBFGS:
     return optimizer
 
 
+def _schedule(schedule: Any, optimizer: Any) -> Schedule:
+    if schedule is not None and isinstance(optimizer, LBFGS):
+        raise ValueError(
+            f"schedule: expected None, as LBFGS has no learning rate; got {schedule!r}"
+        )
+    return schedule_of(schedule)
+
+
 def _callbacks(callbacks: Any) -> list[Any]:
     found = _checks.listed("callbacks", callbacks, "a list of callbacks")
     for i, callback in enumerate(found):
@@ -289,7 +293,9 @@ def _generator(seed: Any) -> np.random.Generator:
     return np.random.default_rng(None if seed is None else _checks.whole("seed", seed, 0))
 
 
-def _checkpoint_path(checkpoint: Any, resume: bool, optimizer: Any) -> str | None:
+def _checkpoint_path(
+    checkpoint: Any, resume: bool, optimizer: Any, validation: Any, seed: Any
+) -> str | None:
     if checkpoint is None:
         if resume:
             raise ValueError("resume: expected a checkpoint to resume from; got checkpoint=None")
@@ -299,7 +305,14 @@ def _checkpoint_path(checkpoint: Any, resume: bool, optimizer: Any) -> str | Non
             "checkpoint: expected an optimizer whose state can be saved; got LBFGS, whose state "
             "SciPy keeps to itself (the callback ModelCheckpoint saves the network)"
         )
-    return _checks.path("checkpoint", checkpoint)
+    if isinstance(validation, numbers.Real) and not isinstance(seed, numbers.Integral):
+        raise ValueError(
+            "seed: expected a whole number, as a checkpoint with a validation fraction "
+            f"needs it to hold out the same examples again; got {seed!r}"
+        )
+    path = _checks.path("checkpoint", checkpoint)
+    check_replaceable(Path(os.path.realpath(path)))
+    return path
 
 
 def _batch_size(batch_size: Any, optimizer: Any) -> int | None:
@@ -334,14 +347,28 @@ def _order(
         return InOrder(m, chosen)
     if shuffle is True or isinstance(shuffle, np.bool_):
         return Shuffled(m, chosen, rng)
-    X = trainer.problem.X
-    return ShuffledWindows(m, chosen, rng, max(1, MAPPED_BYTES // (X.shape[0] * X.itemsize)))
+    return ShuffledWindows(m, chosen, rng, trainer.window())
+
+
+class Data(NamedTuple):
+    """Examples as columns, targets, and weights or None."""
+
+    X: Any
+    Y: Any
+    weight: Any = None
+
+    def taken(self, chosen: np.ndarray) -> Data:
+        """Return a copy of some examples."""
+        weight = None if self.weight is None else self.weight[chosen]
+        return Data(self.X[:, chosen], self.Y[..., chosen], weight)
 
 
 def _split(
-    net: Network, data: tuple, validation: Any, whole: bool, rng: np.random.Generator
-) -> tuple[tuple, np.ndarray | None, tuple]:
-    """Return the examples to train on, which of them to take, and those held out."""
+    net: Network, data: Data, validation: Any, whole: bool, rng: np.random.Generator
+) -> tuple[Data, np.ndarray | None, Data | None]:
+    """Return the examples to train on, which of them to take (None: all), and those held out."""
+    if validation is None:
+        return data, None, None
     if not isinstance(validation, numbers.Real) or isinstance(validation, bool):
         parts = validation if isinstance(validation, (tuple, list)) else ()
         if len(parts) not in (2, 3):
@@ -349,29 +376,28 @@ def _split(
                 "validation: expected (Xv, Yv), (Xv, Yv, weights), or a fraction of the "
                 f"examples; got {type(validation).__name__}"
             )
-        return data, None, tuple(parts)
+        return data, None, Data(*parts)
     fraction = _checks.number("validation", validation, above=0, below=1)
-    X, Y, weight = data
-    X = _checks.inputs(X, net.sizes[0], net.dtype)
+    X = _checks.inputs(data.X, net.sizes[0], net.dtype)
     m = X.shape[1]
-    Y, labels = _checks.targets(Y, net.sizes[-1], m, net.output == "softmax", net.dtype)
+    Y, labels = _checks.targets(data.Y, net.sizes[-1], m, net.output == "softmax", net.dtype)
+    weight = None
+    if data.weight is not None:
+        weight, _ = _checks.weights(data.weight, m, net.dtype)
     n = math.ceil(fraction * m)
     if n >= m:
         raise ValueError(f"validation: expected to hold out fewer than all {m} examples; got {n}")
+    data = Data(X, Y[0] if labels else Y, weight)
     order = rng.permutation(m)
     rest, chosen = np.sort(order[:n]), np.sort(order[n:])
-    Y = Y[0] if labels else Y
-    w = None if weight is None else _checks.weights(weight, m, net.dtype)[0]
-    held_out = X[:, rest], Y[..., rest], None if w is None else w[rest]
     if whole:
-        data = X[:, chosen], Y[..., chosen], None if w is None else w[chosen]
-        return data, None, held_out
-    return (X, Y, w), chosen, held_out
+        return data.taken(chosen), None, data.taken(rest)
+    return data, chosen, data.taken(rest)
 
 
-def _scorer(net: Network, held_out: tuple, n_threads: int | None) -> Score:
+def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
     """Return what computes cost and score of the validation examples, which are checked."""
-    X, Y, weight = (*held_out, None)[:3]
+    X, Y, weight = held_out
     none = np.empty(0, net.dtype)
     try:
         problem = Problem(net, X, Y, weight, 0.0, n_threads)

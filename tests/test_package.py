@@ -36,6 +36,7 @@ ORDER = [
     "matmul",
     "tiles",
     "propagation",
+    "_borrow",
     "blocks",
     "kernels",
     "_checks",
