@@ -147,6 +147,7 @@ def out_of_line(
                 result = kernel.result or kernel.compile(kernel.dtypes(*args))
                 return signature(result, *args)
 
+        call.kernel = kernel.kernel  # type: ignore[attr-defined]
         infer_global(call, types.Function(Typing))
 
         @lower_builtin(call, types.VarArg(types.Any))
@@ -161,8 +162,8 @@ def out_of_line(
 def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str, ...] = ()) -> None:
     """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
-    Those of a group only if it is named: "large" networks, "batches". Should it take more than a
-    second, one line is logged.
+    Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
+    examples. Should it take more than a second, one line is logged.
     """
     wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:

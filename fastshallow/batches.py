@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from ._borrow import borrow_examples, borrow_model, borrowed
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .blocks import Workspace, allocate, block_count, run, tiles_a_block
 from .kernels import collect
 from .matmul import Matrix, matrix
-from .optimizers import DESCENT, NOTHING, Rule, descent, update, update_shared
-from .propagation import OK, Examples, Ready, examples_type, make_ready
+from .optimizers import DESCENT, NOTHING, descent, update, update_shared
+from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
 from .simd import all_finite
 from .tiles import FAN_IN, FAN_OUT, tile_length
 
@@ -41,10 +40,6 @@ __all__ = [
 
 # A status beyond those of tiles: a cost or a parameter is not finite.
 DIVERGED = 4
-
-# Copies of the weights for forward pay from so many examples on: for 30-64-2 a step of one
-# example took 3.1 us with them, 2.6 us without.
-COPY_LEAST = 48
 
 # Parameters from so many on are updated by all workers of a batch.
 SHARED_LEAST = 1 << 15
@@ -101,7 +96,7 @@ class Span(NamedTuple):
 # Memory --------------------------------------------------------------------------------------
 
 
-@jit
+@jit(allocates=True)
 def allocate_work(model, size, workers):
     """Return the workspace of steps over batches of at most ``size`` examples."""
     work = allocate(model, size, workers, True)
@@ -111,7 +106,7 @@ def allocate_work(model, size, workers):
     return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
 
 
-@jit
+@jit(allocates=True)
 def allocate_buffers(model, examples, size):
     """Return the `Buffers` of steps that gather ``size`` examples; 0 where they gather none."""
     params, layers, _ = model
@@ -140,7 +135,7 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
     gathers, plain = epochs.orders.size > 0, code in (NOTHING, DESCENT)
     shared = gathers or (params.size >= SHARED_LEAST and not plain)
     large = workers > 1 and (shared or block_count(last, layers, params.itemsize) == 1)
-    wanted = {"batches": gathers or not plain, "large": large}
+    wanted = {"batches": gathers or not plain, "parallel": workers > 1, "large": large}
     return tuple(group for group in wanted if wanted[group])
 
 
@@ -341,23 +336,8 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     J : float
         The cost of the last step's batch, taken or not.
     """
-    model, examples = borrow_model(model), borrow_examples(examples)
     params, layers, _ = model
     orders, m, size = epochs
-    orders = borrowed(orders)
-    rule = Rule(rule.code, borrowed(rule.constants), borrowed(rule.state))
-    work = Workspace(
-        borrowed(work.packed),
-        borrowed(work.transposed),
-        borrowed(work.slots),
-        borrowed(work.losses),
-        borrowed(work.found),
-        borrowed(work.scratch),
-    )
-    X, Y, weight, grad, previous = buffers
-    buffers = Buffers(
-        borrowed(X), borrowed(Y), borrowed(weight), borrowed(grad), borrowed(previous)
-    )
     batches, J = (m + size - 1) // size, 0.0
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size

@@ -170,7 +170,7 @@ def task_count(m, layers, itemsize):
     return block_count(m, layers, itemsize)
 
 
-@jit(internal=True)
+@jit(internal=True, allocates=True)
 def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
@@ -257,12 +257,11 @@ def run_share(model, examples, m, share, workers, work, first, last):
         sum_slots(work.slots, share * own, (share + 1) * own, ONE)
 
 
-@out_of_line(_run_dtypes, _run_types, parallel=True, internal=True)
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="parallel", parallel=True, internal=True
+)
 def run_blocks(model, examples, m, workers, work, first, last):
-    """Do what `run` does, with the blocks shared out."""
-    if workers == 1:
-        run_share(model, examples, m, ZERO, ONE, work, first, last)
-        return
+    """Do what `run_share` does for all blocks, which the workers share."""
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
@@ -339,8 +338,11 @@ def run(model, examples, m, workers, work, first, last):
     """Fill the slots, losses and statuses of all blocks with their tiles first ... last - 1.
 
     A call with first > 0 goes on where the one before it ended: any cut gives the same bits.
+    Several workers need the kernels of the group "parallel", or "large" where there is one block.
     """
-    if workers > 1 and work.losses.size == 1:
+    if workers == 1:
+        run_share(model, examples, m, ZERO, ONE, work, first, last)
+    elif work.losses.size == 1:
         run_panels(model, examples, m, workers, work, first, last)
     else:
         run_blocks(model, examples, m, workers, work, first, last)

@@ -28,9 +28,11 @@ True
 from __future__ import annotations
 
 import numpy as np
+from numba import types
 
 from ._jit import ONE, ZERO, jit, prange
-from .activations import activate
+from ._linking import INT, out_of_line, vector
+from .activations import SIGMOID, SOFTMAX, activate
 from .blocks import (
     allocate,
     block_count,
@@ -41,7 +43,7 @@ from .blocks import (
     sum_losses,
     task_count,
 )
-from .matmul import Matrix
+from .matmul import Matrix, matrix
 from .propagation import (
     BAD_X,
     OK,
@@ -51,9 +53,13 @@ from .propagation import (
     forward_layer,
     forward_tile,
     make_ready,
+    matrix_type,
+    model_type,
     ready_weights,
     tile_matrix,
+    transposes,
 )
+from .simd import address, all_finite, flat, on_stack
 from .tiles import (
     FAN_IN,
     FAN_OUT,
@@ -66,6 +72,7 @@ from .tiles import (
     layout,
     load_input,
     load_rows,
+    n_params,
     prepare_scratch,
     rows_finite,
     scratch_size,
@@ -84,9 +91,13 @@ __all__ = [
     "forward_layers",
     "gradient_descent",
     "in_panels",
+    "predict",
     "ready_weights",
     "task_count",
 ]
+
+# What `predict` leaves to others.
+REFUSED = 4
 
 
 @jit(internal=True)
@@ -130,7 +141,7 @@ def collect(model, total, alpha, workers, work, grad):
     return sum_losses(work.losses) / total, l2(model, alpha / total, grad), status
 
 
-@jit
+@jit(allocates=True)
 def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     """Compute J and its gradient.
 
@@ -164,7 +175,7 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     return cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
 
 
-@jit
+@jit(allocates=True)
 def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, cost):
     """Take as many steps params -= learning_rate * gradient as ``cost`` is long.
 
@@ -276,6 +287,148 @@ def forward(model, X, m, out, workers):
 
 
 @jit
+def predict(params, layers, slope, X, threshold, out):
+    """Predict for one example or a few: nothing is allocated, and all is checked.
+
+    Parameters
+    ----------
+    params, layers, slope : ndarray, ndarray, float
+        The network: the items of `Network.model`.
+    X : ndarray, (n_x, m) or (n_x,), of the dtype of the parameters
+        Inputs; examples are columns.
+    threshold : float
+        A sigmoid output predicts 1 where A[L] > threshold. NaN asks for A[L] itself.
+    out : ndarray, (n_y, m) or (m,)
+        Modified in place if all is well. With one dimension: the class numbers of softmax.
+
+    Returns
+    -------
+    int
+        0; 1 where X holds a value that is not finite; `REFUSED` where parameters are not finite,
+        shapes do not fit, strides are odd, or the network is too large for the stack.
+
+    Examples
+    --------
+    >>> import numba, numpy as np, fastshallow as fs
+    >>> from fastshallow import kernels
+    >>> @numba.njit
+    ... def positive(params, layers, slope, x):
+    ...     out = np.empty((1, 1))
+    ...     assert kernels.predict(params, layers, slope, x, 0.0, out) == 0
+    ...     return out[0, 0] > 0
+    >>> net = fs.Network((1, 1), output="linear", dtype="float64")
+    >>> net.W1 = [[3]]
+    >>> positive(*net.model, np.array([2.0])), positive(*net.model, np.array([-2.0]))
+    (True, False)
+    """
+    top = layers.shape[0] - 1
+    n_x, n_y, output = layers[0, FAN_IN], layers[top, FAN_OUT], layers[top, G]
+    m, row, col = ONE, n_x, X.strides[0] // X.itemsize
+    if X.ndim == 2:
+        m, row = X.shape[1], X.strides[1] // X.itemsize
+    values = flat(X)
+    whole = (address(values, ZERO) | X.strides[0] | X.strides[X.ndim - 1]) % X.itemsize == 0
+    fits = whole and X.shape[0] == n_x and out.shape[-1] == m and row >= 0 and col >= 0
+    if out.ndim == 2:
+        fits &= out.shape[0] == n_y
+    else:
+        fits &= output == SOFTMAX
+    if not fits or not all_finite(params, 0, params.size):
+        return REFUSED
+    rows = matrix(values, ZERO, row, col)
+    if not rows_finite(rows, m, n_x):
+        return BAD_X
+    model, scratch = Model(params, layers, slope), on_stack(params)
+    tile = tile_of_few(layers, scratch.size)
+    if tile < 1:
+        return REFUSED
+    for at in range(0, m, tile):
+        n = min(tile, m - at)
+        forward_few(model, rows, at, n, tile, scratch)
+        write_predictions(output, scratch, tile * layers[top, OUT], n, n_y, threshold, out, at)
+    return OK
+
+
+@jit(internal=True)
+def write_predictions(output, A, start, n, n_y, threshold, out, at):
+    """Write what `predict` makes of A[L] of a tile to examples at ... at + n - 1 of ``out``."""
+    classes = output == SIGMOID and not np.isnan(threshold)
+    for i in range(n):
+        a = start + i * n_y
+        if out.ndim == 2:
+            for j in range(n_y):
+                out[j, at + i] = A[a + j] > threshold if classes else A[a + j]
+        else:
+            best = ZERO
+            for j in range(1, n_y):
+                if A[a + j] > A[a + best]:
+                    best = np.int64(j)
+            out[at + i] = best
+
+
+@jit(internal=True)
+def copies_of_few(layers):
+    """Return the room that `forward_few` needs for copies of weights."""
+    for i in range(layers.shape[0]):
+        if transposes(layers, i):
+            return n_params(layers)
+    return ZERO
+
+
+@jit(internal=True)
+def tile_of_few(layers, size):
+    """Return how many examples `forward_few` takes in scratch of a size."""
+    units = layers[-1, OUT] + layers[-1, FAN_OUT]
+    return (size - copies_of_few(layers)) // units
+
+
+@out_of_line(
+    lambda model, *_: (model[0].dtype,),
+    lambda dtype: (
+        *(model_type(dtype), matrix_type(vector(dtype))),
+        *(INT, INT, INT, vector(dtype)),
+    ),
+    result=types.none,
+    group="few",
+    internal=True,
+)
+def forward_few(model, X, at, n, tile, scratch):
+    """Take examples at ... at + n - 1 to A[L], in scratch where a tile of a length has it."""
+    _, layers, slope = model
+    top = layers.shape[0] - 1
+    ready = Ready(scratch[:0], scratch[scratch.size - copies_of_few(layers) :])
+    make_ready(model, False, ready)
+    load_input(layers, X, at, n, scratch)
+    forward_tile(model, ready, input_rows(layers, X, at, n, scratch), scratch, tile, n)
+    activate(layers[top, G], slope, scratch, tile * layers[top, OUT], n, layers[top, FAN_OUT])
+
+
+@jit(internal=True)
+def forward_layers_into(model, ready, X, m, Z, A, scratch):
+    """Do what `forward_layers` does, in scratch made before."""
+    _, layers, slope = model
+    n_x, tile = layers[0, FAN_IN], tile_length(layers, Z.itemsize)
+    prepare_scratch(layers, tile, scratch)
+    status = OK
+    for at in range(0, m, tile):
+        n = min(tile, m - at)
+        load_input(layers, X, at, n, scratch)
+        x = input_rows(layers, X, at, n, scratch)
+        if not rows_finite(x, n, n_x):
+            status |= BAD_X
+        for i in range(layers.shape[0]):
+            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
+            to = m * (layers[i, OUT] - n_x) + at * width
+            forward_layer(model, ready, i, x, scratch, tile, n)
+            layer = tile_matrix(layers, scratch, a, width, n)
+            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
+            _, _, size = layout(layers, width, n)
+            activate(layers[i, G], slope, scratch, a, size // width, width)
+            load_rows(layer, ZERO, n, width, A, to, width, ONE)
+    return status
+
+
+@jit(allocates=True)
 def forward_layers(model, X, m, Z, A):
     """Write Z[l] and A[l] of every layer for m examples, serially: for those who want to look.
 
@@ -295,26 +448,7 @@ def forward_layers(model, X, m, Z, A):
     int
         0, or 1 where X holds a value that is not finite.
     """
-    _, layers, slope = model
-    n_x = layers[0, FAN_IN]
-    tile = tile_length(layers, Z.itemsize)
-    scratch = aligned_empty(scratch_size(layers, tile), Z)
+    tile = tile_length(model.layers, Z.itemsize)
+    scratch = aligned_empty(scratch_size(model.layers, tile), Z)
     ready = ready_weights(model, m, False)
-    prepare_scratch(layers, tile, scratch)
-    status = OK
-    for at in range(0, m, tile):
-        n = min(tile, m - at)
-        load_input(layers, X, at, n, scratch)
-        x = input_rows(layers, X, at, n, scratch)
-        if not rows_finite(x, n, n_x):
-            status |= BAD_X
-        for i in range(layers.shape[0]):
-            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
-            to = m * (layers[i, OUT] - n_x) + at * width
-            forward_layer(model, ready, i, x, scratch, tile, n)
-            layer = tile_matrix(layers, scratch, a, width, n)
-            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
-            _, _, size = layout(layers, width, n)
-            activate(layers[i, G], slope, scratch, a, size // width, width)
-            load_rows(layer, ZERO, n, width, A, to, width, ONE)
-    return status
+    return forward_layers_into(model, ready, X, m, Z, A, scratch)

@@ -25,10 +25,10 @@ import numpy as np
 from numba import config
 
 from ._jit import jit
-from .register_tile import PACKED, PANEL_BYTES, column, dots, product
+from .register_tile import PACKED, PANEL_BYTES, columns, dots, product
 from .simd import address
 
-__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "matrix", "pack", "pays_to_pack", "transposed"]
+__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack"]
 
 
 class Matrix(NamedTuple):
@@ -40,7 +40,7 @@ class Matrix(NamedTuple):
     col: int
 
 
-@jit
+@jit(internal=True)
 def matrix(data, start, row, col):
     """Return a `Matrix` whose numbers are of one type, also where they are constants.
 
@@ -163,9 +163,8 @@ def matmul_add(C, D, A, B, M, N, K):
                     C.data[C.start + i + j * C.col] = D.data[D.start + i * D.row + j * D.col]
         product(zero, size, c, C.col, c, C.col, b, B.col, B.row, a, A.col, N, M, K)
     elif A.row == 1 and N <= FEW:
-        for j in range(N):
-            c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
-            column(zero, c_j, C.row, d_j, D.row, a, A.col, b_j, B.row, M, K)
+        c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
+        columns(zero, c, c_row, c_col, d, d_row, d_col, a, A.col, b, B.row, B.col, M, N, K)
     elif A.col == 1 and B.row == 1:
         for j in range(N):
             c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size

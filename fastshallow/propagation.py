@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
 
 from ._jit import ONE, ZERO, jit
@@ -53,6 +54,7 @@ __all__ = [
     "ready_weights",
     "tile_gradient",
     "tile_step",
+    "transposes",
 ]
 
 # What a tile found in the data: bits of a status.
@@ -93,10 +95,10 @@ class Ready(NamedTuple):
     """Copies of the weights, made once a step, that products read faster.
 
     W : ndarray, 1-D
-        W[l] in C order, or `pack`ed where that pays, in the place that it has in ``params``.
-        Empty if there are too few examples for a copy to pay.
+        W[l] `pack`ed where that pays, in the place that it has in ``params``. Empty if there are
+        too few examples.
     W_T : ndarray, 1-D
-        W[l]^T, (n_l, n_{l-1}), likewise.
+        W[l]^T, (n_l, n_{l-1}), in C order or `pack`ed.
     """
 
     W: Any
@@ -104,14 +106,21 @@ class Ready(NamedTuple):
 
 
 @jit(internal=True)
-def copy_right(B, K, N, out, start):
-    """Copy the right operand of a product, (K, N), in C order or `pack`ed, as is faster."""
-    if pays_to_pack(K, N, out.itemsize):
-        pack(B, K, N, out, start)
+def copy_transposed(W_T, fan_in, fan_out, out, start):
+    """Copy W[l]^T, (fan_out, fan_in) of any strides, in C order, or `pack`ed where that pays."""
+    if pays_to_pack(fan_out, fan_in, out.itemsize):
+        pack(W_T, fan_out, fan_in, out, start)
         return
-    for k in range(K):
-        for j in range(N):
-            out[start + k * N + j] = B.data[B.start + k * B.row + j * B.col]
+    for j in range(fan_out):
+        o, w = np.uint64(start + j * fan_in), np.uint64(W_T.start + j * W_T.row)
+        for k in range(np.uint64(fan_in)):
+            out[o + k] = W_T.data[w + k * np.uint64(W_T.col)]
+
+
+@jit(internal=True)
+def transposes(layers, i):
+    """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
+    return not layers[0, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
 
 
 @jit(internal=True)
@@ -122,13 +131,13 @@ def make_ready(model, backward, ready):
         return
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        if ready.W.size > 0:
-            copy_right(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
-        if fan_out <= FEW or (backward and i > 0):
-            copy_right(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
+        if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
+            pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
+        if transposes(layers, i) or (backward and i > 0):
+            copy_transposed(matrix(params, w, ONE, fan_out), fan_in, fan_out, ready.W_T, w)
 
 
-@jit
+@jit(allocates=True)
 def ready_weights(model, m, backward):
     """Return the `Ready` of a model, for m examples and forward alone or backward too."""
     params = model.params
@@ -160,11 +169,12 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     W_l = matrix(params, w, fan_out, ONE)
     if layers[0, ACROSS]:
         pass
-    elif fan_out <= FEW:
+    elif fan_out == 1:
+        W_l = matrix(params, w, ONE, fan_in)
+    elif transposes(layers, i):
         W_l = matrix(ready.W_T, w, ONE, fan_in)
-    elif ready.W.size > 0:
-        packed = pays_to_pack(fan_in, fan_out, scratch.itemsize)
-        W_l = matrix(ready.W, w, PACKED if packed else fan_out, ONE)
+    elif ready.W.size > 0 and pays_to_pack(fan_in, fan_out, scratch.itemsize):
+        W_l = matrix(ready.W, w, PACKED, ONE)
     matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
 

@@ -7,11 +7,13 @@ one scalar at a time and broadcast to all lanes, so it may have any strides; row
 contiguous. Each element is one chain of fused multiply-adds in rising k, whatever the tile's shape:
 the same bits wherever a row or column falls.
 
-`dots` and `column` are for products of few columns, which would leave most lanes idle.
+`dots` and `columns` are for products of few columns, which would leave most lanes idle.
 `fastshallow.matmul` chooses among them; its plain loops are what they are tested against.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from llvmlite import ir
@@ -22,7 +24,7 @@ from numba.extending import intrinsic
 from ._linking import INT, out_of_line
 from .simd import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, standalone, vector_sum
 
-__all__ = ["PACKED", "PANEL_BYTES", "column", "dots", "product"]
+__all__ = ["PACKED", "PANEL_BYTES", "columns", "dots", "product"]
 
 # Vectors of a full panel and rows by the number of vectors. NV * MR accumulators, NV vectors of
 # B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA units.
@@ -32,17 +34,31 @@ ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:
     ROWS = {1: (8, 4, 1), 2: (6, 4, 2, 1)}
 
+# Vectors up to which a tall tile is used for fewer rows too.
+TAIL_MOST = 2
 
-def _emit_tile(vectors, rows, NV, mask, operands, r, K):
-    """Emit the register tile of ``rows`` rows, the first of them row ``r``."""
+
+def _emit_tile(vectors, rows, NV, mask, operands, r, K, left=None):
+    """Emit the register tile of ``rows`` rows, the first of them row ``r``.
+
+    If only ``left`` rows are left, the others repeat the last one: it is computed from the same
+    values, and stored to the same place.
+    """
     builder = vectors.builder
     c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
     masks = [None] * (NV - 1) + [mask]
     constant = lambda value: ir.Constant(ir.IntType(64), value)  # noqa: E731
     step = constant(vectors.lanes)
+    numbers = [constant(i) for i in range(rows)]
+    if left is not None:
+        last = builder.sub(left, constant(1))
+        numbers = [
+            builder.select(builder.icmp_signed("<", number, last), number, last)
+            for number in numbers
+        ]
     sums = []
-    for i in range(rows):
-        row = vectors.at(d, builder.mul(builder.add(r, constant(i)), d_row))
+    for number in numbers:
+        row = vectors.at(d, builder.mul(builder.add(r, number), d_row))
         for v in range(NV):
             place = cgutils.alloca_once(builder, vectors.type)
             value = vectors.load(vectors.at(row, builder.mul(step, constant(v))), masks[v])
@@ -56,14 +72,14 @@ def _emit_tile(vectors, rows, NV, mask, operands, r, K):
             vectors.load(vectors.at(b_k, builder.mul(step, constant(v))), masks[v])
             for v in range(NV)
         ]
-        for i in range(rows):
-            x = vectors.broadcast(vectors.at(a_k, builder.mul(constant(i), a_row)))
+        for i, number in enumerate(numbers):
+            x = vectors.broadcast(vectors.at(a_k, builder.mul(number, a_row)))
             for v in range(NV):
                 place = sums[i * NV + v]
                 total = builder.call(vectors.fma, [x, b_vectors[v], builder.load(place)])
                 builder.store(total, place)
-    for i in range(rows):
-        row = vectors.at(c, builder.mul(builder.add(r, constant(i)), c_row))
+    for i, number in enumerate(numbers):
+        row = vectors.at(c, builder.mul(builder.add(r, number), c_row))
         for v in range(NV):
             address_ = vectors.at(row, builder.mul(step, constant(v)))
             vectors.store(builder.load(sums[i * NV + v]), address_, masks[v])
@@ -80,14 +96,22 @@ def _make_panel(NV, masked):
             *operands, M, K, lanes = arguments[1:]
             vectors = Vectors(builder, signature.args[0])
             mask = vectors.first_lanes(lanes) if masked else None
-            at = ir.Constant(M.type, 0)
+            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
+            at, (tall, low, *_) = constant(0), ROWS[NV]
             for rows in ROWS[NV]:
-                step = ir.Constant(M.type, rows)
-                count = builder.sdiv(builder.sub(M, at), step)
+                count = builder.sdiv(builder.sub(M, at), constant(rows))
                 with cgutils.for_range(builder, count) as loop:
-                    r = builder.add(at, builder.mul(loop.index, step))
+                    r = builder.add(at, builder.mul(loop.index, constant(rows)))
                     _emit_tile(vectors, rows, NV, mask, operands, r, K)
-                at = builder.add(at, builder.mul(count, step))
+                at = builder.add(at, builder.mul(count, constant(rows)))
+                if rows == tall and NV <= TAIL_MOST:
+                    # lower tiles would wait for the FMA units: dW of 10 x 16 over 192 examples
+                    # took 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us so
+                    left = builder.sub(M, at)
+                    many = builder.icmp_signed(">", left, constant(low))
+                    with builder.if_then(many):
+                        _emit_tile(vectors, tall, NV, mask, operands, at, K, left)
+                    at = builder.select(many, M, at)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -150,56 +174,68 @@ def _dots(typingctx, zero, c, c_row, d, d_row, a, a_row, b, M, K):
     return signature, codegen
 
 
-@intrinsic
-def _column(typingctx, zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
-    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over r: A contiguous in r, any other strides.
+def _make_columns(N):
+    """Return an intrinsic that computes N columns of C, lanes over rows: see `columns`."""
 
-    The sum over k is split into chains of every SPLIT-th k.
-    """
-    signature = types.void(zero, *[types.intp] * 10)
+    @intrinsic
+    def columns(typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K):
+        signature = types.void(zero, *[types.intp] * 13)
 
-    def codegen(context, builder, signature, arguments):
-        _, c, c_row, d, d_row, a, a_col, b, b_row, M, K = arguments
-        vectors = Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-        lanes = constant(vectors.lanes)
-        parts = builder.sdiv(builder.add(M, constant(vectors.lanes - 1)), lanes)
-        kept = cgutils.alloca_once(builder, vectors.type)
-        places = [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
-        with cgutils.for_range(builder, parts) as part:
-            r = builder.mul(part.index, lanes)
-            rest = builder.sub(M, r)
-            n = builder.select(builder.icmp_signed("<", rest, lanes), rest, lanes)
-            mask = vectors.first_lanes(n)
-            column = vectors.at(a, r)
-
-            def add_product(k, place, mask=mask, column=column):
-                x = vectors.load(vectors.at(column, builder.mul(k, a_col)), mask)
-                y = vectors.broadcast(vectors.at(b, builder.mul(k, b_row)))
-                builder.store(builder.call(vectors.fma, [x, y, builder.load(place)]), place)
-
-            for place in places:
-                builder.store(ir.Constant(vectors.type, None), place)
-            split = constant(SPLIT)
+        def codegen(context, builder, signature, arguments):
+            _, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K = arguments
+            vectors = Vectors(builder, signature.args[0])
+            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
+            lanes, split = constant(vectors.lanes), constant(SPLIT)
+            parts = builder.sdiv(builder.add(M, constant(vectors.lanes - 1)), lanes)
             rounds = builder.sdiv(K, split)
-            with cgutils.for_range(builder, rounds) as loop:
-                k = builder.mul(loop.index, split)
-                for s in range(SPLIT):
-                    add_product(builder.add(k, constant(s)), places[s])
-            with cgutils.for_range(builder, K, start=builder.mul(rounds, split)) as loop:
-                add_product(loop.index, places[0])
-            s0, s1, s2, s3 = (builder.load(place) for place in places)
-            builder.store(builder.fadd(builder.fadd(s0, s1), builder.fadd(s2, s3)), kept)
-            address_of_kept = builder.ptrtoint(kept, M.type)
-            with cgutils.for_range(builder, n) as loop:  # C and D may have any stride
-                i = builder.add(r, loop.index)
-                total = vectors.load_scalar(vectors.at(address_of_kept, loop.index))
-                start = vectors.load_scalar(vectors.at(d, builder.mul(i, d_row)))
-                where = vectors.at(c, builder.mul(i, c_row))
-                vectors.store_scalar(builder.fadd(start, total), where)
-        return context.get_dummy_value()
+            kept = cgutils.alloca_once(builder, vectors.type)
+            places = [
+                [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)] for _ in range(N)
+            ]
+            with cgutils.for_range(builder, parts) as part:
+                r = builder.mul(part.index, lanes)
+                rest = builder.sub(M, r)
+                n = builder.select(builder.icmp_signed("<", rest, lanes), rest, lanes)
+                mask = vectors.first_lanes(n)
+                column = vectors.at(a, r)
 
-    return signature, codegen
+                def add_products(k, s, mask=mask, column=column):
+                    x = vectors.load(vectors.at(column, builder.mul(k, a_col)), mask)
+                    b_k = vectors.at(b, builder.mul(k, b_row))
+                    for j in range(N):
+                        y = vectors.broadcast(vectors.at(b_k, builder.mul(constant(j), b_col)))
+                        total = builder.call(vectors.fma, [x, y, builder.load(places[j][s])])
+                        builder.store(total, places[j][s])
+
+                for place in itertools.chain(*places):
+                    builder.store(ir.Constant(vectors.type, None), place)
+                with cgutils.for_range(builder, rounds) as loop:
+                    k = builder.mul(loop.index, split)
+                    for s in range(SPLIT):
+                        add_products(builder.add(k, constant(s)), s)
+                with cgutils.for_range(builder, K, start=builder.mul(rounds, split)) as loop:
+                    add_products(loop.index, 0)
+                for j in range(N):
+                    s0, s1, s2, s3 = (builder.load(place) for place in places[j])
+                    builder.store(builder.fadd(builder.fadd(s0, s1), builder.fadd(s2, s3)), kept)
+                    c_j = vectors.at(c, builder.mul(constant(j), c_col))
+                    d_j = vectors.at(d, builder.mul(constant(j), d_col))
+                    with cgutils.for_range(builder, n) as loop:  # C and D may have any stride
+                        i = builder.add(r, loop.index)
+                        total = vectors.load_scalar(
+                            vectors.at(builder.ptrtoint(kept, M.type), loop.index)
+                        )
+                        start = vectors.load_scalar(vectors.at(d_j, builder.mul(i, d_row)))
+                        where = vectors.at(c_j, builder.mul(i, c_row))
+                        vectors.store_scalar(builder.fadd(start, total), where)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return columns
+
+
+_columns_1, _columns_2, _columns_3 = (_make_columns(N) for N in (1, 2, 3))
 
 
 #: As the row stride of B: its panels lie one behind the other, each row by row.
@@ -244,8 +280,17 @@ def dots(zero, c, c_row, d, d_row, a, a_row, b, M, K):
     _dots(zero, c, c_row, d, d_row, a, a_row, b, M, K)
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 10), internal=True)
-def column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K):
-    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over r; see `product` for the arguments."""
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 14), internal=True)
+def columns(zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, N, K):
+    """C = D + A B for up to 3 columns, lanes over rows: A is contiguous in them.
+
+    The sum over k is split into chains of every `SPLIT`-th k, added up in the end; see `product`
+    for the arguments.
+    """
     standalone()
-    _column(zero, c, c_row, d, d_row, a, a_col, b, b_row, M, K)
+    if N == 1:
+        _columns_1(zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K)
+    elif N == 2:
+        _columns_2(zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K)
+    else:
+        _columns_3(zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K)

@@ -15,18 +15,22 @@ from numba import config, types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from ._jit import jit
 
 __all__ = [
     "REGISTERS",
     "SPLIT",
+    "STACK_BYTES",
     "VECTOR_BYTES",
     "Vectors",
     "address",
     "all_finite",
     "copysign",
+    "flat",
     "fma",
+    "on_stack",
     "power_of_two",
     "split",
     "standalone",
@@ -48,6 +52,9 @@ def _vector_bytes() -> tuple[int, int]:
 
 
 VECTOR_BYTES, REGISTERS = _vector_bytes()
+
+# What a kernel for a few examples may take of the stack.
+STACK_BYTES = 1 << 15
 
 # Chains that a sum is split into, to hide the latency of the FMA units.
 SPLIT = 4
@@ -211,6 +218,43 @@ def _view_as(typingctx, array, like):
 
 
 @intrinsic
+def _flat(typingctx, array):
+    """Return the memory of an array of any shape as a 1-D array, from its first element on."""
+
+    def codegen(context, builder, signature, arguments):
+        source = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return _vector(context, builder, signature.return_type, source.data, source.nitems)
+
+    return types.Array(array.dtype, 1, "C")(array), codegen
+
+
+@intrinsic
+def _on_stack(typingctx, array):
+    """Return STACK_BYTES of the calling function's stack, as an array of the type of another."""
+
+    def codegen(context, builder, signature, arguments):
+        result = signature.return_type
+        itemsize = context.get_abi_sizeof(context.get_data_type(result.dtype))
+        size = ir.Constant(ir.IntType(64), STACK_BYTES // itemsize)
+        with builder.goto_entry_block():  # cgutils.alloca_once would write zeros
+            memory = builder.alloca(ir.ArrayType(ir.IntType(8), STACK_BYTES))
+        memory.align = VECTOR_BYTES
+        data = builder.bitcast(memory, context.get_data_type(result.dtype).as_pointer())
+        return _vector(context, builder, result, data, size)
+
+    return types.Array(array.dtype, 1, "C")(array), codegen
+
+
+def _vector(context, builder, result, data, size):
+    """Emit a 1-D array over memory that someone else keeps."""
+    array = context.make_array(result)(context, builder)
+    itemsize = context.get_abi_sizeof(context.get_data_type(result.dtype))
+    itemsize = ir.Constant(ir.IntType(64), itemsize)
+    populate_array(array, data, [size], [itemsize], itemsize, None)
+    return array._getvalue()
+
+
+@intrinsic
 def _standalone(typingctx):
     """Keep the calling function out of its callers, and its loops on the widest vectors.
 
@@ -320,14 +364,24 @@ if config.DISABLE_JIT:
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
 
+    def flat(array):
+        """Return the memory of an array of any shape as a 1-D array."""
+        return array.ravel(order="K")
+
+    def on_stack(array):
+        """Return STACK_BYTES of memory, as an array of the dtype of another."""
+        return np.empty(STACK_BYTES // array.itemsize, array.dtype)
+
     def standalone():
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    address, copysign, fma, power_of_two, split, standalone, view_as = (
+    address, copysign, flat, fma, on_stack, power_of_two, split, standalone, view_as = (
         _address,
         _copysign,
+        _flat,
         _fma,
+        _on_stack,
         _power_of_two,
         _split,
         _standalone,

@@ -110,7 +110,7 @@ def layout(layers, width, n):
     return width, 1, n * width
 
 
-@jit(internal=True)
+@jit(internal=True, allocates=True)
 def aligned_empty(n, like):
     """Return n values of the dtype of ``like``, not set, that begin on a cache line.
 
@@ -274,14 +274,14 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
 @jit(internal=True)
 def load_labels(source, first, n, n_y, out, start):
     """Copy class numbers as one-hot rows; see `load_targets`."""
-    bad = False
-    for i in range(n):
-        y = source.data[source.start + (first + i) * source.row]
-        o = start + i * n_y
-        for j in range(n_y):
-            out[o + j] = 0
-        if y >= 0 and y < n_y and y == np.floor(y):
-            out[o + int(y)] = 1
-        else:
-            bad = True
+    o, bad = np.uint64(start), False
+    for p in range(np.uint64(n * n_y)):
+        out[o + p] = 0
+    s = np.uint64(source.start + first * source.row)
+    step, width = np.uint64(source.row), np.uint64(n_y)
+    for i in range(np.uint64(n)):
+        y = source.data[s + i * step]
+        label = np.int64(y) if y >= 0 and y < n_y else ZERO
+        out[o + i * width + np.uint64(label)] = 1
+        bad |= y != label
     return not bad

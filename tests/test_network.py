@@ -207,6 +207,61 @@ def test_wrong_out(rng):
     assert (out == 5).all()
 
 
+# One example or a few take a path of their own, which these compare with the other.
+FEW = [
+    ((30, 64, 1), "sigmoid"),
+    ((3, 5, 2), "linear"),
+    ((4, 7, 3), "softmax"),
+    ((2, 4, 1), "sigmoid"),
+    ((5, 1), "exp"),
+    ((6, 9, 20, 12), "softmax"),
+    ((3, 5, 2), "sigmoid"),
+]
+
+
+@pytest.mark.parametrize("m", [1, 2, 13])
+@pytest.mark.parametrize(("sizes", "output"), FEW)
+def test_few_examples_are_predicted_as_many_are(sizes, output, m, rng):
+    net = fs.Network(sizes, "tanh", output).init(seed=0)
+    rows = rng.standard_normal((m, sizes[0]), "f4")
+    wanted = net.predict(rows.T, n_threads=1)
+    for X in (rows.T, np.ascontiguousarray(rows.T), *([rows[0]] if m == 1 else [])):
+        for dtype in ("f4", "i8") if output in ("sigmoid", "softmax") else ("f4",):
+            out = np.full_like(wanted, -1, dtype=dtype)
+            before = X.copy()
+            assert net._predict_few(X, 0.5, out)
+            assert np.array_equal(out, wanted) and np.array_equal(X, before)
+        assert np.array_equal(net.predict(X), wanted)
+        if output in ("sigmoid", "softmax"):
+            assert np.array_equal(net.predict_proba(X), net.predict_proba(X, n_threads=1))
+
+
+def test_what_the_path_for_few_examples_refuses_changes_nothing(rng):
+    net = fs.Network((30, 64, 1), "tanh").init(seed=0)
+    x, out = rng.standard_normal(30, "f4"), np.full((1, 1), 7, "f4")
+    bad = x.copy()
+    bad[29] = np.inf
+    for wrong, message in ((bad, "X: expected finite"), (x[:29], "X: expected shape")):
+        with pytest.raises(ValueError, match=message):
+            net.predict(wrong, out=out)
+    with pytest.raises(ValueError, match="threshold"):
+        net.predict(x, threshold=float("nan"), out=out)
+    with pytest.raises(ValueError, match="out: expected"):
+        net.predict(x, out=np.empty((1, 2), "f4"))
+    net.b2[:] = np.nan
+    with pytest.raises(ValueError, match="b2: expected finite"):
+        net.predict(x, out=out)
+    assert out == 7
+
+
+def test_a_network_too_large_for_the_stack_predicts_one_row(rng):
+    net = fs.Network((50, 9000, 1), "tanh", "linear").init(seed=0)
+    x, out = rng.standard_normal(50, "f4"), np.empty((1, 1), "f4")
+    assert not net._predict_few(x, 0.5, out)
+    assert net.predict(x, out=out) is out
+    assert out == net.predict(x)
+
+
 def test_score_is_accuracy_or_r2(rng):
     X, w = rng.standard_normal((3, 50)), rng.random(50)
     net = fs.Network((3, 4, 1), "tanh").init(seed=0)

@@ -36,7 +36,6 @@ ORDER = [
     "matmul",
     "tiles",
     "propagation",
-    "_borrow",
     "blocks",
     "kernels",
     "_checks",

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import cases
-import numba
 import numpy as np
 import pytest
 
 import fastshallow as fs
 from fastshallow import tiles
 from fastshallow._checks import flat_rows
+from fastshallow._jit import jit
 from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
 from fastshallow.tiles import DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 
 
 # These kernels have no entry for Python of their own.
-@numba.njit
+@jit
 def load_rows(source, first, n, width, out, start, row, col):
     """Call the kernel of that name."""
     tiles.load_rows(source, first, n, width, out, start, row, col)
 
 
-@numba.njit
+@jit
 def load_targets(output, labels, source, first, n, n_y, out, start):
     """Call the kernel of that name."""
     return tiles.load_targets(output, labels, source, first, n, n_y, out, start)
 
 
-@numba.njit
+@jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
     tiles.load_input(layers, X, first, n, scratch)
