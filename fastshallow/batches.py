@@ -49,7 +49,7 @@ class Epochs(NamedTuple):
     """How epochs go through the examples.
 
     orders : ndarray, (n, m), int64
-        Examples of epoch e in the order of row e modulo n; (0, 0) for all as they lie.
+        Examples of epoch e in the order of row e modulo n; (1, 0) for all as they lie.
     m : int
         Examples of an epoch.
     size : int
@@ -343,7 +343,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         epoch, at = s // batches, s % batches * size
         n = min(size, m - at)
         part = workspace_for(work, n, layers, params.itemsize)
-        order = orders[epoch % orders.shape[0]] if orders.size > 0 else orders[0:0, 0:0].ravel()
+        order = orders[epoch % orders.shape[0]]
         total = step_forward_and_back(
             model, examples, (order, at, n), workers, part, buffers, span.begin, span.end
         )

@@ -278,7 +278,7 @@ class Trainer:
 
     def _epochs(self, orders: np.ndarray | None) -> batches.Epochs:
         if orders is None:
-            return batches.Epochs(np.empty((0, 0), np.int64), self.m, self.batch_size(self.m))
+            return batches.Epochs(np.empty((1, 0), np.int64), self.m, self.batch_size(self.m))
         orders = np.require(orders, np.int64, ["C", "W"])
         return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
