@@ -21,7 +21,22 @@ __version__ = "0.1.0"
 
 # Loaded when first asked for: importing numba takes longer than most things done with it.
 _HOMES = {
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "Adaptive": "schedules",
+    "Constant": "schedules",
+    "Cosine": "schedules",
+    "DivergenceError": "trainer",
+    "EarlyStopping": "callbacks",
+    "GradientDescent": "optimizers",
+    "History": "history",
+    "InverseScaling": "schedules",
+    "JSONLinesLogger": "callbacks",
+    "LBFGS": "optimizers",
+    "ModelCheckpoint": "callbacks",
     "Network": "network",
+    "SGD": "optimizers",
+    "StepDecay": "schedules",
     "diagnose": "diagnostics",
     "gradient_check": "finite_differences",
     "gradient_descent": "training",
@@ -29,13 +44,29 @@ _HOMES = {
     "plot_cost": "plotting",
     "save": "serialization",
     "show_versions": "environment",
+    "train": "training",
     "warmup": "environment",
 }
 _MODULES = ("activations", "kernels", "losses", "matmul", "propagation")
 
 # In full, not from the tables above: editors and linters read it, and a test compares them.
 __all__ = [
+    "LBFGS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adaptive",
+    "Constant",
+    "Cosine",
+    "DivergenceError",
+    "EarlyStopping",
+    "GradientDescent",
+    "History",
+    "InverseScaling",
+    "JSONLinesLogger",
+    "ModelCheckpoint",
     "Network",
+    "StepDecay",
     "__version__",
     "activations",
     "diagnose",
@@ -49,6 +80,7 @@ __all__ = [
     "propagation",
     "save",
     "show_versions",
+    "train",
     "warmup",
 ]
 
@@ -56,13 +88,18 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
+    from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
     from .diagnostics import diagnose
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
+    from .history import History
     from .network import Network
+    from .optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
     from .plotting import plot_cost
+    from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
     from .serialization import load, save
-    from .training import gradient_descent
+    from .trainer import DivergenceError
+    from .training import gradient_descent, train
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -26,20 +27,25 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> str:
     return value
 
 
-def number(name: str, value: Any, least: float = -math.inf, above: float = -math.inf) -> float:
-    """Return a finite real number that is at least ``least`` and greater than ``above``."""
-    wanted = "a finite number"
-    if least > -math.inf:
-        wanted += f" >= {least:g}"
-    if above > -math.inf:
-        wanted += f" > {above:g}"
+def number(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+) -> float:
+    """Return a finite real number within bounds: >= least, > above, < below, <= most."""
+    bounds = ((">=", least), (">", above), ("<", below), ("<=", most))
+    limits = [f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound)]
+    wanted = " ".join(["a finite number", " and ".join(limits)]).strip()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
     try:
         found = float(value)
     except OverflowError:  # an integer beyond float64
         found = math.inf
-    if not (math.isfinite(found) and found >= least and found > above):
+    if not (math.isfinite(found) and least <= found <= most and above < found < below):
         raise ValueError(f"{name}: expected {wanted}; got {value!r}")
     return found
 
@@ -53,6 +59,33 @@ def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
     if not least <= found <= most:
         raise ValueError(f"{name}: expected {wanted}; got {value!r}")
     return found
+
+
+def patience(value: Any) -> float:
+    """Return a number of epochs: an integer >= 0, or infinity."""
+    if isinstance(value, float) and value == math.inf:
+        return value
+    return whole("patience", value, 0)
+
+
+def path(name: str, value: Any) -> str:
+    """Return a path as a string."""
+    try:
+        found = os.fspath(value)
+    except TypeError:
+        found = b""
+    if not isinstance(found, str) or not found:
+        raise TypeError(f"{name}: expected a path; got {value!r}")
+    return found
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name}: expected True or False; got {value!r} of type {type(value).__name__}"
+        )
+    return bool(value)
 
 
 def listed(name: str, value: Any, wanted: str) -> list:

@@ -34,7 +34,7 @@ __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
 _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
-_prepared: set[tuple[np.dtype, np.dtype, Callable | None]] = set()
+_prepared: set[tuple[np.dtype, np.dtype, tuple[str, ...]]] = set()
 
 
 INT, REAL = types.intp, types.float64
@@ -48,9 +48,10 @@ def vector(dtype: types.Float) -> types.Array:
 class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
-    def __init__(self, function, dtypes, arguments, result, options):
+    def __init__(self, function, dtypes, arguments, result, group, options):
         self.kernel = jit(function, **options)
-        self.dtypes, self.arguments, self.result = dtypes, arguments, result
+        self.dtypes, self.arguments = dtypes, arguments
+        self.result, self.group = result, group
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
         self.cells = {}
@@ -103,6 +104,7 @@ def out_of_line(
     dtypes: Callable[..., tuple],
     arguments: Callable[..., tuple],
     result: types.Type | None = None,
+    group: str = "",
     **options: bool,
 ) -> Callable[..., Callable[..., Any]]:
     """Compile a function on its own, to be called through a pointer.
@@ -115,8 +117,10 @@ def out_of_line(
     arguments : callable
         From these dtypes to the types of all arguments.
     result : type
-        Of the result. If given, callers can be compiled without the kernel, and `prepare` makes
-        it only where it is named.
+        Of the result. If given, callers can be compiled without the kernel.
+    group : str
+        Of kernels that not everyone needs, with a result given: `prepare` makes them when the
+        group is named.
     **options
         As for `jit`.
 
@@ -130,7 +134,7 @@ def out_of_line(
     def decorate(function):
         if config.DISABLE_JIT:
             return function
-        kernel = _OutOfLine(function, dtypes, arguments, result, options)
+        kernel = _OutOfLine(function, dtypes, arguments, result, group, options)
 
         @functools.wraps(function)
         def call(*values):
@@ -155,13 +159,13 @@ def out_of_line(
     return decorate
 
 
-def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, also: Callable | None = None) -> None:
-    """Compile, or load, the kernels called through a pointer for parameters and X of a dtype.
+def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str, ...] = ()) -> None:
+    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
-    Of those whose result was declared only the one that is given. Should it take more than a
-    second, one line is logged.
+    Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
+    examples. Should it take more than a second, one line is logged.
     """
-    wanted = (dtype, x_dtype or dtype, also)
+    wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:
         return
     note = threading.Timer(
@@ -172,7 +176,7 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, also: Callable | N
     try:
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
-            if kernel.result is None or kernel.kernel is getattr(also, "kernel", None):
+            if not kernel.group or kernel.group in groups:
                 kernel.compile(floats[: kernel.choices])
     finally:
         note.cancel()

@@ -50,7 +50,6 @@ __all__ = [
     "allocate",
     "block_count",
     "block_step",
-    "parallel_run",
     "run",
     "sum_gradient",
     "sum_losses",
@@ -102,18 +101,26 @@ def block_step(model, ready, examples, first, last, scratch, slot):
         0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
         is not made for (2).
     """
-    layers = model.layers
+    return block_part(model, ready, examples, first, first, last, 0.0, scratch, slot)
+
+
+@jit(internal=True)
+def block_part(model, ready, examples, begin, first, last, loss, scratch, slot):
+    """Do what `block_step` does for a part of the tiles of the block that begins at ``begin``.
+
+    ``loss`` is the sum over the tiles before, whose sums the slot holds.
+    """
+    layers, status = model.layers, OK
     tile = tile_length(layers, scratch.itemsize)
     _, room, _ = constants(layers, tile)
     prepare_scratch(layers, tile, scratch)
-    loss, status = 0.0, OK
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
         tile_loss, found = tile_step(model, ready, examples, at, end, backward, scratch)
         loss += tile_loss
         status |= found
         if backward:
-            fresh = at == first
+            fresh = at == begin
             tile_gradient(layers, examples.X, at, end, scratch, scratch, room, slot, fresh, 0, 1)
     return loss, status
 
@@ -169,7 +176,7 @@ def allocate(model, m, workers, with_slots):
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
     size = scratch_size(layers, tile_length(layers, params.itemsize))
-    scratches = TILES_TOGETHER * workers if in_panels(layers, params.itemsize) else workers
+    scratches = TILES_TOGETHER * workers if workers > 1 and blocks == 1 else workers
     slot = (params.size + 15) // 16 * 16 if with_slots else 0
     return Workspace(
         aligned_empty(params.size, params),
@@ -188,7 +195,7 @@ def _work_type(dtype):
 
 
 def _run_types(dtype, x_dtype):
-    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype)
+    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), INT, INT
 
 
 def _run_dtypes(model, examples, *_):
@@ -218,28 +225,42 @@ def own_subtree(blocks, workers):
 
 
 @jit(internal=True)
-def run_share(model, examples, m, share, workers, work):
+def tiles_a_block(m, blocks, tile):
+    """Return how many tiles the longest block has."""
+    return ((m + tile - 1) // tile + blocks - 1) // blocks
+
+
+@jit(internal=True)
+def run_share(model, examples, m, share, workers, work, first, last):
     """Let one worker go through its share of the blocks, and sum them if they are a subtree."""
     blocks = work.losses.size
     tile = tile_length(model.layers, model.params.itemsize)
     tiles = (m + tile - 1) // tile
     for b in range(share * blocks // workers, (share + 1) * blocks // workers):
-        work.losses[b], work.found[b] = block_step(
+        begin, end = b * tiles // blocks, (b + 1) * tiles // blocks
+        if first == 0:
+            work.losses[b], work.found[b] = 0.0, OK
+        work.losses[b], found = block_part(
             model,
             Ready(work.packed, work.transposed),
             examples,
-            b * tiles // blocks * tile,
-            min(m, (b + 1) * tiles // blocks * tile),
+            begin * tile,
+            (begin + first) * tile,
+            min(m, min(begin + last, end) * tile),
+            work.losses[b],
             work.scratch[share],
             work.slots[b],
         )
+        work.found[b] |= found
     own = own_subtree(blocks, workers)
-    if own > 1:
+    if own > 1 and last >= tiles_a_block(m, blocks, tile):
         sum_slots(work.slots, share * own, (share + 1) * own, ONE)
 
 
-@out_of_line(_run_dtypes, _run_types, result=types.none, parallel=True, internal=True)
-def run_blocks(model, examples, m, workers, work):
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="parallel", parallel=True, internal=True
+)
+def run_blocks(model, examples, m, workers, work, first, last):
     """Do what `run_share` does for all blocks, which the workers share."""
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
@@ -253,11 +274,15 @@ def run_blocks(model, examples, m, workers, work):
             np.int64(share),
             workers,
             Workspace(packed, transposed, slots, losses, found, scratch),
+            first,
+            last,
         )
 
 
-@out_of_line(_run_dtypes, _run_types, result=types.none, parallel=True, internal=True)
-def run_panels(model, examples, m, workers, work):
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
+)
+def run_panels(model, examples, m, workers, work, first, last):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
     Every sum is the one that `block_step` makes, so the bits are the same.
@@ -269,9 +294,11 @@ def run_panels(model, examples, m, workers, work):
     together = scratch.shape[0]
     tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
     rooms = aligned_empty(workers * tile * layers[0, WIDEST], params)
-    losses[0], found[0] = 0.0, OK
-    for start in range(0, m, together * tile):
-        tiles = min(together, (m - start + tile - 1) // tile)
+    if first == 0:
+        losses[0], found[0] = 0.0, OK
+    stop = min(m, last * tile)
+    for start in range(first * tile, stop, together * tile):
+        tiles = min(together, (stop - start + tile - 1) // tile)
         for t in prange(tiles):
             at = start + np.int64(t) * tile
             prepare_scratch(layers, tile, scratch[t])
@@ -306,20 +333,19 @@ def run_panels(model, examples, m, workers, work):
                     )
 
 
-def parallel_run(layers, itemsize):
-    """Return the kernel that `run` leaves the work to where there are several workers."""
-    return run_panels if in_panels(layers, itemsize) else run_blocks
-
-
 @jit(internal=True)
-def run(model, examples, m, workers, work):
-    """Fill the slots, losses and statuses of all blocks."""
+def run(model, examples, m, workers, work, first, last):
+    """Fill the slots, losses and statuses of all blocks with their tiles first ... last - 1.
+
+    A call with first > 0 goes on where the one before it ended: any cut gives the same bits.
+    Several workers need the kernels of the group "parallel", or "large" where there is one block.
+    """
     if workers == 1:
-        run_share(model, examples, m, ZERO, ONE, work)
-    elif in_panels(model.layers, model.params.itemsize):
-        run_panels(model, examples, m, workers, work)
+        run_share(model, examples, m, ZERO, ONE, work, first, last)
+    elif work.losses.size == 1:
+        run_panels(model, examples, m, workers, work, first, last)
     else:
-        run_blocks(model, examples, m, workers, work)
+        run_blocks(model, examples, m, workers, work, first, last)
 
 
 @jit(internal=True)

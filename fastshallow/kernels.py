@@ -37,7 +37,7 @@ from .blocks import (
     allocate,
     block_count,
     block_step,
-    parallel_run,
+    in_panels,
     run,
     sum_gradient,
     sum_losses,
@@ -88,10 +88,9 @@ __all__ = [
     "block_step",
     "cost_and_grad",
     "forward",
-    "forward_few",
     "forward_layers",
     "gradient_descent",
-    "parallel_run",
+    "in_panels",
     "predict",
     "ready_weights",
     "task_count",
@@ -123,7 +122,14 @@ def l2(model, factor, grad):
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
-    run(model, examples, m, workers, work)
+    run(model, examples, m, workers, work, ZERO, m)
+    loss, penalty, status = collect(model, total, alpha, workers, work, grad)
+    return loss + penalty, status
+
+
+@jit(internal=True)
+def collect(model, total, alpha, workers, work, grad):
+    """Sum what `run` left in the blocks: the loss, the penalty, and the gradient of their sum."""
     status = OK
     for b in range(work.found.size):
         status |= work.found[b]
@@ -132,8 +138,7 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
         scale = model.params.dtype.type(1 / total)
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale
-    J = sum_losses(work.losses) / total
-    return J + l2(model, alpha / total, grad), status
+    return sum_losses(work.losses) / total, l2(model, alpha / total, grad), status
 
 
 @jit(allocates=True)
@@ -384,6 +389,7 @@ def tile_of_few(layers, size):
         *(INT, INT, INT, vector(dtype)),
     ),
     result=types.none,
+    group="few",
     internal=True,
 )
 def forward_few(model, X, at, n, tile, scratch):

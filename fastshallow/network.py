@@ -19,6 +19,9 @@ from .views import ByLayer, Gradient, LayerValues, layer_views
 __all__ = ["Gradient", "LayerValues", "Network"]
 
 
+# Group of the kernels that predict a few examples.
+FEW_KERNELS = ("few",)
+
 # Values of X up to which `predict` takes the path for a few examples.
 FEW_VALUES = 2048
 
@@ -182,7 +185,7 @@ class Network(ByLayer):
     def model(self) -> kernels.Model:
         """The network as the kernels take it, sharing `params`; the kernels can be called then."""
         prepare(self.dtype)
-        prepare(self.dtype, None, kernels.forward_few)
+        prepare(self.dtype, None, FEW_KERNELS)
         return self._model
 
     @property
@@ -325,7 +328,7 @@ class Network(ByLayer):
             and not np.may_share_memory(X, out)
         ):
             return False
-        prepare(self.dtype, None, kernels.forward_few)
+        prepare(self.dtype, None, FEW_KERNELS)
         slope = self.leaky_slope
         return kernels.predict(self.params, self.layers, slope, X, threshold, out) == kernels.OK
 
@@ -500,10 +503,11 @@ class Problem:
         tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many
         self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
-        parallel = (
-            kernels.parallel_run(net.layers, net.dtype.itemsize) if self.workers > 1 else None
-        )
-        prepare(net.dtype, self.X.dtype, parallel)
+        groups: tuple[str, ...] = ()
+        if self.workers > 1:
+            large = kernels.in_panels(net.layers, net.dtype.itemsize)
+            groups = ("large",) if large else ("parallel",)
+        prepare(net.dtype, self.X.dtype, groups)
         rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
         examples = kernels.Examples(rows, wanted, self.labels, weight)
         self.arguments = (net._model, examples, m, total, alpha, self.workers)

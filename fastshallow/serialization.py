@@ -19,8 +19,9 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -37,6 +38,8 @@ KEY = "fastshallow"
 FORMAT = "fastshallow.Network"
 VERSION = 1
 FIELDS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
+
+T = TypeVar("T")
 
 # The names that safetensors gives to the dtypes of a network.
 DTYPES = {"float32": "F32", "float64": "F64"}
@@ -77,20 +80,23 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network; got {type(net).__name__}")
     _checks.finite_parameters(net.W, net.b)
-    architecture = {
-        "format": FORMAT,
-        "version": VERSION,
+    architecture = {"format": FORMAT, "version": VERSION, **architecture_of(net)}
+    tensors = {}
+    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
+        tensors[f"W{layer}"] = np.ascontiguousarray(W)
+        tensors[f"b{layer}"] = b
+    replace_file(path, to_bytes(tensors, {KEY: json.dumps(architecture)}))
+
+
+def architecture_of(net: Network) -> dict[str, Any]:
+    """Return the arguments that make another network like this one, as JSON has them."""
+    return {
         "sizes": list(net.sizes),
         "hidden": list(net.hidden),
         "output": net.output,
         "dtype": net.dtype.name,
         "leaky_slope": net.leaky_slope,
     }
-    tensors = {}
-    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
-        tensors[f"W{layer}"] = np.ascontiguousarray(W)
-        tensors[f"b{layer}"] = b
-    replace_file(path, to_bytes(tensors, {KEY: json.dumps(architecture)}))
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -122,58 +128,70 @@ def load(path: str | os.PathLike[str]) -> Network:
         ...
     FileNotFoundError: [Errno 2] No such file or directory: 'no-such.safetensors'
     """
+    return read_file(path, _read)
+
+
+class Wrong(Exception):
+    """What is wrong with a file, without its name."""
+
+
+def read_file(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
+    """Return what ``read`` makes of an open safetensors file; see `load` for the errors."""
     with open(path, "rb") as opened:  # Python's own errors: missing, a folder, no permission
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise ModelFileError(f"{path}: not a regular file")
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
-            return _read(file)
+            return read(file)
     except SafetensorError as error:
         raise ModelFileError(f"{path}: not a whole safetensors file ({error})") from error
-    except _Wrong as error:
+    except Wrong as error:
         raise ModelFileError(f"{path}: {error}") from error
 
 
-class _Wrong(Exception):
-    """What is wrong with a file, without its name."""
-
-
 def _read(file: Any) -> Network:
-    architecture = _architecture(file.metadata() or {})
+    architecture = _architecture(file)
     sizes = _sizes(architecture["sizes"])
     # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
     _check_tensors(file, sizes, architecture["dtype"])
     try:
         net = Network(**architecture)
     except (TypeError, ValueError) as error:
-        raise _Wrong(f"its architecture is no Network's: {error}") from error
+        raise Wrong(f"its architecture is no Network's: {error}") from error
     for layer in range(1, len(sizes)):
         for letter, array in (("W", net.W[layer - 1]), ("b", net.b[layer - 1])):
             array[...] = file.get_tensor(f"{letter}{layer}")
     try:
         _checks.finite_parameters(net.W, net.b)
     except ValueError as error:
-        raise _Wrong(str(error)) from error
+        raise Wrong(str(error)) from error
     return net
 
 
-def _architecture(metadata: dict[str, str]) -> dict[str, Any]:
-    """Return the fields of the metadata that describe the network."""
+def read_metadata(file: Any, kind: str, form: str, version: int) -> dict[str, Any]:
+    """Return what the metadata of a file of this form says."""
+    metadata = file.metadata() or {}
     if KEY not in metadata:
-        raise _Wrong(f"no fastshallow model: its metadata has no {KEY!r}")
+        raise Wrong(f"no fastshallow {kind}: its metadata has no {KEY!r}")
     try:
         found = json.loads(metadata[KEY])
     except (ValueError, RecursionError) as error:
-        raise _Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise _Wrong(f"no fastshallow model: its metadata has no format {FORMAT!r}")
-    if found.get("version") != VERSION:
-        raise _Wrong(
-            f"format version {found.get('version')!r}; this fastshallow reads version {VERSION}"
+        raise Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
+    if not isinstance(found, dict) or found.get("format") != form:
+        raise Wrong(f"no fastshallow {kind}: its metadata has no format {form!r}")
+    if found.get("version") != version:
+        raise Wrong(
+            f"format version {found.get('version')!r}; this fastshallow reads version {version}"
         )
+    return found
+
+
+def _architecture(file: Any) -> dict[str, Any]:
+    """Return the fields of the metadata that describe the network."""
+    found = read_metadata(file, "model", FORMAT, VERSION)
     fields = {name: value for name, value in found.items() if name not in ("format", "version")}
     if set(fields) != set(FIELDS):
-        raise _Wrong(
+        raise Wrong(
             f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(fields))}"
         )
     return fields
@@ -181,32 +199,32 @@ def _architecture(metadata: dict[str, str]) -> dict[str, Any]:
 
 def _sizes(value: Any) -> list[int]:
     if not isinstance(value, list) or len(value) < 2:
-        raise _Wrong(f"sizes: expected a list of two numbers or more; got {value!r}")
+        raise Wrong(f"sizes: expected a list of two numbers or more; got {value!r}")
     try:
         return [_checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(value)]
     except (TypeError, ValueError) as error:
-        raise _Wrong(str(error)) from error
+        raise Wrong(str(error)) from error
 
 
 def _check_tensors(file: Any, sizes: list[int], dtype: Any) -> None:
     """Raise unless the file has the tensors of these sizes, all in this dtype, and no other."""
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
+        raise Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
     expected = {}
     for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), 1):
         expected[f"W{layer}"] = [fan_out, fan_in]
         expected[f"b{layer}"] = [fan_out, 1]
     names = set(file.keys())
     if names != set(expected):
-        raise _Wrong(
+        raise Wrong(
             f"tensors: expected {', '.join(expected)}; got {', '.join(sorted(names)) or 'none'}"
         )
     for name, shape in expected.items():
         tensor = file.get_slice(name)
         if tensor.get_shape() != shape:
-            raise _Wrong(f"{name}: expected shape {shape}; got {tensor.get_shape()}")
+            raise Wrong(f"{name}: expected shape {shape}; got {tensor.get_shape()}")
         if tensor.get_dtype() != DTYPES[dtype]:
-            raise _Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.get_dtype()}")
+            raise Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.get_dtype()}")
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
@@ -248,7 +266,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise where a file cannot take the place of what is there: a folder, a device."""
+    """Raise where a file cannot take the place of what is there: a folder, a device, no folder."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     if path.exists() and not path.is_file():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow import environment, kernels
+from fastshallow import batches, environment, kernels
 
 
 def shown(capsys):
@@ -59,7 +59,7 @@ def test_simd_bits(monkeypatch, features, bits):
 def test_warmup_compiles_what_training_and_prediction_use(dtype):
     seconds = fs.warmup(dtype)
     assert seconds > 0
-    used = (kernels.cost_and_grad, kernels.gradient_descent, kernels.forward)
+    used = (kernels.cost_and_grad, batches.train, kernels.forward)
     before = [len(kernel.signatures) for kernel in used]
     # other sizes, outputs, memory orders and thread counts: the same kernels
     X = np.asfortranarray(np.ones((4, 600), dtype))

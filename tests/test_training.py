@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow import training
+from fastshallow import trainer
 
 
 @pytest.mark.parametrize("output", cases.OUTPUTS)
@@ -62,7 +62,7 @@ def test_one_long_run_is_many_short_ones(dtype, monkeypatch):
     # The loop goes back to Python now and then, to let Ctrl-C through: when must not matter.
     nets, costs = [], []
     for seconds in (0.0, 1e9):
-        monkeypatch.setattr(training, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(trainer, "CALL_SECONDS", seconds)
         net, X, Y = problem()
         net = fs.Network((3, 5, 1), "tanh", dtype=dtype).init(seed=0)
         costs.append(fs.gradient_descent(net, X, Y, 0.5, 101).cost)

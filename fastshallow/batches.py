@@ -1,0 +1,368 @@
+"""Steps over batches: gather a batch's examples, J and its gradient, the optimiser's update.
+
+An epoch goes through m examples in an order, batch by batch, the last one maybe smaller. Before
+each batch's update J is taken over it, weighted by its examples::
+
+    cost of an epoch = sum over batches of (n_batch / m) J_batch
+
+`train` does many steps, or, where one step is long, a part of one: some of the tiles of every
+block (see `fastshallow.blocks`). The bits do not depend on how the steps are cut into calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from ._jit import ONE, ZERO, jit, prange
+from ._linking import INT, out_of_line, vector
+from .blocks import Workspace, allocate, block_count, run, tiles_a_block
+from .kernels import collect
+from .matmul import Matrix, matrix
+from .optimizers import DESCENT, NOTHING, descent, update, update_shared
+from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
+from .simd import all_finite
+from .tiles import FAN_IN, FAN_OUT, tile_length
+
+__all__ = [
+    "DIVERGED",
+    "Buffers",
+    "Epochs",
+    "Span",
+    "allocate_buffers",
+    "allocate_work",
+    "groups",
+    "rounds",
+    "train",
+]
+
+# A status beyond those of tiles: a cost or a parameter is not finite.
+DIVERGED = 4
+
+# Parameters from so many on are updated by all workers of a batch.
+SHARED_LEAST = 1 << 15
+
+
+class Epochs(NamedTuple):
+    """How epochs go through the examples.
+
+    orders : ndarray, (n, m), int64
+        Examples of epoch e in the order of row e modulo n; (1, 0) for all as they lie.
+    m : int
+        Examples of an epoch.
+    size : int
+        Examples of a batch.
+    """
+
+    orders: Any
+    m: int
+    size: int
+
+
+class Buffers(NamedTuple):
+    """Memory of a step: the gathered batch, the gradient, and the parameters before the step."""
+
+    X: Any
+    Y: Any
+    weight: Any
+    grad: Any
+    previous: Any
+
+
+class Span(NamedTuple):
+    """What one call of `train` does.
+
+    first, last : int
+        Steps, counted from the first batch of the first epoch.
+    begin, end : int
+        Tiles of every block of a batch; 0 and at least `rounds` for whole steps. A part of a step
+        has last = first + 1.
+    done : int
+        Steps that the optimiser had taken before step ``first``.
+    guard : int
+        Whether to stop, with the last finite parameters, where a cost or a parameter is not finite.
+    """
+
+    first: int
+    last: int
+    begin: int
+    end: int
+    done: int
+    guard: int
+
+
+# Memory --------------------------------------------------------------------------------------
+
+
+@jit(allocates=True)
+def allocate_work(model, size, workers):
+    """Return the workspace of steps over batches of at most ``size`` examples."""
+    work = allocate(model, size, workers, True)
+    if size >= COPY_LEAST:
+        return work
+    packed = work.packed[:0]
+    return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
+
+
+@jit(allocates=True)
+def allocate_buffers(model, examples, size):
+    """Return the `Buffers` of steps that gather ``size`` examples; 0 where they gather none."""
+    params, layers, _ = model
+    X, Y, labels, weight = examples
+    top = layers.shape[0] - 1
+    return Buffers(
+        np.empty(size * layers[0, FAN_IN], X.data.dtype),
+        np.empty(size * (1 if labels else layers[top, FAN_OUT]), Y.data.dtype),
+        np.empty(size if weight.size > 0 else 0, weight.dtype),
+        np.empty(params.size, params.dtype),
+        np.empty(params.size, params.dtype),
+    )
+
+
+@jit
+def rounds(model, n):
+    """Return how many tiles the longest block of a batch of n examples has."""
+    layers, itemsize = model.layers, model.params.itemsize
+    return tiles_a_block(n, block_count(n, layers, itemsize), tile_length(layers, itemsize))
+
+
+def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
+    """Return the groups of kernels, for `prepare`, that steps of an optimiser call."""
+    params, layers, _ = model
+    last = epochs.m % epochs.size or epochs.size
+    gathers, plain = epochs.orders.size > 0, code in (NOTHING, DESCENT)
+    shared = gathers or (params.size >= SHARED_LEAST and not plain)
+    large = workers > 1 and (shared or block_count(last, layers, params.itemsize) == 1)
+    wanted = {"batches": gathers or not plain, "parallel": workers > 1, "large": large}
+    return tuple(group for group in wanted if wanted[group])
+
+
+# One batch -----------------------------------------------------------------------------------
+
+
+@jit(internal=True)
+def gather_rows(source, order, width, out, first, last):
+    """Copy rows order[first] ... order[last - 1] of a matrix to the same rows of ``out``."""
+    for i in range(first, last):
+        s, o = np.uint64(source.start + order[i] * source.row), np.uint64(i * width)
+        if source.col == 1:
+            for j in range(np.uint64(width)):
+                out[o + j] = source.data[s + j]
+        else:
+            step = np.uint64(source.col)  # wraps around where it is negative, and back again
+            for j in range(np.uint64(width)):
+                out[o + j] = source.data[s + j * step]
+
+
+def _gather_dtypes(layers, examples, order, X, Y, *_):
+    return Y.dtype, X.dtype
+
+
+def _gather_types(dtype, x_dtype):
+    table, order = types.Array(types.int64, 2, "C"), vector(types.int64)
+    buffers = vector(x_dtype), vector(dtype), vector(dtype)
+    return table, examples_type(dtype, x_dtype), order, *buffers, INT, INT
+
+
+@out_of_line(_gather_dtypes, _gather_types, result=types.none, group="batches")
+def gather(layers, examples, order, X, Y, weight, first, last):
+    """Copy a batch's examples first ... last - 1, in this order, to the buffers X, Y, weight."""
+    n_y = 1 if examples.labels else layers[layers.shape[0] - 1, FAN_OUT]
+    gather_rows(examples.X, order, layers[0, FAN_IN], X, first, last)
+    gather_rows(examples.Y, order, n_y, Y, first, last)
+    if weight.size > 0:
+        for i in range(first, last):
+            weight[i] = examples.weight[order[i]]
+
+
+@out_of_line(
+    _gather_dtypes, _gather_types, result=types.none, group="large", parallel=True, internal=True
+)
+def gather_shared(layers, examples, order, X, Y, weight, n, workers):
+    """Copy all n examples of a batch, shared out among workers."""
+    (x_data, x, x_row, x_col), (y_data, y, y_row, y_col), labels, w = examples
+    for share in prange(workers):
+        part = np.int64(share)
+        gather(
+            layers,
+            Examples(Matrix(x_data, x, x_row, x_col), Matrix(y_data, y, y_row, y_col), labels, w),
+            order,
+            X,
+            Y,
+            weight,
+            part * n // workers,
+            (part + 1) * n // workers,
+        )
+
+
+@jit(internal=True)
+def sum_weights(weight, n):
+    """Return the sum of the weights, n where there are none."""
+    if weight.size == 0:
+        return float(n)
+    total = 0.0
+    for i in range(n):
+        total += float(weight[i])
+    return total
+
+
+@jit(internal=True)
+def workspace_for(work, n, layers, itemsize):
+    """Return the part of the workspace that a batch of n examples uses."""
+    blocks = block_count(n, layers, itemsize)
+    return Workspace(
+        work.packed,
+        work.transposed,
+        work.slots[:blocks],
+        work.losses[:blocks],
+        work.found[:blocks],
+        work.scratch,
+    )
+
+
+@jit(internal=True)
+def lying_batch(examples, at, n):
+    """Return n examples as they lie, from number ``at`` on."""
+    X, Y, labels, weight = examples
+    return Examples(
+        matrix(X.data, X.start + at * X.row, X.row, X.col),
+        matrix(Y.data, Y.start + at * Y.row, Y.row, Y.col),
+        labels,
+        weight[at : at + n],
+    )
+
+
+@jit(internal=True)
+def gathered_batch(model, examples, buffers, n):
+    """Return the n examples that lie in the buffers."""
+    layers = model.layers
+    n_x = layers[0, FAN_IN]
+    n_y = 1 if examples.labels else layers[layers.shape[0] - 1, FAN_OUT]
+    return Examples(
+        matrix(buffers.X, ZERO, n_x, ONE),
+        matrix(buffers.Y, ZERO, n_y, ONE),
+        examples.labels,
+        buffers.weight[:n],
+    )
+
+
+@jit(internal=True)
+def step_forward_and_back(model, examples, batch, workers, work, buffers, begin, end):
+    """Take tiles begin ... end - 1 of a batch's blocks through forward, loss and backward.
+
+    ``batch`` is (order, at, n): examples order[at] ... order[at + n - 1], or, with an empty order,
+    those as they lie. Returns the sum of their weights.
+    """
+    order, at, n = batch
+    if begin == 0:
+        make_ready(model, True, Ready(work.packed, work.transposed))
+    if order.size == 0:
+        part = lying_batch(examples, at, n)
+        total = sum_weights(part.weight, n)
+        run(model, part, n, workers, work, begin, end)
+        return total
+    if begin == 0:
+        X, Y, w = buffers.X, buffers.Y, buffers.weight
+        chosen = order[at : at + n]
+        if workers > 1:
+            gather_shared(model.layers, examples, chosen, X, Y, w, n, workers)
+        else:
+            gather(model.layers, examples, chosen, X, Y, w, ZERO, n)
+    total = sum_weights(buffers.weight, n)
+    run(model, gathered_batch(model, examples, buffers, n), n, workers, work, begin, end)
+    return total
+
+
+@jit(internal=True)
+def take_step(model, rule, rate, t, workers, buffers):
+    """Update the parameters; return whether all are finite."""
+    params, grad, previous = model.params, buffers.grad, buffers.previous
+    for p in range(params.size):
+        previous[p] = params[p]
+    if rule.code == DESCENT:  # first, and here, so that it needs no kernel of the others
+        descent(params, grad, rate)
+    elif rule.code == NOTHING:
+        pass
+    elif workers > 1 and params.size >= SHARED_LEAST:
+        update_shared(rule, rate, t, params, grad, workers)
+    else:
+        update(rule, rate, t, params, grad, ZERO, params.size)
+    return all_finite(params, ZERO, params.size)
+
+
+# Many steps ----------------------------------------------------------------------------------
+
+
+@jit
+def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buffers, costs):
+    """Take the steps of a `Span`.
+
+    Parameters
+    ----------
+    model : Model
+        ``model.params`` is modified in place, by whole steps.
+    examples : Examples
+        All examples.
+    epochs : Epochs
+        Which of them are in a step.
+    alpha : float
+        L2 penalty on the weights, not on the biases.
+    workers : int
+        Threads of a batch; 1 runs in the calling thread. See `groups` for more.
+    rule : Rule
+        The optimiser; its state is modified in place.
+    rates : ndarray, (last - first,), float64
+        Learning rates of the steps.
+    span : Span
+        Which steps, or which part of one.
+    work : Workspace
+        From `allocate_work`.
+    buffers : Buffers
+        From `allocate_buffers`.
+    costs : ndarray, (epochs, 2), float64
+        Modified in place: the loss and the penalty of each batch, before its update, times
+        its share of the examples, are added to its epoch's row.
+
+    Returns
+    -------
+    done : int
+        Whole steps taken.
+    status : int
+        0, or why the step after them was not taken: X (1) or Y (2) is not usable, or its
+        cost, or a parameter after it, is not finite (4). Nothing of that step stays but what it
+        added to the optimiser's state.
+    J : float
+        The cost of the last step's batch, taken or not.
+    """
+    params, layers, _ = model
+    orders, m, size = epochs
+    batches, J = (m + size - 1) // size, 0.0
+    for s in range(span.first, span.last):
+        epoch, at = s // batches, s % batches * size
+        n = min(size, m - at)
+        part = workspace_for(work, n, layers, params.itemsize)
+        order = orders[epoch % orders.shape[0]]
+        total = step_forward_and_back(
+            model, examples, (order, at, n), workers, part, buffers, span.begin, span.end
+        )
+        if span.end < rounds(model, n):
+            return ZERO, OK, J
+        if total == 0:  # a batch of which nothing counts
+            continue
+        loss, penalty, status = collect(model, total, alpha, workers, part, buffers.grad)
+        if status != OK:
+            return s - span.first, status, J
+        J = loss + penalty
+        costs[epoch, 0] += loss * (n / m)
+        costs[epoch, 1] += penalty * (n / m)
+        finite = np.isfinite(J)
+        if finite or not span.guard:
+            t = span.done + s - span.first + 1
+            finite = take_step(model, rule, rates[s - span.first], t, workers, buffers)
+        if span.guard and not finite:
+            for p in range(params.size):
+                params[p] = buffers.previous[p] if np.isfinite(J) else params[p]
+            return s - span.first, DIVERGED, J
+    return span.last - span.first, OK, J

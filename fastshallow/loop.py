@@ -1,0 +1,313 @@
+"""The loop over epochs: schedule, validation, callbacks, checkpoints, interruption.
+
+`fastshallow.train` checks its arguments and makes a `Training`; the estimators make theirs with
+scikit-learn's order of examples, stopping rule and score.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .checkpoints import Checkpoint
+from .history import SERIES, History
+from .interrupts import ctrl_c_noted
+from .lbfgs import minimize
+from .network import Network
+from .optimizers import LBFGS
+from .orders import InOrder
+from .schedules import Constant, Schedule
+from .trainer import DivergenceError, State, Trainer
+
+__all__ = ["Training", "TrainingState"]
+
+logger = logging.getLogger("fastshallow")
+
+# Numbers of epochs that are drawn ahead of a kernel call, at most: 16 MB of them.
+ORDERS_MOST = 1 << 21
+
+Score = Callable[[], tuple[float, float]]
+
+
+@dataclass
+class TrainingState:
+    """What callbacks and schedules see after an epoch.
+
+    Attributes
+    ----------
+    net : Network
+        With the parameters after the epoch.
+    epoch : int
+        Number of the epoch, from 0; -1 before the first.
+    cost : float
+        The epoch's.
+    validation_cost, validation_score : float or None
+        After the epoch; None where there are no validation examples.
+    learning_rate : float
+        Of the epoch's last step.
+    steps, examples : int
+        Steps taken, and examples of all whole epochs.
+    seconds : float
+        Since training started.
+    history : History
+        With this epoch.
+    resumed : bool
+        Whether training went on from a checkpoint.
+    """
+
+    net: Network
+    history: History
+    epoch: int = -1
+    cost: float = float("nan")
+    validation_cost: float | None = None
+    validation_score: float | None = None
+    learning_rate: float = float("nan")
+    steps: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+    resumed: bool = False
+
+
+@dataclass
+class Training:
+    """A training that `run` takes to its end.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Network, data and optimiser.
+    epochs : int
+        How many to take in all, those of a checkpoint included.
+    order : InOrder
+        Order of the examples.
+    schedule : Schedule
+        Learning rates.
+    callbacks : sequence
+        See `fastshallow.callbacks`.
+    score : callable or None
+        Returns cost and score of the validation examples.
+    progress : callable or None
+        Called between kernel calls with the epochs done, a fraction too, and the last cost.
+    checkpoint : Checkpoint or None
+        Where to keep the state; it is read first if ``resume``.
+    resume : bool
+        Whether to go on from the checkpoint, if its file exists.
+    """
+
+    trainer: Trainer
+    epochs: int
+    order: InOrder
+    schedule: Schedule = field(default_factory=Constant)
+    callbacks: Sequence[Any] = ()
+    score: Score | None = None
+    progress: Callable[[float, float], None] | None = None
+    checkpoint: Checkpoint | None = None
+    resume: bool = False
+    state: TrainingState = field(init=False)
+
+    def __post_init__(self) -> None:
+        net = self.trainer.net
+        self.state = TrainingState(net, History())
+        self.schedule.start(
+            self.trainer.optimizer.learning_rate, self.trainer.steps(self.order.m), self.epochs
+        )
+        self._stopped = ""
+        self._earlier = 0.0  # seconds of the training that this one goes on from
+        loaded = self.checkpoint.read(net) if self.checkpoint and self.resume else None
+        self.state.resumed = loaded is not None
+        if loaded is not None:
+            self._restore(*loaded)
+        self._call("on_train_begin")
+        if loaded is not None:
+            self._restore_callbacks(*loaded)
+
+    # Running -------------------------------------------------------------------------------------
+
+    def run(self) -> History:
+        """Take the epochs; return what was done.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, when the network has the parameters of the last whole step and the
+            history is complete, as `state.history`.
+        DivergenceError
+            Where a cost or a parameter was not finite, likewise.
+        """
+        self._began = time.perf_counter()
+        try:
+            with ctrl_c_noted() as self._ctrl_c:
+                if isinstance(self.trainer.optimizer, LBFGS):
+                    self._take_iterations()
+                else:
+                    self._take_epochs()
+        except KeyboardInterrupt:
+            self._fill_validation()
+            self._stop("interrupted")
+            raise
+        except DivergenceError as error:
+            error.history = self.state.history
+            self._stop("diverged")
+            raise
+        self._stop(self._stopped or "epochs")
+        self._save(now=True)
+        self._call("on_train_end")
+        return self.state.history
+
+    def _take_epochs(self) -> None:
+        state, trainer = self.state, self.trainer
+        while state.epoch + 1 < self.epochs and not self._stopped:
+            together = self._together()
+            before = state.epoch + 1
+            for costs in trainer.epochs(together, self.order(together), self.schedule.rates):
+                self._record(costs)
+                if self.progress:
+                    self.progress(before + trainer.position, state.cost)
+                if self._ctrl_c:
+                    raise KeyboardInterrupt
+            if self._by_epoch():
+                self._end_epoch()
+
+    def _take_iterations(self) -> None:
+        def ended(cost: float) -> bool:
+            self._record(np.array([cost]))
+            self._end_epoch()
+            if self.progress:
+                self.progress(self.state.epoch + 1, cost)
+            return bool(self._stopped)
+
+        def interrupted() -> None:
+            if self._ctrl_c:
+                raise KeyboardInterrupt
+
+        reason = minimize(self.trainer, self.order, self.epochs, ended, interrupted)
+        self._stopped = self._stopped or reason
+
+    def _by_epoch(self) -> bool:
+        """Return whether anything wants its turn after every epoch."""
+        return bool(self.callbacks or self.score or self.checkpoint or self.schedule.by_epoch)
+
+    def _together(self) -> int:
+        """Return how many epochs to take at a time: many, where they are short and nobody looks."""
+        if self._by_epoch():
+            return 1
+        fit = min(self.trainer.epochs_a_call(self.order.m), ORDERS_MOST // self.order.m)
+        return max(1, min(fit, self.epochs - self.state.epoch - 1))
+
+    def _record(self, costs: np.ndarray) -> None:
+        """Add the epochs that a kernel call brought to their end."""
+        if not costs.size:
+            return
+        state, n = self.state, costs.size
+        steps = self.trainer.steps(self.order.m)
+        # a later epoch may have begun in the same call
+        last = self.trainer.state.steps - self.trainer.begun
+        ends = last - steps * np.arange(n)[::-1]
+        if isinstance(self.trainer.optimizer, LBFGS):
+            ends, rates = np.full(n, self.trainer.state.steps), np.full(n, np.nan)
+        else:
+            rates = self.schedule.rates(ends - 1)
+        seconds = self._earlier + time.perf_counter() - self._began
+        times = state.seconds + (seconds - state.seconds) * np.arange(1, n + 1) / n
+        state.history.append(cost=costs, learning_rate=rates, seconds=times, steps=ends)
+        state.epoch += n
+        state.cost, state.learning_rate = float(costs[-1]), float(rates[-1])
+        state.seconds, state.steps = seconds, int(ends[-1])
+        state.examples = self.trainer.state.examples
+
+    def _end_epoch(self) -> None:
+        """Give everything that wants it its turn."""
+        state = self.state
+        if self.score:
+            state.validation_cost, state.validation_score = self.score()
+            state.history.append(
+                validation_cost=state.validation_cost, validation_score=state.validation_score
+            )
+        logger.debug("epoch %d: cost %.6g", state.epoch, state.cost)
+        self._stopped = self.schedule.after_epoch(state) or ""
+        for callback in self.callbacks:
+            if callback.on_epoch_end(state) is True:
+                self._stopped = self._stopped or type(callback).__name__
+        if self._ctrl_c:
+            raise KeyboardInterrupt
+        self._save()
+
+    def _fill_validation(self) -> None:
+        """Keep all series equally long where the last epoch was not scored any more."""
+        history = self.state.history
+        if self.score and history.validation_score.size < len(history):
+            history.append(validation_cost=np.nan, validation_score=np.nan)
+
+    def _call(self, name: str) -> None:
+        for callback in self.callbacks:
+            method = getattr(callback, name, None)
+            if method is not None:
+                method(self.state)
+
+    def _stop(self, reason: str) -> None:
+        self.state.history.stopped = reason
+        logger.info("training ended after epoch %d: %s", self.state.epoch, reason)
+
+    # Checkpoints ---------------------------------------------------------------------------------
+
+    def _save(self, now: bool = False) -> None:
+        """Write the checkpoint, if there is one and it is time."""
+        if self.checkpoint is None or not (now or self.checkpoint.is_due()):
+            return
+        state, trainer = self.state, self.trainer
+        tensors = {"optimizer": trainer.state.vectors}
+        for name, series in state.history.arrays().items():
+            tensors[f"history.{name}"] = series
+        kept = []
+        for i, callback in enumerate(self.callbacks):
+            values = callback.get_state() if hasattr(callback, "get_state") else {}
+            arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+            tensors |= {f"callback.{i}.{name}": array for name, array in arrays.items()}
+            kept.append({k: v for k, v in values.items() if k not in arrays})
+        rest = {
+            "epoch": state.epoch,
+            "steps": trainer.state.steps,
+            "examples": trainer.state.examples,
+            "epochs": trainer.state.epochs,
+            "order": self.order.get_state(),
+            "schedule": self.schedule.get_state(),
+            "callbacks": kept,
+            "stopped": self._stopped,
+        }
+        self.checkpoint.write(state.net, tensors, rest)
+        logger.debug("checkpoint of epoch %d: %s", state.epoch, self.checkpoint.path)
+
+    def _restore(self, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+        """Take up what `_save` wrote."""
+        state, trainer = self.state, self.trainer
+        state.net.params[...] = tensors["params"]
+        trainer.restore(
+            State(tensors["optimizer"], rest["steps"], rest["examples"], rest["epochs"])
+        )
+        state.history.append(**{name: tensors[f"history.{name}"] for name in SERIES})
+        state.epoch = rest["epoch"]
+        if len(state.history):
+            state.cost, state.seconds = state.history.cost[-1], state.history.seconds[-1]
+        self._earlier = state.seconds
+        self._stopped = rest["stopped"]
+        self.order.set_state(rest["order"], state.epoch + 1)
+        self.schedule.set_state(rest["schedule"])
+        logger.info("resumed after epoch %d", state.epoch)
+
+    def _restore_callbacks(self, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+        for i, (callback, values) in enumerate(
+            zip(self.callbacks, rest["callbacks"], strict=False)
+        ):
+            prefix = f"callback.{i}."
+            arrays = {
+                name.removeprefix(prefix): array
+                for name, array in tensors.items()
+                if name.startswith(prefix)
+            }
+            if hasattr(callback, "set_state"):
+                callback.set_state(values | arrays)

@@ -1,0 +1,369 @@
+"""The trainer: a network, its data and an optimiser, epoch by epoch.
+
+It is what `fastshallow.train` and the estimators have in common, below schedules, callbacks and
+histories: it knows how to call `fastshallow.batches.train` so that Python has its turn about ten
+times a second, and how much of the work goes into a call does not change a bit of the result.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import batches, kernels
+from ._linking import prepare
+from ._threads import choose_workers, parallel_region
+from .network import Network, Problem
+from .optimizers import LBFGS, Optimizer
+from .tiles import tile_length
+
+__all__ = ["DivergenceError", "State", "Trainer"]
+
+# Seconds of work in one kernel call: Ctrl-C is seen, and progress shown, between calls only.
+CALL_SECONDS = 0.08
+
+# Operations a second that the first call is measured out for; the others by what was measured.
+SLOWEST = 2e9
+
+# Largest growth of what a call is measured out for, from one to the next.
+GROWTH = 8
+
+# Where the threads of a batch have a block each, a thread is worth waking for
+# `_threads.GRAIN` operations; where they share out the tiles of one block, several times in a
+# step, for so many times more.
+SHARING = 10
+
+# Bytes of examples on disk that stay in memory at a time.
+MAPPED_BYTES = 1 << 26
+
+
+class DivergenceError(FloatingPointError):
+    """The cost, or a parameter, was not finite; the parameters are the last finite ones.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Numbers, from 0, of the step that could not be taken, and of its epoch.
+    learning_rate, cost : float
+        Its learning rate, and the cost of its batch.
+
+    Attributes
+    ----------
+    epoch, step, learning_rate, cost
+        The same.
+    history : History
+        What was done until then, if `fastshallow.train` raised it.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> net = fs.Network((1, 1), output="linear").init(seed=0)
+    >>> try:
+    ...     fs.train(net, [[1.0, 2.0]], [2.0, 4.0], fs.GradientDescent(1e30), epochs=9)
+    ... except fs.DivergenceError as error:
+    ...     print(error.step < 9)
+    True
+    """
+
+    def __init__(self, epoch: int, step: int, learning_rate: float, cost: float):
+        self.epoch, self.step = epoch, step
+        self.learning_rate, self.cost = learning_rate, cost
+        self.history: Any = None
+        found = "a parameter after it" if np.isfinite(cost) else f"the cost {cost}"
+        super().__init__(
+            f"training diverged in epoch {epoch}, at step {step}, with learning rate "
+            f"{learning_rate:g}: {found} is not finite. The network has the last finite "
+            "parameters. Try a smaller learning_rate, features of X (and targets, for squared "
+            'error) scaled to about -1 ... 1, or dtype="float64"'
+        )
+
+
+@dataclass
+class State:
+    """What an optimiser remembers from step to step, and how far training came.
+
+    vectors : ndarray, (k, n)
+        The optimiser's vectors; see `fastshallow.optimizers.Rule`.
+    steps : int
+        Steps taken.
+    examples, epochs : int
+        Whole epochs, and their examples.
+    """
+
+    vectors: np.ndarray
+    steps: int = 0
+    examples: int = 0
+    epochs: int = 0
+
+
+class Trainer:
+    """Take epochs of an optimiser's steps over a network's parameters.
+
+    Parameters
+    ----------
+    net : Network
+        Its parameters are modified in place, by whole steps.
+    X, Y, sample_weight, alpha, n_threads
+        As for `Network.cost_and_grad`. X and Y are found unusable while they are read: in the
+        first epoch, which leaves the network as it was then.
+    optimizer : Optimizer or LBFGS
+        Whose steps to take.
+    batch_size : int or None
+        Examples of a batch; None, or more than there are, is all of them.
+    state : State or None
+        Of a trainer before this one, of the same optimiser and sizes, to go on with; it is shared.
+        None starts anew.
+    loss_scale : float
+        Factor of the loss, but not of the penalty, in the costs returned; steps do not know it.
+        scikit-learn reports squared error with 1 / n_y.
+    guard : bool
+        Whether to stop where a cost or a parameter is not finite.
+
+    Attributes
+    ----------
+    state : State
+        Modified in place.
+    m : int
+        Examples.
+    position : float
+        Epochs done since `epochs` was called, a fraction too.
+    begun : int
+        Steps taken of an epoch that is not done.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        X: Any,
+        Y: Any,
+        optimizer: Optimizer | LBFGS,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
+        state: State | None = None,
+        loss_scale: float = 1.0,
+        guard: bool = True,
+    ):
+        if not isinstance(net, Network):
+            raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+        self.net, self.optimizer = net, optimizer
+        self.loss_scale, self.guard = loss_scale, guard
+        self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
+        self._model, self._examples, self.m, _, self.alpha, _ = self.problem.arguments
+        self._n_threads, self._batch_size = n_threads, batch_size
+        if state is None:
+            state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
+        self.position, self.begun = 0.0, 0
+        self._flops = 6.0 * net.params.size  # an example's
+        self._speed = SLOWEST / self._flops  # examples a second
+        self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
+        self._memory: tuple[Any, ...] = ()
+        self._memory_for: tuple[int, ...] = ()
+        self.restore(state)
+
+    def restore(self, state: State) -> None:
+        """Go on with this state of the optimiser; it is shared."""
+        self.state = state
+        self._rule = self.optimizer.rule(state.vectors)
+        # what the network and the state go back to if the first epoch meets bad data
+        self._start: tuple[np.ndarray, np.ndarray, int] | None
+        self._start = self.net.params.copy(), state.vectors.copy(), state.steps
+
+    def batch_size(self, m: int) -> int:
+        """Return the size of a batch of epochs of m examples."""
+        return m if self._batch_size is None else min(self._batch_size, m)
+
+    def steps(self, m: int) -> int:
+        """Return how many steps an epoch of m examples has."""
+        return -(-m // self.batch_size(m))
+
+    def window(self) -> int:
+        """Return how many examples of an X on disk are in memory at a time."""
+        X = self.problem.X
+        return max(1, MAPPED_BYTES // (X.shape[0] * X.itemsize))
+
+    def epochs_a_call(self, m: int) -> int:
+        """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
+        return int(CALL_SECONDS * self._speed / m)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The gradient of the last step."""
+        return self._memory[1].grad
+
+    def epoch(
+        self, order: np.ndarray | None = None, rates: Callable | float | None = None
+    ) -> float:
+        """Take one epoch, and return its cost.
+
+        Parameters
+        ----------
+        order : ndarray of int64, (m,), or None
+            The examples, in the order of the epoch; all of them or some. None is all as they lie.
+        rates : callable, float or None
+            The learning rate, or a function from an array of step numbers (from 0, over all
+            epochs) to their learning rates; None is the optimiser's own.
+        """
+        orders = None if order is None else np.atleast_2d(order)
+        return float(np.concatenate(list(self.epochs(1, orders, rates)))[0])
+
+    def epochs(
+        self,
+        n: int,
+        orders: np.ndarray | None = None,
+        rates: Callable | float | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Take n epochs in kernel calls of a tenth of a second, and yield after each.
+
+        Whoever does not ask for more leaves whole steps behind.
+
+        Parameters
+        ----------
+        n : int
+            Epochs.
+        orders : ndarray of int64, (n, m) or (1, m), or None
+            As for `epoch`, one row an epoch, or one for all.
+        rates : callable, float or None
+            As for `epoch`.
+
+        Yields
+        ------
+        ndarray, 1-D, float64
+            Costs of the epochs that the call brought to their end: the mean of J over the
+            batches, each before its update, weighted by the examples of the batch.
+        """
+        epochs = self._epochs(orders)
+        workers = self._workers(epochs.size)
+        work, buffers = self._allocate(epochs, workers)
+        steps = self.steps(epochs.m)
+        costs, done, begin, reported = np.zeros((n, 2)), 0, 0, 0
+        self.position, self.begun = 0.0, 0
+        while done < n * steps:
+            size = min(epochs.size, epochs.m - done % steps * epochs.size)
+            count, end = self._portion(size, epochs, begin)
+            count = min(count, n * steps - done)
+            lr = self._rates(rates, self.state.steps + np.arange(count))
+            span = batches.Span(done, done + count, begin, end, self.state.steps, self.guard)
+            began = time.perf_counter()
+            with parallel_region(workers):
+                taken, status, J = batches.train(
+                    *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
+                    *(lr, span, work, buffers, costs),
+                )
+            tiles = (end - begin) * self._tile_examples(size)
+            self._measure(min(count * size, tiles * count), time.perf_counter() - began)
+            begin = end if status == kernels.OK and not taken else 0
+            self.state.steps += taken
+            done += taken
+            finished, self.begun = done // steps, done % steps
+            self.position = (done + begin / batches.rounds(self._model, size)) / steps
+            self.state.epochs += finished - reported
+            self.state.examples += (finished - reported) * epochs.m
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+            if finished > 0:
+                self._start = None
+            ended, reported = costs[reported:finished], finished
+            yield self.loss_scale * ended[:, 0] + ended[:, 1]
+            if status != kernels.OK:
+                self._explain(status, J, lr[taken])
+
+    # What a call is given ------------------------------------------------------------------------
+
+    def _epochs(self, orders: np.ndarray | None) -> batches.Epochs:
+        if orders is None:
+            return batches.Epochs(np.empty((1, 0), np.int64), self.m, self.batch_size(self.m))
+        orders = np.require(orders, np.int64, ["C", "W"])
+        return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
+
+    def _workers(self, size: int) -> int:
+        """Return how many threads a batch of so many examples is worth."""
+        tasks, work = self._blocks(size), self._flops * size
+        if tasks == 1:
+            tasks, work = int(batches.rounds(self._model, size)), work / SHARING
+        return choose_workers(self._n_threads, tasks, work)
+
+    def _blocks(self, size: int) -> int:
+        return int(kernels.block_count(size, self.net.layers, self.net.dtype.itemsize))
+
+    def _tile_examples(self, size: int) -> int:
+        """Return how many examples a tile of each block has."""
+        return int(tile_length(self.net.layers, self.net.dtype.itemsize)) * self._blocks(size)
+
+    def _allocate(self, epochs: batches.Epochs, workers: int) -> tuple[Any, ...]:
+        """Return the workspace and the buffers, those of the last call where they fit."""
+        gathered = epochs.size if epochs.orders.size else 0
+        wanted = (epochs.size, workers, gathered)
+        if self._memory_for != wanted:
+            groups = batches.groups(self._model, epochs, workers, self._rule.code)
+            prepare(self.net.dtype, self.problem.X.dtype, groups)
+            self._memory = (
+                batches.allocate_work(self._model, epochs.size, workers),
+                batches.allocate_buffers(self._model, self._examples, gathered),
+            )
+            self._memory_for = wanted
+        return self._memory
+
+    def _rates(self, rates: Callable | float | None, numbers: np.ndarray) -> np.ndarray:
+        if rates is None:
+            rates = self.optimizer.learning_rate
+        if callable(rates):
+            return np.ascontiguousarray(rates(numbers), np.float64)
+        return np.full(numbers.size, rates, np.float64)
+
+    def _portion(self, size: int, epochs: batches.Epochs, begin: int) -> tuple[int, int]:
+        """Return how many steps a call takes, and up to which tile of every block.
+
+        Parameters
+        ----------
+        size : int
+            Examples of the next step.
+        epochs : Epochs
+            As the kernel takes them.
+        begin : int
+            Tiles of every block that this step has done.
+        """
+        examples = CALL_SECONDS * self._speed
+        if self._maps:
+            examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
+        rounds = int(batches.rounds(self._model, size))
+        if begin == 0 and (examples >= size or rounds == 1):
+            return max(1, int(examples // epochs.size)), rounds
+        return 1, min(rounds, begin + max(1, int(examples // self._tile_examples(size))))
+
+    def _mapped_bytes(self, epochs: batches.Epochs) -> int:
+        """Return how many bytes of memory an example on disk takes while it is read."""
+        X = self.problem.X
+        bytes_ = X.shape[0] * X.itemsize
+        return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
+
+    def _measure(self, examples: int, seconds: float) -> None:
+        """Note how fast a call was."""
+        self._speed = min(examples / max(seconds, 1e-9), GROWTH * self._speed)
+
+    def _explain(self, status: int, J: float, rate: float) -> None:
+        """Raise the error that a kernel's status stands for."""
+        if status == batches.DIVERGED:
+            raise DivergenceError(self.state.epochs, self.state.steps, rate, J)
+        if self._start is not None:
+            self.net.params[...], self.state.vectors[...], self.state.steps = self._start
+        self.problem.check(status)
+
+
+def mapping(array: np.ndarray) -> mmap.mmap | None:
+    """Return the map of a file that an array reads, if its pages may be forgotten at any time.
+
+    A private map ("c") may hold what no file has.
+    """
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        if isinstance(base, np.memmap) and base.mode == "c":
+            return None
+        base = getattr(base, "base", None)
+    return base if hasattr(mmap, "MADV_DONTNEED") else None
