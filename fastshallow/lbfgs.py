@@ -22,7 +22,7 @@ class _Objective:
 
     def __init__(self, trainer: Trainer, order: np.ndarray | None, look: Callable[[], None]):
         self.trainer, self.order, self.look = trainer, order, look
-        self.J = np.nan
+        self.J, self.begun = np.nan, False
 
     def __call__(self, w: np.ndarray) -> tuple[float, np.ndarray]:
         self.trainer.net.params[...] = w
@@ -30,6 +30,9 @@ class _Objective:
             self.look()
             if costs.size:
                 self.J = float(costs[0])
+        if not (self.begun or np.isfinite(self.J)):  # SciPy would go on
+            raise DivergenceError(self.trainer.state.epochs - 1, 0, np.nan, self.J)
+        self.begun = True
         return self.J, self.trainer.gradient.astype(np.float64)
 
 
@@ -95,8 +98,6 @@ def minimize(
         return ""
     finally:
         net.params[...] = accepted
-    if not np.isfinite(result.fun):
-        raise DivergenceError(0, trainer.state.steps, np.nan, float(result.fun))
     if result.nit >= iterations:
         return "epochs"
     return "converged" if result.status == 0 else str(result.message)

@@ -75,11 +75,14 @@ class DivergenceError(FloatingPointError):
         self.learning_rate, self.cost = learning_rate, cost
         self.history: Any = None
         found = "a parameter after it" if np.isfinite(cost) else f"the cost {cost}"
+        with_rate, smaller = f", with learning rate {learning_rate:g}", "learning_rate"
+        if np.isnan(learning_rate):  # L-BFGS has none
+            with_rate, smaller = "", "scale of the initial weights"
         super().__init__(
-            f"training diverged in epoch {epoch}, at step {step}, with learning rate "
-            f"{learning_rate:g}: {found} is not finite. The network has the last finite "
-            "parameters. Try a smaller learning_rate, features of X (and targets, for squared "
-            'error) scaled to about -1 ... 1, or dtype="float64"'
+            f"training diverged in epoch {epoch}, at step {step}{with_rate}: {found} is not "
+            f"finite. The network has the last finite parameters. Try a smaller {smaller}, "
+            "features of X (and targets, for squared error) scaled to about -1 ... 1, or "
+            'dtype="float64"'
         )
 
 
