@@ -31,7 +31,7 @@ class _Objective:
             if costs.size:
                 self.J = float(costs[0])
         if not (self.begun or np.isfinite(self.J)):  # SciPy would go on
-            raise DivergenceError(self.trainer.state.epochs - 1, 0, np.nan, self.J)
+            raise DivergenceError(0, 0, np.nan, self.J)
         self.begun = True
         return self.J, self.trainer.gradient.astype(np.float64)
 
@@ -69,13 +69,15 @@ def minimize(
     options, net = trainer.optimizer, trainer.net
     assert isinstance(options, LBFGS)
     objective = _Objective(trainer, order(1), look)
-    accepted = net.params.copy()
+    accepted, done = net.params.copy(), 0
 
     def after(w: np.ndarray) -> None:
+        nonlocal done
         net.params[...] = w
         if not (np.isfinite(objective.J) and np.isfinite(net.params).all()):
-            raise DivergenceError(trainer.state.epochs, trainer.state.steps, np.nan, objective.J)
+            raise DivergenceError(done, trainer.state.steps, np.nan, objective.J)
         accepted[...] = net.params
+        done += 1
         if ended(objective.J):
             raise _Stop
 

@@ -413,9 +413,9 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
         raise type(error)(f"validation: {error}") from error
 
     def score() -> tuple[float, float]:
-        if not np.isfinite(net.params).all():
-            return math.nan, math.nan
-        return cost(), net.score(X, Y, weight)
+        J = cost() if np.isfinite(net.params).all() else math.nan
+        # a cost that is not finite comes of predictions that R^2 is not made for
+        return J, net.score(X, Y, weight) if math.isfinite(J) else math.nan
 
     return score
 
