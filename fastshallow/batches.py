@@ -117,18 +117,17 @@ def allocate_work(model, size, workers):
     return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
 
 
-@jit
-def allocate_buffers(model, examples, size):
+def allocate_buffers(model, examples, size: int) -> Buffers:
     """Return the `Buffers` of steps that gather ``size`` examples; 0 where they gather none."""
     params, layers, _ = model
     X, Y, labels, weight = examples
-    top = layers.shape[0] - 1
+    n_y = 1 if labels else layers[-1, FAN_OUT]
     return Buffers(
         np.empty(size * layers[0, FAN_IN], X.data.dtype),
-        np.empty(size * (1 if labels else layers[top, FAN_OUT]), Y.data.dtype),
+        np.empty(size * n_y, Y.data.dtype),
         np.empty(size if weight.size > 0 else 0, weight.dtype),
-        np.empty(params.size, params.dtype),
-        np.empty(params.size, params.dtype),
+        np.empty_like(params),
+        np.empty_like(params),
     )
 
 
