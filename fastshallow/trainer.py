@@ -394,11 +394,12 @@ class Trainer:
 def mapping(array: np.ndarray) -> mmap.mmap | None:
     """Return the map of a file that an array reads, if its pages may be forgotten at any time.
 
-    A private map ("c") may hold what no file has.
+    Only that of a `numpy.memmap`, and not of a private one ("c"), which may hold what no file has.
     """
     base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return None
-        base = getattr(base, "base", None)
-    return base if hasattr(mmap, "MADV_DONTNEED") else None
+    shared = False
+    while isinstance(base, np.ndarray):
+        shared |= isinstance(base, np.memmap) and base.mode != "c"
+        base = base.base
+    known = isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")  # POSIX
+    return base if shared and known else None

@@ -255,3 +255,18 @@ def test_windows_are_neighbours():
 def test_an_order_that_is_no_permutation(order):
     with pytest.raises(ValueError, match=r"shuffle: expected .* a permutation of 0 \.\.\. 2; got"):
         Given(3, None, lambda m: order)(1)
+
+
+def test_pages_of_a_private_map_are_kept(tmp_path):
+    # they may have been written to, and no file has what was
+    path = tmp_path / "X"
+    np.zeros(20_000).tofile(path)
+    for mode, released in (("r", True), ("r+", True), ("c", False)):
+        X = np.memmap(path, "f8", mode, shape=(2, 10_000))
+        assert (trainer.mapping(np.asarray(X)[:, ::2]) is not None) == released, mode
+    private = np.memmap(path, "f8", "c", shape=(2, 10_000))
+    private[...] = 3.0
+    net = fs.Network((2, 1), output="linear", dtype="float64")
+    fs.train(net, private, np.ones(10_000), epochs=1)
+    assert (private == 3.0).all()
+    assert trainer.mapping(np.zeros(3)) is None
