@@ -149,14 +149,14 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
 def gather_rows(source, order, width, out, first, last):
     """Copy rows order[first] ... order[last - 1] of a matrix to the same rows of ``out``."""
     for i in range(first, last):
-        s, o = np.uint64(source.start + order[i] * source.row), np.uint64(i * width)
-        if source.col == 1:
+        start = source.start + order[i] * source.row
+        if source.col == 1:  # unsigned: a test for negative indices would slow the loop down
+            s, o = np.uint64(start), np.uint64(i * width)
             for j in range(np.uint64(width)):
                 out[o + j] = source.data[s + j]
         else:
-            step = np.uint64(source.col)  # wraps around where it is negative, and back again
-            for j in range(np.uint64(width)):
-                out[o + j] = source.data[s + j * step]
+            for j in range(width):
+                out[i * width + j] = source.data[start + j * source.col]
 
 
 def _gather_dtypes(layers, examples, order, X, Y, *_):
