@@ -1,6 +1,8 @@
-"""fastshallow beside its peers: the same gradient-descent steps, in one run on one machine.
+"""fastshallow beside its peers: the same training, in one run on one machine.
 
     python asv_bench/peers.py [--work NAME ...] [--repeat N]
+    python asv_bench/peers.py --epochs [--threads N]
+    python asv_bench/peers.py --batches [--threads N]
     python asv_bench/peers.py --flat
 
 Every peer starts from the same parameters and takes the same full-batch steps. First each must
@@ -8,6 +10,11 @@ agree with NumPy in float64; then all are timed in turn, `--repeat` times over, 
 are printed with the ratio to the fastest float32 peer. Peers that are not installed are named and
 left out. PyTorch is eager float32 (its bf16 autocast is shown, not counted); JAX has the loop
 inside jit, as `lax.scan`. ``--flat`` prints fastshallow's time per example from m = 10^4 to 10^7.
+
+``--epochs`` does the same with epochs of Adam over shuffled batches of 200, against scikit-learn
+and PyTorch. Each first trains for a few epochs, in orders of its own, and must reach the cost that
+NumPy in float64 reaches. ``--batches`` prints fastshallow's time for a step of Adam, 30-64-2, at
+batches of 1 to 10,000 examples, and what of it does not grow with the batch.
 """
 
 from __future__ import annotations
@@ -258,6 +265,217 @@ def measure(runs: dict[str, Run], repeat: int, seconds: float = 0.2) -> dict[str
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+# Epochs of Adam over batches -------------------------------------------------------------------
+
+EPOCHS = (
+    Work((30, 64, 2), 100_000, "relu", 7, 12),
+    Work((64, 32, 10), 1_797, "relu", 6, 10),
+    Work((784, 128, 10), 60_000, "relu", 1.8, 2.5),
+)
+BATCH, ADAM_RATE = 200, 1e-3
+BATCHES = (1, 32, 200, 1_000, 10_000)
+
+
+def make_classes(work: Work) -> tuple[np.ndarray, np.ndarray, Params]:
+    """Return `make_data`, with class numbers that can be learned from X."""
+    X, _, params = make_data(work)
+    rng = np.random.default_rng(1)
+    directions = rng.standard_normal((work.sizes[0], work.sizes[-1]), dtype=np.float32)
+    return X, (X @ directions).argmax(axis=1), params
+
+
+def adam_with_numpy(work: Work, X, y, params):
+    X, Y, rng = X.astype(float), np.eye(work.sizes[-1])[y], np.random.default_rng(0)
+    w = [a.astype(float) for W, b in params for a in (W.T, b.ravel())]
+    m, v, t = [np.zeros_like(a) for a in w], [np.zeros_like(a) for a in w], 0
+
+    def batch(rows):
+        nonlocal t
+        t += 1
+        A = np.maximum(X[rows] @ w[0] + w[1], 0)
+        Z = A @ w[2] + w[3]
+        E = np.exp(Z - Z.max(axis=1, keepdims=True))
+        dZ = (E / E.sum(axis=1, keepdims=True) - Y[rows]) / len(rows)
+        dZ1 = (dZ @ w[2].T) * (A > 0)
+        gradient = (X[rows].T @ dZ1, dZ1.sum(axis=0), A.T @ dZ, dZ.sum(axis=0))
+        rate = ADAM_RATE * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        for i, g in enumerate(gradient):
+            m[i] = 0.9 * m[i] + 0.1 * g
+            v[i] = 0.999 * v[i] + 0.001 * g * g
+            w[i] -= rate * m[i] / (np.sqrt(v[i]) + 1e-8)
+
+    def run(n):
+        for _ in range(n):
+            order = rng.permutation(len(X))
+            for at in range(0, len(X), BATCH):
+                batch(order[at : at + BATCH])
+
+    return run, lambda: [(w[0].T, w[1].reshape(-1, 1)), (w[2].T, w[3].reshape(-1, 1))]
+
+
+def adam_with_torch(work: Work, X, y, params):
+    import torch
+    import torch.nn.functional as F
+
+    inputs, target = torch.from_numpy(X), torch.from_numpy(y)
+    tensors = [
+        torch.tensor(a, dtype=torch.float32).requires_grad_()
+        for W, b in params
+        for a in (W, b.ravel())
+    ]
+    optimizer = torch.optim.Adam(tensors, lr=ADAM_RATE)
+
+    def run(n):
+        for _ in range(n):
+            for rows in torch.randperm(len(inputs)).split(BATCH):
+                A = torch.relu(F.linear(inputs[rows], tensors[0], tensors[1]))
+                loss = F.cross_entropy(F.linear(A, tensors[2], tensors[3]), target[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    def result():
+        arrays = [t.detach().numpy() for t in tensors]
+        return [(W, b.reshape(-1, 1)) for W, b in zip(arrays[::2], arrays[1::2], strict=True)]
+
+    return run, result
+
+
+def adam_with_sklearn(work: Work, X, y, params):
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier(work.sizes[1:-1], alpha=0.0, learning_rate_init=ADAM_RATE, random_state=0)
+    # One example of every class makes the arrays, whose values are then the common start;
+    # the state that this step leaves in Adam is made anew.
+    _, firsts = np.unique(y, return_index=True)
+    model.partial_fit(X[firsts], y[firsts], classes=np.arange(work.sizes[-1]))
+    expected = {layer.shape for layer in model.coefs_}
+    if work.sizes[-1] == 2:  # scikit-learn has one sigmoid output for two classes
+        (W, b), params = params[-1], params[:-1]
+        params = [*params, (W[1:] - W[:1], b[1:] - b[:1])]
+    for i, (W, b) in enumerate(params):
+        model.coefs_[i][...], model.intercepts_[i][...] = W.T, b.ravel()
+    assert expected == {W.T.shape for W, _ in params}
+    del model._optimizer
+    model.set_params(batch_size=BATCH)
+
+    def run(n):
+        for _ in range(n):
+            model.partial_fit(X, y)
+
+    def result():
+        found = [
+            (W.T, b.reshape(-1, 1)) for W, b in zip(model.coefs_, model.intercepts_, strict=True)
+        ]
+        if work.sizes[-1] == 2:
+            W, b = found[-1]
+            found[-1] = (np.vstack([-W / 2, W / 2]), np.vstack([-b / 2, b / 2]))
+        return found
+
+    return run, result
+
+
+def adam_with_fastshallow(work: Work, X, y, params, batch=BATCH, threads=None):
+    net = fs.Network(work.sizes, work.hidden, work.output)
+    for layer, (W, b) in enumerate(params, 1):
+        setattr(net, f"W{layer}", W)
+        setattr(net, f"b{layer}", b)
+
+    def run(n):
+        fs.train(net, X.T, y, fs.Adam(ADAM_RATE), n, batch, n_threads=threads)
+
+    return run, lambda: list(zip(net.W, net.b, strict=True))
+
+
+ADAM_PEERS = {
+    "scikit-learn": adam_with_sklearn,
+    "PyTorch": adam_with_torch,
+    "fastshallow": adam_with_fastshallow,
+}
+
+# Orders differ, so costs do, by the noise of batches.
+CHECK_EPOCHS, COST_TOLERANCE = 2, 0.05
+
+
+def cost_of(work: Work, X, y, params: Params) -> float:
+    """Return the cross-entropy of all examples, in float64."""
+    A = X.astype(float).T
+    for W, b in params[:-1]:
+        A = np.maximum(W @ A + b, 0)
+    Z = params[-1][0] @ A + params[-1][1]
+    top = Z.max(axis=0)
+    return float(np.mean(top + np.log(np.exp(Z - top).sum(axis=0)) - Z[y, np.arange(len(y))]))
+
+
+def report_epochs(work: Work, repeat: int) -> None:
+    """Print a row of the table of epochs."""
+    X, y, params = make_classes(work)
+    run, result = adam_with_numpy(work, X, y, params)
+    run(CHECK_EPOCHS)
+    start, wanted = cost_of(work, X, y, params), cost_of(work, X, y, result())
+    runs = {}
+    for name, make in ADAM_PEERS.items():
+        try:
+            run, result = make(work, X, y, params)
+        except ImportError:
+            continue
+        run(CHECK_EPOCHS)
+        cost = cost_of(work, X, y, result())
+        # two classes by one sigmoid move otherwise than by two outputs: another model of theirs
+        same = name != "scikit-learn" or work.sizes[-1] > 2
+        if not abs(cost - wanted) < COST_TOLERANCE * start and (same or cost > start):
+            raise SystemExit(f"{name} is wrong on {work.name}: cost {cost:.4g}, not {wanted:.4g}")
+        runs[name] = run
+    medians = measure(runs, repeat)
+    peers = [medians[name] for name in medians if name != "fastshallow"]
+    ratio = min(peers) / medians["fastshallow"] if peers else float("nan")
+    reached = "aim" if ratio >= work.aim else "must" if ratio >= work.must else "neither"
+    cells = [readable(medians[name]) if name in medians else "-" for name in ADAM_PEERS]
+    row = [work.name, *cells, f"{ratio:.2f}", f"{work.must:g} / {work.aim:g}", reached]
+    print("| " + " | ".join(row) + " |", flush=True)
+
+
+def batches(repeat: int, threads: int | None) -> None:
+    """Print the time of a step of Adam by batch size, and what of it is not arithmetic.
+
+    The arithmetic is taken from the step over all examples: so much an example. What is left holds
+    the optimiser's update, too.
+    """
+    work = EPOCHS[0]
+    X, y, params = make_classes(work)
+
+    def step(size: int) -> float:
+        run, _ = adam_with_fastshallow(work, X, y, params, size, threads)
+        return measure({"fastshallow": run}, repeat)["fastshallow"] / -(-work.m // size)
+
+    each = step(work.m) / work.m
+    print("| batch | epoch | step | per example | beside the arithmetic |\n" + "| --- " * 5 + "|")
+    for size in BATCHES:
+        seconds = step(size)
+        cells = [f"{size:,}", readable(seconds * -(-work.m // size)), readable(seconds)]
+        cells += [f"{seconds / size * 1e9:.1f} ns", readable(max(0.0, seconds - size * each))]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def use_threads(threads: int | None) -> None:
+    """Let every peer use so many threads; None leaves them as they are."""
+    if threads is None:
+        return
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(threads)
+
+
+# Printing --------------------------------------------------------------------------------------
+
+
 def readable(seconds: float) -> str:
     """Return a time in a fitting unit."""
     for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
@@ -292,15 +510,29 @@ def flat(repeat: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    names = [work.name for work in STEPS]
+    names = [work.name for work in (*STEPS, *EPOCHS)]
     parser.add_argument("--work", nargs="*", help=f"only works whose name contains it: {names}")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--flat", action="store_true", help="time per example as m grows")
+    parser.add_argument("--epochs", action="store_true", help="epochs of Adam over batches")
+    parser.add_argument("--batches", action="store_true", help="a step of Adam by batch size")
+    parser.add_argument("--threads", type=int, help="of every peer; as many as it likes")
     options = parser.parse_args()
+    use_threads(options.threads)
     fs.show_versions()
     print(f"\n{platform.processor() or platform.machine()}; median of {options.repeat} repeats\n")
     if options.flat:
         flat(options.repeat)
+        return
+    if options.batches:
+        batches(options.repeat, options.threads)
+        return
+    if options.epochs:
+        print("| epoch | " + " | ".join(ADAM_PEERS) + " | ratio | must / aim | reached |")
+        print("| --- " * (len(ADAM_PEERS) + 4) + "|")
+        for work in EPOCHS:
+            if not options.work or any(part in work.name for part in options.work):
+                report_epochs(work, options.repeat)
         return
     print("| step | " + " | ".join(PEERS) + " | ratio | must / aim | reached |")
     print("| --- " * (len(PEERS) + 4) + "|")

@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import fastshallow as fs
 
@@ -30,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-
-# Seconds of training between two looks at the progress bar and at Ctrl-C.
-CHUNK_SECONDS = 0.2
 
 # Pixels of the digits are 0 ... 16.
 SCALE = 16
@@ -56,16 +49,6 @@ class Data:
     n_classes: int
 
 
-@dataclass
-class Run:
-    """What training did: the network as the last whole chunk left it, and J before each step."""
-
-    net: fs.Network
-    cost: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    interrupted: bool = False
-
-
 def digits(seed: int) -> Data:
     """Return the handwritten digits that scikit-learn ships, a fifth of every class held out."""
     from sklearn.datasets import load_digits
@@ -79,51 +62,20 @@ def digits(seed: int) -> Data:
     return Data(X, y, X_held_out, y_held_out, n_classes=10)
 
 
-@contextmanager
-def ctrl_c_noted() -> Iterator[list[int]]:
-    """Let the first Ctrl-C only add to a list, so that no step is cut in two."""
-    seen: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        seen.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one stops at once
-
-    before = signal.signal(signal.SIGINT, note)
+def fit(net: fs.Network, data: Data, options: argparse.Namespace) -> fs.History:
+    """Take the steps."""
+    optimizer = fs.GradientDescent(options.learning_rate)
     try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def fit(net: fs.Network, data: Data, options: argparse.Namespace) -> Run:
-    """Take the steps, in chunks: each starts where the last one ended."""
-    from tqdm import tqdm
-
-    run, steps = Run(net), 1
-    bar = tqdm(total=options.iterations, unit=" steps", disable=options.quiet, desc="training")
-    with bar, ctrl_c_noted() as ctrl_c:
-        while len(run.cost) < options.iterations and not ctrl_c:
-            steps = min(steps, options.iterations - len(run.cost))
-            began = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # a cost not finite: said below
-                result = fs.gradient_descent(
-                    net, data.X.T, data.y, options.learning_rate, steps, n_threads=options.threads
-                )
-            seconds = time.perf_counter() - began
-            run.cost += result.cost.tolist()
-            run.seconds += seconds
-            if not math.isfinite(run.cost[-1]):
-                raise Mistake(
-                    f"the cost is not finite any more after {len(run.cost)} steps: try a "
-                    f"--learning-rate smaller than {options.learning_rate:g}"
-                )
-            bar.set_postfix_str(f"J {run.cost[-1]:.4f}", refresh=False)
-            bar.update(steps)
-            if seconds < CHUNK_SECONDS / 2:
-                steps *= 2
-    run.interrupted = bool(ctrl_c)
-    return run
+        return fs.train(
+            *(net, data.X.T, data.y, optimizer, options.iterations),
+            progress=not options.quiet,
+            n_threads=options.threads,
+        )
+    except fs.DivergenceError as error:
+        raise Mistake(
+            f"the cost is not finite any more after {error.step} steps: try a "
+            f"--learning-rate smaller than {options.learning_rate:g}"
+        ) from error
 
 
 def train(options: argparse.Namespace) -> int:
@@ -139,39 +91,40 @@ def train(options: argparse.Namespace) -> int:
         print("Compiling the kernels (many seconds in the first run, then kept) ...", flush=True)
     compile_seconds = fs.warmup("float32")
     net = fs.Network((n_x, options.hidden, data.n_classes), output="softmax")
-    run = fit(net.init(seed=options.seed), data, options)
-    if not run.cost:
+    history = fit(net.init(seed=options.seed), data, options)
+    if not len(history):
         raise KeyboardInterrupt
-    report(run, data, compile_seconds)
-    fs.save(run.net, options.out)
+    report(net, history, data, compile_seconds)
+    fs.save(net, options.out)
     print(f"Model              {options.out}")
-    drawn = draw(run, options.plot)
+    drawn = draw(net, history, options.plot)
     if not options.quiet:
         how_to_use(options, drawn)
-    if run.interrupted:
-        print("Interrupted: the files hold the last whole state.", file=sys.stderr)
-    return INTERRUPTED if run.interrupted else DONE
+    if history.stopped != "interrupted":
+        return DONE
+    print("Interrupted: the files hold the last whole state.", file=sys.stderr)
+    return INTERRUPTED
 
 
-def report(run: Run, data: Data, compile_seconds: float) -> None:
+def report(net: fs.Network, history: fs.History, data: Data, compile_seconds: float) -> None:
     """Print accuracy, speed and where the time went."""
-    steps = len(run.cost)
-    accuracy = run.net.score(data.X_held_out.T, data.y_held_out)
-    per_second = steps * len(data.y) / run.seconds
+    steps, cost, seconds = len(history), history.cost, history.seconds[-1]
+    accuracy = net.score(data.X_held_out.T, data.y_held_out)
+    per_second = steps * len(data.y) / seconds
     print(f"Held-out accuracy  {accuracy:.4f} ({len(data.y_held_out)} examples)")
-    print(f"Cost J             {run.cost[0]:.4f} -> {run.cost[-1]:.4f} in {steps} steps")
+    print(f"Cost J             {cost[0]:.4f} -> {cost[-1]:.4f} in {steps} steps")
     print(f"Speed              {per_second:,.0f} examples per second")
-    print(f"Time               compile {compile_seconds:.2f} s, train {run.seconds:.2f} s")
+    print(f"Time               compile {compile_seconds:.2f} s, train {seconds:.2f} s")
 
 
-def draw(run: Run, path: str) -> bool:
+def draw(net: fs.Network, history: fs.History, path: str) -> bool:
     """Write the loss curve, or say in one line why not."""
     from .plotting import cost_png
     from .serialization import replace_file
 
     try:
-        sizes = "-".join(map(str, run.net.sizes))
-        png = cost_png(run.cost, f"digits, {sizes}: the cost before each step")
+        sizes = "-".join(map(str, net.sizes))
+        png = cost_png(history.cost, f"digits, {sizes}: the cost before each step")
     except ImportError as error:
         print(f"Loss curve         not drawn: {error}")
         return False

@@ -18,7 +18,16 @@ from numba import types
 
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
-from .blocks import Workspace, allocate, block_count, run, tiles_a_block
+from .blocks import (
+    Part,
+    Workspace,
+    allocate,
+    block_count,
+    is_whole,
+    own_subtree,
+    run,
+    tiles_a_block,
+)
 from .kernels import collect
 from .matmul import Matrix, matrix
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
@@ -34,7 +43,6 @@ __all__ = [
     "allocate_buffers",
     "allocate_work",
     "groups",
-    "rounds",
     "train",
 ]
 
@@ -76,9 +84,8 @@ class Span(NamedTuple):
 
     first, last : int
         Steps, counted from the first batch of the first epoch.
-    begin, end : int
-        Tiles of every block of a batch; 0 and at least `rounds` for whole steps. A part of a step
-        has last = first + 1.
+    part : Part
+        Of the step, if it is one; all but the last part of a step leave the parameters alone.
     done : int
         Steps that the optimiser had taken before step ``first``.
     guard : int
@@ -87,8 +94,7 @@ class Span(NamedTuple):
 
     first: int
     last: int
-    begin: int
-    end: int
+    part: Part
     done: int
     guard: int
 
@@ -106,26 +112,18 @@ def allocate_work(model, size, workers):
     return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
 
 
-@jit(allocates=True)
-def allocate_buffers(model, examples, size):
+def allocate_buffers(model, examples, size: int) -> Buffers:
     """Return the `Buffers` of steps that gather ``size`` examples; 0 where they gather none."""
     params, layers, _ = model
     X, Y, labels, weight = examples
-    top = layers.shape[0] - 1
+    n_y = 1 if labels else layers[-1, FAN_OUT]
     return Buffers(
         np.empty(size * layers[0, FAN_IN], X.data.dtype),
-        np.empty(size * (1 if labels else layers[top, FAN_OUT]), Y.data.dtype),
+        np.empty(size * n_y, Y.data.dtype),
         np.empty(size if weight.size > 0 else 0, weight.dtype),
-        np.empty(params.size, params.dtype),
-        np.empty(params.size, params.dtype),
+        np.empty_like(params),
+        np.empty_like(params),
     )
-
-
-@jit
-def rounds(model, n):
-    """Return how many tiles the longest block of a batch of n examples has."""
-    layers, itemsize = model.layers, model.params.itemsize
-    return tiles_a_block(n, block_count(n, layers, itemsize), tile_length(layers, itemsize))
 
 
 def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
@@ -146,14 +144,14 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
 def gather_rows(source, order, width, out, first, last):
     """Copy rows order[first] ... order[last - 1] of a matrix to the same rows of ``out``."""
     for i in range(first, last):
-        s, o = np.uint64(source.start + order[i] * source.row), np.uint64(i * width)
-        if source.col == 1:
+        start = source.start + order[i] * source.row
+        if source.col == 1:  # unsigned: a test for negative indices would slow the loop down
+            s, o = np.uint64(start), np.uint64(i * width)
             for j in range(np.uint64(width)):
                 out[o + j] = source.data[s + j]
         else:
-            step = np.uint64(source.col)  # wraps around where it is negative, and back again
-            for j in range(np.uint64(width)):
-                out[o + j] = source.data[s + j * step]
+            for j in range(width):
+                out[i * width + j] = source.data[start + j * source.col]
 
 
 def _gather_dtypes(layers, examples, order, X, Y, *_):
@@ -249,30 +247,29 @@ def gathered_batch(model, examples, buffers, n):
 
 
 @jit(internal=True)
-def step_forward_and_back(model, examples, batch, workers, work, buffers, begin, end):
-    """Take tiles begin ... end - 1 of a batch's blocks through forward, loss and backward.
+def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
+    """Take a part of a batch through forward, loss and backward.
 
     ``batch`` is (order, at, n): examples order[at] ... order[at + n - 1], or, with an empty order,
     those as they lie. Returns the sum of their weights.
     """
     order, at, n = batch
-    if begin == 0:
+    begins = part.block == 0 and part.tile == 0
+    if begins:
         make_ready(model, True, Ready(work.packed, work.transposed))
     if order.size == 0:
-        part = lying_batch(examples, at, n)
-        total = sum_weights(part.weight, n)
-        run(model, part, n, workers, work, begin, end)
-        return total
-    if begin == 0:
+        lying = lying_batch(examples, at, n)
+        run(model, lying, n, workers, work, part)
+        return sum_weights(lying.weight, n)
+    if begins:
         X, Y, w = buffers.X, buffers.Y, buffers.weight
         chosen = order[at : at + n]
         if workers > 1:
             gather_shared(model.layers, examples, chosen, X, Y, w, n, workers)
         else:
             gather(model.layers, examples, chosen, X, Y, w, ZERO, n)
-    total = sum_weights(buffers.weight, n)
-    run(model, gathered_batch(model, examples, buffers, n), n, workers, work, begin, end)
-    return total
+    run(model, gathered_batch(model, examples, buffers, n), n, workers, work, part)
+    return sum_weights(buffers.weight, n)
 
 
 @jit(internal=True)
@@ -338,20 +335,21 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     """
     params, layers, _ = model
     orders, m, size = epochs
+    tile, part = tile_length(layers, params.itemsize), span.part
     batches, J = (m + size - 1) // size, 0.0
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size
         n = min(size, m - at)
-        part = workspace_for(work, n, layers, params.itemsize)
+        room = workspace_for(work, n, layers, params.itemsize)
         order = orders[epoch % orders.shape[0]]
-        total = step_forward_and_back(
-            model, examples, (order, at, n), workers, part, buffers, span.begin, span.end
-        )
-        if span.end < rounds(model, n):
+        total = step_forward_and_back(model, examples, (order, at, n), workers, room, buffers, part)
+        blocks = room.losses.size
+        if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
         if total == 0:  # a batch of which nothing counts
             continue
-        loss, penalty, status = collect(model, total, alpha, workers, part, buffers.grad)
+        summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE
+        loss, penalty, status = collect(model, total, alpha, summed, room, buffers.grad)
         if status != OK:
             return s - span.first, status, J
         J = loss + penalty

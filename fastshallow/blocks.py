@@ -46,6 +46,7 @@ from .tiles import (
 )
 
 __all__ = [
+    "Part",
     "Workspace",
     "allocate",
     "block_count",
@@ -53,6 +54,7 @@ __all__ = [
     "run",
     "sum_gradient",
     "sum_losses",
+    "whole",
 ]
 
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
@@ -156,6 +158,21 @@ class Workspace(NamedTuple):
     scratch: Any
 
 
+class Part(NamedTuple):
+    """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on."""
+
+    block: Any
+    block_end: Any
+    tile: Any
+    tile_end: Any
+
+
+@jit(internal=True)
+def whole(m):
+    """Return the `Part` that is all of m examples."""
+    return Part(ZERO, m, ZERO, m)
+
+
 @jit
 def in_panels(layers, itemsize):
     """Return whether a slot is so large that there is one for all examples."""
@@ -195,7 +212,8 @@ def _work_type(dtype):
 
 
 def _run_types(dtype, x_dtype):
-    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), INT, INT
+    part = types.NamedUniTuple(INT, 4, Part)
+    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), part
 
 
 def _run_dtypes(model, examples, *_):
@@ -224,48 +242,57 @@ def own_subtree(blocks, workers):
     return blocks // workers if blocks % workers == 0 else 1  # blocks are a power of two
 
 
-@jit(internal=True)
+@jit
 def tiles_a_block(m, blocks, tile):
     """Return how many tiles the longest block has."""
     return ((m + tile - 1) // tile + blocks - 1) // blocks
 
 
 @jit(internal=True)
-def run_share(model, examples, m, share, workers, work, first, last):
+def is_whole(part, m, blocks, tile):
+    """Return whether a part is all of m examples."""
+    ends = part.block_end >= blocks and part.tile_end >= tiles_a_block(m, blocks, tile)
+    return part.block == 0 and part.tile == 0 and ends
+
+
+@jit(internal=True)
+def run_share(model, examples, m, share, workers, work, part):
     """Let one worker go through its share of the blocks, and sum them if they are a subtree."""
     blocks = work.losses.size
     tile = tile_length(model.layers, model.params.itemsize)
     tiles = (m + tile - 1) // tile
-    for b in range(share * blocks // workers, (share + 1) * blocks // workers):
+    n = min(part.block_end, blocks) - part.block
+    for b in range(part.block + share * n // workers, part.block + (share + 1) * n // workers):
         begin, end = b * tiles // blocks, (b + 1) * tiles // blocks
-        if first == 0:
+        if part.tile == 0:
             work.losses[b], work.found[b] = 0.0, OK
         work.losses[b], found = block_part(
             model,
             Ready(work.packed, work.transposed),
             examples,
             begin * tile,
-            (begin + first) * tile,
-            min(m, min(begin + last, end) * tile),
+            (begin + part.tile) * tile,
+            min(m, min(begin + part.tile_end, end) * tile),
             work.losses[b],
             work.scratch[share],
             work.slots[b],
         )
         work.found[b] |= found
     own = own_subtree(blocks, workers)
-    if own > 1 and last >= tiles_a_block(m, blocks, tile):
+    if own > 1 and is_whole(part, m, blocks, tile):
         sum_slots(work.slots, share * own, (share + 1) * own, ONE)
 
 
 @out_of_line(
     _run_dtypes, _run_types, result=types.none, group="parallel", parallel=True, internal=True
 )
-def run_blocks(model, examples, m, workers, work, first, last):
+def run_blocks(model, examples, m, workers, work, part):
     """Do what `run_share` does for all blocks, which the workers share."""
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
     packed, transposed, slots, losses, found, scratch = work
+    block, block_end, tile, tile_end = part
     for share in prange(workers):
         run_share(
             Model(params, layers, slope),
@@ -274,15 +301,14 @@ def run_blocks(model, examples, m, workers, work, first, last):
             np.int64(share),
             workers,
             Workspace(packed, transposed, slots, losses, found, scratch),
-            first,
-            last,
+            Part(block, block_end, tile, tile_end),
         )
 
 
 @out_of_line(
     _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
 )
-def run_panels(model, examples, m, workers, work, first, last):
+def run_panels(model, examples, m, workers, work, part):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
     Every sum is the one that `block_step` makes, so the bits are the same.
@@ -294,10 +320,10 @@ def run_panels(model, examples, m, workers, work, first, last):
     together = scratch.shape[0]
     tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
     rooms = aligned_empty(workers * tile * layers[0, WIDEST], params)
-    if first == 0:
+    if part.tile == 0:
         losses[0], found[0] = 0.0, OK
-    stop = min(m, last * tile)
-    for start in range(first * tile, stop, together * tile):
+    stop = min(m, part.tile_end * tile)
+    for start in range(part.tile * tile, stop, together * tile):
         tiles = min(together, (stop - start + tile - 1) // tile)
         for t in prange(tiles):
             at = start + np.int64(t) * tile
@@ -315,7 +341,7 @@ def run_panels(model, examples, m, workers, work, first, last):
             losses[0] += tile_losses[t]
             found[0] |= tile_found[t]
         if slots.size > 0:
-            for part in prange(workers):
+            for share in prange(workers):
                 for t in range(tiles):
                     at = start + t * tile
                     tile_gradient(
@@ -325,33 +351,33 @@ def run_panels(model, examples, m, workers, work, first, last):
                         min(at + tile, m),
                         scratch[t],
                         rooms,
-                        np.int64(part) * tile * layers[0, WIDEST],
+                        np.int64(share) * tile * layers[0, WIDEST],
                         slots[0],
                         at == 0,
-                        np.int64(part),
+                        np.int64(share),
                         workers,
                     )
 
 
 @jit(internal=True)
-def run(model, examples, m, workers, work, first, last):
-    """Fill the slots, losses and statuses of all blocks with their tiles first ... last - 1.
+def run(model, examples, m, workers, work, part):
+    """Fill the slots, losses and statuses of a part of the blocks, or of their tiles.
 
-    A call with first > 0 goes on where the one before it ended: any cut gives the same bits.
-    Several workers need the kernels of the group "parallel", or "large" where there is one block.
+    Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
+    workers need the kernels of the group "parallel", or "large" where there is one block.
     """
     if workers == 1:
-        run_share(model, examples, m, ZERO, ONE, work, first, last)
+        run_share(model, examples, m, ZERO, ONE, work, part)
     elif work.losses.size == 1:
-        run_panels(model, examples, m, workers, work, first, last)
+        run_panels(model, examples, m, workers, work, part)
     else:
-        run_blocks(model, examples, m, workers, work, first, last)
+        run_blocks(model, examples, m, workers, work, part)
 
 
 @jit(internal=True)
-def sum_gradient(slots, workers):
-    """Sum into slot 0 what the workers left: the same tree, whatever they have summed of it."""
-    sum_slots(slots, ZERO, slots.shape[0], own_subtree(slots.shape[0], workers))
+def sum_gradient(slots, step):
+    """Sum slots 0, step, 2 step, ... into slot 0: the same tree, whatever is summed of it."""
+    sum_slots(slots, ZERO, slots.shape[0], step)
 
 
 @jit(internal=True)

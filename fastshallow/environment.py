@@ -16,7 +16,7 @@ from . import __version__, kernels
 from ._jit import cache_directory
 from ._threads import threading_layer
 from .network import Network
-from .training import gradient_descent
+from .training import gradient_descent, train
 
 __all__ = ["show_versions", "simd_bits", "warmup"]
 
@@ -60,6 +60,7 @@ def warmup(dtype: Any = "float32") -> float:
     net = Network((2, 2, 1), dtype=dtype)
     X, Y = np.ones((2, 3), net.dtype), np.ones((1, 3), net.dtype)
     gradient_descent(net, X, Y, learning_rate=0.0, n_iter=1)
+    train(net, X, Y, epochs=1, batch_size=2)
     net.cost_and_grad(X, Y)
     net.predict(X)
     return time.perf_counter() - began

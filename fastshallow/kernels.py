@@ -38,10 +38,12 @@ from .blocks import (
     block_count,
     block_step,
     in_panels,
+    own_subtree,
     run,
     sum_gradient,
     sum_losses,
     task_count,
+    whole,
 )
 from .matmul import Matrix, matrix
 from .propagation import (
@@ -122,19 +124,23 @@ def l2(model, factor, grad):
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
-    run(model, examples, m, workers, work, ZERO, m)
-    loss, penalty, status = collect(model, total, alpha, workers, work, grad)
+    run(model, examples, m, workers, work, whole(m))
+    summed = own_subtree(work.losses.size, workers)
+    loss, penalty, status = collect(model, total, alpha, summed, work, grad)
     return loss + penalty, status
 
 
 @jit(internal=True)
-def collect(model, total, alpha, workers, work, grad):
-    """Sum what `run` left in the blocks: the loss, the penalty, and the gradient of their sum."""
+def collect(model, total, alpha, summed, work, grad):
+    """Sum what `run` left in the blocks: the loss, the penalty, and the gradient of their sum.
+
+    So many neighbours of the slots as ``summed`` says are summed already.
+    """
     status = OK
     for b in range(work.found.size):
         status |= work.found[b]
     if grad.size > 0:
-        sum_gradient(work.slots, workers)
+        sum_gradient(work.slots, summed)
         scale = model.params.dtype.type(1 / total)
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale

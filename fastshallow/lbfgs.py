@@ -22,7 +22,7 @@ class _Objective:
 
     def __init__(self, trainer: Trainer, order: np.ndarray | None, look: Callable[[], None]):
         self.trainer, self.order, self.look = trainer, order, look
-        self.J = np.nan
+        self.J, self.begun = np.nan, False
 
     def __call__(self, w: np.ndarray) -> tuple[float, np.ndarray]:
         self.trainer.net.params[...] = w
@@ -30,6 +30,9 @@ class _Objective:
             self.look()
             if costs.size:
                 self.J = float(costs[0])
+        if not (self.begun or np.isfinite(self.J)):  # SciPy would go on
+            raise DivergenceError(0, 0, np.nan, self.J)
+        self.begun = True
         return self.J, self.trainer.gradient.astype(np.float64)
 
 
@@ -66,13 +69,15 @@ def minimize(
     options, net = trainer.optimizer, trainer.net
     assert isinstance(options, LBFGS)
     objective = _Objective(trainer, order(1), look)
-    accepted = net.params.copy()
+    accepted, done = net.params.copy(), 0
 
     def after(w: np.ndarray) -> None:
+        nonlocal done
         net.params[...] = w
         if not (np.isfinite(objective.J) and np.isfinite(net.params).all()):
-            raise DivergenceError(trainer.state.epochs, trainer.state.steps, np.nan, objective.J)
+            raise DivergenceError(done, trainer.state.steps, np.nan, objective.J)
         accepted[...] = net.params
+        done += 1
         if ended(objective.J):
             raise _Stop
 
@@ -95,8 +100,6 @@ def minimize(
         return ""
     finally:
         net.params[...] = accepted
-    if not np.isfinite(result.fun):
-        raise DivergenceError(0, trainer.state.steps, np.nan, float(result.fun))
     if result.nit >= iterations:
         return "epochs"
     return "converged" if result.status == 0 else str(result.message)

@@ -11,13 +11,14 @@ import mmap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import batches, kernels
 from ._linking import prepare
 from ._threads import choose_workers, parallel_region
+from .blocks import Part, tiles_a_block
 from .network import Network, Problem
 from .optimizers import LBFGS, Optimizer
 from .tiles import tile_length
@@ -75,11 +76,14 @@ class DivergenceError(FloatingPointError):
         self.learning_rate, self.cost = learning_rate, cost
         self.history: Any = None
         found = "a parameter after it" if np.isfinite(cost) else f"the cost {cost}"
+        with_rate, smaller = f", with learning rate {learning_rate:g}", "learning_rate"
+        if np.isnan(learning_rate):  # L-BFGS has none
+            with_rate, smaller = "", "scale of the initial weights"
         super().__init__(
-            f"training diverged in epoch {epoch}, at step {step}, with learning rate "
-            f"{learning_rate:g}: {found} is not finite. The network has the last finite "
-            "parameters. Try a smaller learning_rate, features of X (and targets, for squared "
-            'error) scaled to about -1 ... 1, or dtype="float64"'
+            f"training diverged in epoch {epoch}, at step {step}{with_rate}: {found} is not "
+            f"finite. The network has the last finite parameters. Try a smaller {smaller}, "
+            "features of X (and targets, for squared error) scaled to about -1 ... 1, or "
+            'dtype="float64"'
         )
 
 
@@ -99,6 +103,25 @@ class State:
     steps: int = 0
     examples: int = 0
     epochs: int = 0
+
+
+class Blocks(NamedTuple):
+    """Into what a batch is split: n blocks of at most ``tiles`` tiles of ``tile`` examples."""
+
+    n: int
+    tiles: int
+    tile: int
+
+    def after(self, part: Part) -> Part:
+        """Return where the part after this one begins."""
+        if part.tile_end < self.tiles:
+            return part._replace(tile=part.tile_end)
+        return Part(part.block_end, part.block_end, 0, 0)
+
+    def done(self, part: Part) -> float:
+        """Return how much of the batch is done where this part begins."""
+        tiles = part.block * self.tiles + (part.block_end - part.block) * part.tile
+        return tiles / (self.n * self.tiles)
 
 
 class Trainer:
@@ -242,27 +265,30 @@ class Trainer:
         workers = self._workers(epochs.size)
         work, buffers = self._allocate(epochs, workers)
         steps = self.steps(epochs.m)
-        costs, done, begin, reported = np.zeros((n, 2)), 0, 0, 0
+        costs, done, reported = np.zeros((n, 2)), 0, 0
+        cursor = Part(0, 0, 0, 0)
         self.position, self.begun = 0.0, 0
         while done < n * steps:
             size = min(epochs.size, epochs.m - done % steps * epochs.size)
-            count, end = self._portion(size, epochs, begin)
+            blocks = self._blocks(size)
+            count, part = self._portion(blocks, epochs, workers, cursor)
             count = min(count, n * steps - done)
             lr = self._rates(rates, self.state.steps + np.arange(count))
-            span = batches.Span(done, done + count, begin, end, self.state.steps, self.guard)
+            span = batches.Span(done, done + count, part, self.state.steps, self.guard)
             began = time.perf_counter()
             with parallel_region(workers):
                 taken, status, J = batches.train(
                     *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
                     *(lr, span, work, buffers, costs),
                 )
-            tiles = (end - begin) * self._tile_examples(size)
-            self._measure(min(count * size, tiles * count), time.perf_counter() - began)
-            begin = end if status == kernels.OK and not taken else 0
+            seconds = time.perf_counter() - began
+            share = (part.block_end - part.block) * (part.tile_end - part.tile)
+            self._measure(count * size * share / (blocks.n * blocks.tiles), seconds)
+            cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0)
             self.state.steps += taken
             done += taken
             finished, self.begun = done // steps, done % steps
-            self.position = (done + begin / batches.rounds(self._model, size)) / steps
+            self.position = (done + blocks.done(cursor)) / steps
             self.state.epochs += finished - reported
             self.state.examples += (finished - reported) * epochs.m
             for mapped in self._maps:
@@ -284,17 +310,18 @@ class Trainer:
 
     def _workers(self, size: int) -> int:
         """Return how many threads a batch of so many examples is worth."""
-        tasks, work = self._blocks(size), self._flops * size
+        blocks, work = self._blocks(size), self._flops * size
+        tasks = blocks.n
         if tasks == 1:
-            tasks, work = int(batches.rounds(self._model, size)), work / SHARING
+            tasks, work = blocks.tiles, work / SHARING
         return choose_workers(self._n_threads, tasks, work)
 
-    def _blocks(self, size: int) -> int:
-        return int(kernels.block_count(size, self.net.layers, self.net.dtype.itemsize))
-
-    def _tile_examples(self, size: int) -> int:
-        """Return how many examples a tile of each block has."""
-        return int(tile_length(self.net.layers, self.net.dtype.itemsize)) * self._blocks(size)
+    def _blocks(self, size: int) -> Blocks:
+        """Return into what a batch of so many examples is split."""
+        layers, itemsize = self.net.layers, self.net.dtype.itemsize
+        n = int(kernels.block_count(size, layers, itemsize))
+        tile = int(tile_length(layers, itemsize))
+        return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
 
     def _allocate(self, epochs: batches.Epochs, workers: int) -> tuple[Any, ...]:
         """Return the workspace and the buffers, those of the last call where they fit."""
@@ -317,25 +344,33 @@ class Trainer:
             return np.ascontiguousarray(rates(numbers), np.float64)
         return np.full(numbers.size, rates, np.float64)
 
-    def _portion(self, size: int, epochs: batches.Epochs, begin: int) -> tuple[int, int]:
-        """Return how many steps a call takes, and up to which tile of every block.
+    def _portion(
+        self, blocks: Blocks, epochs: batches.Epochs, workers: int, cursor: Part
+    ) -> tuple[int, Part]:
+        """Return how many steps a call takes, or, if not one, which part of one.
 
         Parameters
         ----------
-        size : int
-            Examples of the next step.
+        blocks : Blocks
+            Of the next step.
         epochs : Epochs
             As the kernel takes them.
-        begin : int
-            Tiles of every block that this step has done.
+        workers : int
+            Threads.
+        cursor : Part
+            Where it begins.
         """
         examples = CALL_SECONDS * self._speed
         if self._maps:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
-        rounds = int(batches.rounds(self._model, size))
-        if begin == 0 and (examples >= size or rounds == 1):
-            return max(1, int(examples // epochs.size)), rounds
-        return 1, min(rounds, begin + max(1, int(examples // self._tile_examples(size))))
+        tiles = int(examples // blocks.tile)
+        if not any(cursor) and (tiles >= blocks.n * blocks.tiles or blocks.n * blocks.tiles == 1):
+            return max(1, int(examples // epochs.size)), Part(0, blocks.n, 0, blocks.tiles)
+        if cursor.tile == 0:
+            together = max(workers, tiles // blocks.tiles // workers * workers)
+            cursor = cursor._replace(block_end=min(blocks.n, cursor.block + together))
+        rows = max(1, tiles // (cursor.block_end - cursor.block))
+        return 1, cursor._replace(tile_end=min(blocks.tiles, cursor.tile + rows))
 
     def _mapped_bytes(self, epochs: batches.Epochs) -> int:
         """Return how many bytes of memory an example on disk takes while it is read."""
@@ -343,7 +378,7 @@ class Trainer:
         bytes_ = X.shape[0] * X.itemsize
         return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
 
-    def _measure(self, examples: int, seconds: float) -> None:
+    def _measure(self, examples: float, seconds: float) -> None:
         """Note how fast a call was."""
         self._speed = min(examples / max(seconds, 1e-9), GROWTH * self._speed)
 
@@ -359,11 +394,12 @@ class Trainer:
 def mapping(array: np.ndarray) -> mmap.mmap | None:
     """Return the map of a file that an array reads, if its pages may be forgotten at any time.
 
-    A private map ("c") may hold what no file has.
+    Only that of a `numpy.memmap`, and not of a private one ("c"), which may hold what no file has.
     """
     base: Any = array
-    while base is not None and not isinstance(base, mmap.mmap):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return None
-        base = getattr(base, "base", None)
-    return base if hasattr(mmap, "MADV_DONTNEED") else None
+    shared = False
+    while isinstance(base, np.ndarray):
+        shared |= isinstance(base, np.memmap) and base.mode != "c"
+        base = base.base
+    known = isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")  # POSIX
+    return base if shared and known else None

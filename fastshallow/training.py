@@ -413,9 +413,9 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
         raise type(error)(f"validation: {error}") from error
 
     def score() -> tuple[float, float]:
-        if not np.isfinite(net.params).all():
-            return math.nan, math.nan
-        return cost(), net.score(X, Y, weight)
+        J = cost() if np.isfinite(net.params).all() else math.nan
+        # a cost that is not finite comes of predictions that R^2 is not made for
+        return J, net.score(X, Y, weight) if math.isfinite(J) else math.nan
 
     return score
 
@@ -428,14 +428,14 @@ def _bar(training: Training, epochs: int, progress: bool):
         return
     from tqdm import tqdm
 
-    counts = "{n:.4g}/{total} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
-    layout = "{desc}: {percentage:3.0f}%|{bar}| " + counts
-    with tqdm(total=epochs, unit="epoch", desc="training", bar_format=layout) as bar:
+    with tqdm(total=epochs, unit="epoch", desc="training") as bar:
 
         def show(done: float, cost: float) -> None:
             bar.set_postfix_str(f"cost {cost:.4g}", refresh=False)
-            bar.update(done - bar.n)
+            # parts of epochs only where an epoch takes several calls
+            bar.n = round(done, 2) if done - bar.n < 1 and done != int(done) else int(done)
+            bar.update(0)
 
-        bar.update(training.state.epoch + 1)
+        bar.n = training.state.epoch + 1
         training.progress = show
         yield

@@ -55,6 +55,8 @@ def everything(problem, output, dtype, n_threads):
     digest.update(net.predict(X, n_threads=n_threads).tobytes())
     result = fs.gradient_descent(net, X, Y, 0.05, 5, n_threads=n_threads)
     digest.update(result.cost.tobytes() + net.params.tobytes())
+    history = fs.train(net, X, Y, epochs=1, batch_size=500, sample_weight=w, n_threads=n_threads)
+    digest.update(history.cost.tobytes() + net.params.tobytes())
     return digest.hexdigest()
 
 

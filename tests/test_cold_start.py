@@ -51,6 +51,11 @@ STEPS = """
         costs = fs.gradient_descent(net, X, Y, 0.1, 3, n_threads=2).cost
         return np.append(costs, net.params)
 
+    def train(dtype):
+        net, X, Y = problem(dtype)
+        history = fs.train(net, X, Y, epochs=2, batch_size=500, n_threads=2)
+        return np.append(history.cost, net.params)
+
     def single(dtype):
         return problem(dtype)[0].predict_proba(np.arange(5.0).astype(dtype))
 
@@ -82,7 +87,7 @@ STEPS = """
 """
 STEPS = textwrap.dedent(STEPS)
 
-NAMES = ("cost", "predict", "descend", "single", "layers")
+NAMES = ("cost", "predict", "descend", "train", "single", "layers")
 SINGLE = tuple(f"{name}:float32" for name in NAMES)
 DOUBLE = tuple(f"{name}:float64" for name in NAMES)
 

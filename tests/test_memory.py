@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from test_threads import script
+from test_threads import run, script
 
 if sys.platform == "win32":
     pytest.skip("the peak is read as POSIX systems report it", allow_module_level=True)
@@ -98,3 +98,54 @@ def test_peak_grows_by_nothing_of_the_size_of_a_layer(name, order, m):
 def test_a_whole_layer_would_be_seen(m):
     # the measure itself, put to the test
     assert grown("whole_matrix", m, "C") >= 0.9 * 4 * m * N_H
+
+
+# Examples on disk ----------------------------------------------------------------------------
+
+ON_DISK = """
+    from fastshallow import trainer
+
+    trainer.MAPPED_BYTES = 8 << 20  # 64 MB, made smaller with the file
+    m, n_x = 250_000, 100
+    shape = (m, n_x) if "{order}" == "F" else (n_x, m)
+
+    def on_disk(folder):
+        # 100 MB that no disk has to hold: a file with holes reads as zeros
+        path = folder + "/X"
+        with open(path, "wb") as file:
+            file.truncate(4 * m * n_x)
+        X = np.memmap(path, "f4", "r", shape=shape)
+        return X.T if "{order}" == "F" else X
+
+    few = np.zeros((n_x, 1000), "f4"), np.zeros(1000)
+    Y = np.arange(m) % 2
+    net = fs.Network((n_x, 8, 1), "tanh").init(seed=0)
+    options = dict(epochs=1, batch_size={batch_size}, shuffle={shuffle}, n_threads=1)
+    fs.train(net, *few, **options)
+    X = on_disk(sys.argv[1])
+    memory = dict(line.split(":") for line in open("/proc/self/status") if ":" in line)
+    now = int(memory["VmData"].split()[0]) << 10
+    # a copy of X would not fit: 100 MB are asked for, 40 MB more are allowed
+    resource.setrlimit(resource.RLIMIT_DATA, (now + (40 << 20), now + (40 << 20)))
+    forget_peak()
+    before = peak()
+    fs.train(net, X, Y, **options)
+    grown = peak() - before
+    try:
+        np.array(X)
+    except MemoryError:
+        print(grown)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks are read as Linux has them")
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    ("shuffle", "batch_size"), [("False", 200), ("'windows'", 200), ("False", None)]
+)
+def test_an_epoch_over_a_file_larger_than_the_memory(shuffle, batch_size, order, tmp_path):
+    options = {"shuffle": shuffle, "batch_size": batch_size, "order": order}
+    source = textwrap.dedent(PEAK) + textwrap.dedent(ON_DISK.format(**options))
+    grown = int(run(["-c", source, str(tmp_path)]))
+    # a window of 8 MB, with the pages around it, the order and the targets of 250,000 examples
+    assert grown < 50_000_000

@@ -1,0 +1,170 @@
+"""Callbacks: what they see, when they stop, what they keep."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from test_train import problem
+
+import fastshallow as fs
+
+
+class Recorder:
+    """A callback that keeps what it sees, with every method there is."""
+
+    def __init__(self, stop_at=None):
+        self.seen, self.stop_at = [], stop_at
+
+    def on_train_begin(self, state):
+        """Note it."""
+        self.seen.append(("begin", state.epoch, len(state.history)))
+
+    def on_epoch_end(self, state):
+        """Note it, and stop where asked to."""
+        self.seen.append((state.epoch, state.cost, state.steps, state.net.params.copy()))
+        return state.epoch == self.stop_at
+
+    def on_train_end(self, state):
+        """Note it."""
+        self.seen.append(("end", state.epoch, len(state.history)))
+
+
+def test_turns_and_what_is_seen():
+    net, X, Y = problem()
+    recorder = Recorder(stop_at=2)
+    history = fs.train(net, X, Y, epochs=10, batch_size=100, callbacks=[recorder])
+    assert history.stopped == "Recorder"
+    assert recorder.seen[0] == ("begin", -1, 0)
+    assert recorder.seen[-1] == ("end", 2, 3)
+    epochs = recorder.seen[1:-1]
+    assert [(epoch, steps) for epoch, _, steps, _ in epochs] == [(0, 3), (1, 6), (2, 9)]
+    assert [cost for _, cost, _, _ in epochs] == history.cost.tolist()
+    assert np.array_equal(epochs[-1][3], net.params)
+
+
+def test_only_true_stops():
+    class Talks:
+        def on_epoch_end(self, state):
+            return "yes"
+
+    net, X, Y = problem()
+    assert len(fs.train(net, X, Y, epochs=3, callbacks=[Talks()])) == 3
+
+
+def test_an_error_of_a_callback_comes_through():
+    class Fails:
+        def on_epoch_end(self, state):
+            raise KeyError("of the callback")
+
+    net, X, Y = problem()
+    with pytest.raises(KeyError, match="of the callback"):
+        fs.train(net, X, Y, epochs=3, callbacks=[Fails()])
+
+
+class Scripted:
+    """A callback before others: the epoch's values are these."""
+
+    def __init__(self, values):
+        self.values, self.params = values, []
+
+    def on_epoch_end(self, state):
+        """Put the value in the place of what was computed."""
+        state.cost = state.validation_cost = state.validation_score = self.values[state.epoch]
+        self.params.append(state.net.params.copy())
+
+
+@pytest.mark.parametrize("monitor", [None, "cost", "validation_cost", "validation_score"])
+def test_early_stopping(monitor):
+    sign = -1 if monitor == "validation_score" else 1
+    values = [sign * v for v in (3.0, 2.0, 1.95, 1.9, 1.5, 1.6, 1.45, 1.49, 1.0, 1.0)]
+    net, X, Y = problem()
+    scripted = Scripted(values)
+    stopping = fs.EarlyStopping(patience=2, tol=0.25, monitor=monitor)
+    history = fs.train(
+        net, X, Y, epochs=10, callbacks=[scripted, stopping], validation=(X[:, :9], Y[:9])
+    )
+    # 1.95, 1.9 stand still, 1.5 does not; 1.6, 1.45, 1.49 do: three are more than two
+    assert len(history) == 8 and history.stopped == "EarlyStopping"
+    assert (stopping.best, stopping.best_epoch) == (sign * 1.45, 6)
+    assert np.array_equal(net.params, scripted.params[6])
+
+
+def test_early_stopping_may_keep_the_last():
+    net, X, Y = problem()
+    scripted = Scripted([1.0, 2.0, 2.0, 2.0])
+    stopping = fs.EarlyStopping(patience=0, restore_best=False)
+    history = fs.train(net, X, Y, epochs=4, callbacks=[scripted, stopping])
+    assert len(history) == 2 and stopping.best_params is None
+    assert np.array_equal(net.params, scripted.params[1])
+
+
+def test_the_best_come_back_without_a_stop_too():
+    net, X, Y = problem()
+    scripted = Scripted([2.0, 1.0, 3.0])
+    stopping = fs.EarlyStopping(patience=math.inf)
+    history = fs.train(net, X, Y, epochs=3, callbacks=[scripted, stopping])
+    assert history.stopped == "epochs"
+    assert np.array_equal(net.params, scripted.params[1])
+
+
+def test_a_callback_starts_anew_with_every_training():
+    net, X, Y = problem()
+    stopping = fs.EarlyStopping(patience=2, tol=0.0)
+    for _ in range(2):
+        fs.train(net, X, Y, epochs=3, callbacks=[Scripted([3.0, 2.0, 1.0]), stopping])
+        assert (stopping.best, stopping.best_epoch) == (1.0, 2)
+
+
+def test_model_checkpoint_keeps_the_best(tmp_path):
+    net, X, Y = problem()
+    scripted = Scripted([2.0, 1.0, 3.0])
+    best, every = tmp_path / "best.safetensors", str(tmp_path / "{epoch}.safetensors")
+    callbacks = [scripted, fs.ModelCheckpoint(best), fs.ModelCheckpoint(every, best_only=False)]
+    fs.train(net, X, Y, epochs=3, callbacks=callbacks)
+    assert np.array_equal(fs.load(best).params, scripted.params[1])
+    for epoch in range(3):
+        loaded = fs.load(every.replace("{epoch}", str(epoch)))
+        assert np.array_equal(loaded.params, scripted.params[epoch])
+
+
+def test_json_lines(tmp_path):
+    net, X, Y = problem()
+    path = tmp_path / "log.jsonl"
+    path.write_text("of another training\n")
+    history = fs.train(net, X, Y, epochs=3, callbacks=[fs.JSONLinesLogger(path)], validation=(X, Y))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    for name in ("cost", "validation_cost", "validation_score", "learning_rate", "steps"):
+        assert [line[name] for line in lines] == getattr(history, name).tolist()
+    fs.train(net, X, Y, epochs=1, callbacks=[Scripted([math.nan]), fs.JSONLinesLogger(path)])
+    line = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert line["cost"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: fs.EarlyStopping(-1), ValueError, "patience: expected an integer >= 0; got -1"),
+        (lambda: fs.EarlyStopping(tol=-1), ValueError, "tol: expected a finite number >= 0"),
+        (lambda: fs.EarlyStopping(monitor="loss"), ValueError, "monitor: expected one of cost"),
+        (lambda: fs.EarlyStopping(restore_best=1), TypeError, "restore_best: expected True or"),
+        (lambda: fs.ModelCheckpoint(3), TypeError, "path: expected a path; got 3"),
+        (lambda: fs.ModelCheckpoint("x", best_only=0), TypeError, "best_only: expected True or"),
+        (lambda: fs.JSONLinesLogger(None), TypeError, "path: expected a path; got None"),
+    ],
+)
+def test_wrong_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+@pytest.mark.parametrize("kind", [fs.ModelCheckpoint, fs.JSONLinesLogger])
+def test_a_file_that_cannot_be_written_is_known_before_training(kind, tmp_path):
+    net, X, Y = problem()
+    before = net.copy()
+    with pytest.raises(FileNotFoundError):
+        fs.train(net, X, Y, callbacks=[kind(tmp_path / "no" / "file")])
+    assert net == before

@@ -1,0 +1,336 @@
+"""Checkpoints: the bits of a training that never stopped, and a whole file whatever happens."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_threads import TESTS
+from test_train import problem
+
+import fastshallow as fs
+from fastshallow import checkpoints
+from fastshallow.serialization import ModelFileError
+
+
+class Stop:
+    """A callback that stops, or raises, after some epochs of this process."""
+
+    def __init__(self, after=10**9, error=None):
+        self.left, self.error = after, error
+
+    def on_epoch_end(self, state):
+        """Count down."""
+        self.left -= 1
+        if self.left == 0 and self.error is not None:
+            raise self.error
+        return False
+
+
+CASES = {
+    "adam": {},
+    "sgd": {"optimizer": fs.SGD(0.1), "schedule": fs.InverseScaling(), "batch_size": 7},
+    "adaptive": {"optimizer": fs.SGD(0.5), "schedule": fs.Adaptive(patience=0, tol=0.01)},
+    "cosine": {"optimizer": fs.AdamW(), "schedule": "cosine", "validation": 0.2},
+    "windows": {"shuffle": "windows", "sample_weight": np.arange(300.0), "alpha": 0.1},
+    "descent": {"optimizer": fs.GradientDescent(0.5)},
+    "order": {"shuffle": True},
+}
+
+
+def options_of(case):
+    """Return the options of a training; an order of the caller's has a generator that goes on."""
+    options = {"epochs": 12, "batch_size": "auto"} | CASES[case]
+    if case == "order":
+        rng = np.random.default_rng(7)
+        options["shuffle"] = rng.permutation
+    return options
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_is_uninterrupted(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PAUSE", 0)  # a write after every epoch
+    path = tmp_path / "checkpoint"
+
+    def train(net, stop, **more):
+        stopping = fs.EarlyStopping(patience=6, tol=1e-3)
+        options = options_of(case) | {"callbacks": [stopping, stop]} | more
+        return fs.train(net, *problem()[1:], **options)
+
+    wanted, *_ = problem()
+    history = train(wanted, Stop())
+    net, *_ = problem()
+    with pytest.raises(RuntimeError, match="killed"):
+        train(net, Stop(3, RuntimeError("killed")), checkpoint=path, resume=True)
+    net.params[...] = 99.0  # from now on they come from the file
+    resumed = train(net, Stop(2, KeyboardInterrupt()), checkpoint=path, resume=True)
+    assert (len(resumed), resumed.stopped) == (4, "interrupted")
+    resumed = train(net, Stop(), checkpoint=path, resume=True)
+    assert net == wanted
+    for name in ("cost", "validation_cost", "validation_score", "learning_rate", "steps"):
+        assert np.array_equal(getattr(resumed, name), getattr(history, name)), name
+    assert resumed.stopped == history.stopped
+    assert (np.diff(resumed.seconds) > 0).all()
+
+
+def test_more_epochs_go_on_from_the_end(tmp_path):
+    wanted, X, Y = problem()
+    fs.train(wanted, X, Y, epochs=9)
+    net, *_ = problem()
+    for epochs in (4, 4, 9, 9, 2):
+        history = fs.train(net, X, Y, epochs=epochs, checkpoint=tmp_path / "c", resume=True)
+    assert net == wanted and len(history) == 9
+
+
+def test_what_a_callback_stopped_stays_stopped(tmp_path):
+    net, X, Y = problem()
+    options = {"epochs": 100, "checkpoint": tmp_path / "c", "resume": True}
+    for _ in range(2):
+        stopping = fs.EarlyStopping(patience=0, tol=1.0)
+        history = fs.train(net, X, Y, callbacks=[stopping], **options)
+        assert len(history) == 2 and history.stopped == "EarlyStopping"
+        assert np.array_equal(net.params, stopping.best_params)
+
+
+def test_without_resume_a_file_is_replaced(tmp_path):
+    net, X, Y = problem()
+    path = tmp_path / "c"
+    fs.train(net, X, Y, epochs=3, checkpoint=path)
+    net, *_ = problem()
+    assert len(fs.train(net, X, Y, epochs=2, checkpoint=path)) == 2
+    assert len(fs.train(net, X, Y, epochs=2, checkpoint=path, resume=True)) == 2
+
+
+def test_the_log_goes_on(tmp_path):
+    net, X, Y = problem()
+    log, path = tmp_path / "log", tmp_path / "c"
+    fs.train(net, X, Y, epochs=3, checkpoint=path, callbacks=[fs.JSONLinesLogger(log)])
+    lines = log.read_text()
+    log.write_text(lines + '{"epoch": 3, "cost": 0}\n')  # of an epoch that the file does not know
+    options = {"checkpoint": path, "resume": True, "callbacks": [fs.JSONLinesLogger(log)]}
+    fs.train(net, X, Y, epochs=5, **options)
+    assert log.read_text().startswith(lines)
+    assert len(log.read_text().splitlines()) == 5
+
+
+def test_writing_takes_a_small_part_of_the_time(tmp_path, monkeypatch):
+    written = []
+    write = checkpoints.Checkpoint.write
+
+    def slow(self, *arguments):
+        write(self, *arguments)
+        written.append(self)
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "write", slow)
+    net, X, Y = problem()
+    fs.train(net, X, Y, epochs=500, checkpoint=tmp_path / "c")
+    assert 2 <= len(written) < 100
+
+
+# Files that are not of this training ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": fs.Adam(0.1)}, "optimizer: this training has Adam.learning_rate=0.1"),
+        ({"batch_size": 10}, "batch_size: this training has 10; the file has 200"),
+        ({"alpha": 1.0}, "alpha: this training has 1.0; the file has 0.0"),
+        ({"shuffle": False}, "shuffle: this training has False; the file has True"),
+        ({"schedule": "cosine"}, "schedule: this training has Cosine"),
+        ({"callbacks": [Stop()]}, r"callbacks: this training has \['Stop'\]; the file has \[\]"),
+        ({"X": np.ones((3, 7)), "Y": np.ones(7)}, "batch_size: this training has 7"),
+        ({"net": fs.Network((3, 4, 1), "tanh")}, "network: this training has .*'sizes': .3, 4, 1"),
+    ],
+)
+def test_another_training(change, message, tmp_path):
+    net, X, Y = problem()
+    fs.train(net, X, Y, epochs=1, checkpoint=tmp_path / "c")
+    before = net.copy()
+    arguments = {"net": net, "X": X, "Y": Y, "epochs": 3} | change
+    with pytest.raises(ModelFileError, match=message):
+        fs.train(**arguments, checkpoint=tmp_path / "c", resume=True)
+    assert net == before
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    net, X, Y = problem()
+    path = tmp_path / "c"
+    fs.train(net, X, Y, epochs=1, checkpoint=path)
+    whole = path.read_bytes()
+    before = net.copy()
+
+    def refused(data, message):
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=message):
+            fs.train(net, X, Y, epochs=3, checkpoint=path, resume=True)
+        assert net == before
+
+    refused(b"", "not a whole safetensors file")
+    refused(whole[:-1], "not a whole safetensors file")
+    refused(whole.replace(b"fastshallow.Checkpoint", b"fastshallow.Checkpoin_"), "no format")
+    # the version stands in JSON within JSON
+    refused(whole.replace(b'version\\": 1', b'version\\": 9'), "format version 9")
+    fs.save(net, path)
+    refused(path.read_bytes(), "no fastshallow checkpoint")
+    path.write_bytes(whole)
+    with pytest.raises(ModelFileError, match="no fastshallow model"):
+        fs.load(path)
+
+
+# Processes that are killed -------------------------------------------------------------------
+
+WORKER = """
+    import builtins, os, signal, sys, warnings
+    import numpy as np, fastshallow as fs
+    from fastshallow import checkpoints
+
+    warnings.simplefilter("ignore")  # Python >= 3.12 warns of forks beside threads
+    checkpoints.PAUSE = 0
+    KILL = signal.SIGKILL
+
+    def problem():
+        rng = np.random.default_rng(0)
+        net = fs.Network((3, 5, 1), "tanh").init(seed=0)
+        return net, rng.standard_normal((3, 300)), rng.integers(0, 2, 300)
+
+    class Watch:
+        # from its third epoch on, the process kills itself at one point of a write
+        def __init__(self, point):
+            self.point = point
+
+        def on_epoch_end(self, state):
+            if state.epoch == 2 and self.point:
+                arm(*self.point.split(":"))
+
+    def train(path, epochs, point=""):
+        net, X, Y = problem()
+        history = fs.train(net, X, Y, epochs=epochs, batch_size=32, n_threads=1, checkpoint=path,
+                           resume=True, callbacks=[Watch(point)])
+        return net.params.tobytes() + history.cost.tobytes(), len(history)
+
+    def killing(function, when):
+        def call(*arguments, **options):
+            if when == "before":
+                os.kill(os.getpid(), KILL)
+            function(*arguments, **options)
+            os.kill(os.getpid(), KILL)
+        return call
+
+    class Half:
+        # a file that dies when it is written to
+        def __init__(self, file, when):
+            self.file, self.when = file, when
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, data):
+            self.file.write(data[: len(data) // 2] if self.when == "half" else data)
+            self.file.flush()
+            os.kill(os.getpid(), KILL)
+
+    def arm(name, when):
+        if name == "open":
+            builtins.open = killing(builtins.open, when)
+        elif name == "write":
+            real = builtins.open
+            builtins.open = lambda *arguments, **options: Half(real(*arguments, **options), when)
+        else:
+            setattr(os, name, killing(getattr(os, name), when))
+"""
+
+# Every point is a process of its own, which one process with all loaded forks.
+EVERY_POINT = """
+    folder = sys.argv[1]
+    wanted, _ = train(folder + "/never", 6)
+    for point in sys.argv[2:]:
+        path = folder + "/" + point.replace(":", "-")
+        child = os.fork()
+        if child == 0:
+            train(path, 6, point)
+            os._exit(0)
+        killed = os.waitpid(child, 0)[1] == KILL
+        _, epochs = train(path, 1)
+        print(point, killed, epochs, train(path, 6)[0] == wanted)
+"""
+
+POINTS = (
+    "open:before",
+    "open:after",
+    "write:half",
+    "write:whole",
+    "fsync:before",
+    "fsync:after",
+    "replace:before",
+    "replace:after",
+)
+
+
+def start(source, *arguments):
+    """Start a process of `WORKER`."""
+    search = os.pathsep.join([str(Path(fs.__file__).parents[1]), str(TESTS)])
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WORKER) + textwrap.dedent(source), *arguments],
+        env={**os.environ, "PYTHONPATH": search},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+
+
+@posix
+def test_killed_at_every_point_of_a_write(tmp_path):
+    output, error = start(EVERY_POINT, str(tmp_path), *POINTS).communicate(timeout=300)
+    # epochs 0 and 1 were written before; epoch 2 is there once the file has its name
+    wanted = [f"{point} True {3 if point == 'replace:after' else 2} True" for point in POINTS]
+    assert output.splitlines() == wanted, error
+
+
+class Watch:
+    """A callback of the name that the worker's has."""
+
+    def on_epoch_end(self, state):
+        """Do nothing."""
+
+
+def resumed(path, epochs):
+    """Return a network and its history after this many epochs in all, from a file."""
+    net, X, Y = problem()
+    options = {"batch_size": 32, "callbacks": [Watch()], "checkpoint": path, "resume": True}
+    return net, fs.train(net, X, Y, epochs=epochs, **options)
+
+
+@posix
+@pytest.mark.slow
+def test_killed_a_hundred_times_at_random(tmp_path):
+    path, chance, reached = tmp_path / "c", random.Random(0), [0]
+    for _ in range(100):
+        process = start("train(sys.argv[1], 10**9)", str(path))
+        written, began = path.stat().st_mtime_ns if path.exists() else 0, time.monotonic()
+        while not path.exists() or path.stat().st_mtime_ns == written:
+            assert process.poll() is None and time.monotonic() - began < 60
+            time.sleep(0.001)
+        time.sleep(chance.random() * 0.2)
+        process.kill()
+        process.communicate()
+        reached.append(len(resumed(path, 1)[1]))  # whole, and loadable
+    assert reached == sorted(set(reached))
+    net, done = resumed(path, reached[-1])
+    wanted, X, Y = problem()
+    history = fs.train(wanted, X, Y, epochs=reached[-1], batch_size=32)
+    assert net == wanted
+    assert np.array_equal(done.cost, history.cost)
