@@ -32,7 +32,7 @@ from .kernels import collect
 from .matmul import Matrix, matrix
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
-from .simd import all_finite
+from .simd import all_finite, view_as
 from .tiles import FAN_IN, FAN_OUT, tile_length
 
 __all__ = [
@@ -234,13 +234,16 @@ def lying_batch(examples, at, n):
 
 @jit(internal=True)
 def gathered_batch(model, examples, buffers, n):
-    """Return the n examples that lie in the buffers."""
+    """Return the n examples that lie in the buffers, in the types of `lying_batch`.
+
+    Those are read-only; a second type of examples would be a second of compiling.
+    """
     layers = model.layers
     n_x = layers[0, FAN_IN]
     n_y = 1 if examples.labels else layers[layers.shape[0] - 1, FAN_OUT]
     return Examples(
-        matrix(buffers.X, ZERO, n_x, ONE),
-        matrix(buffers.Y, ZERO, n_y, ONE),
+        matrix(view_as(buffers.X, examples.X.data), ZERO, n_x, ONE),
+        matrix(view_as(buffers.Y, examples.Y.data), ZERO, n_y, ONE),
         examples.labels,
         buffers.weight[:n],
     )
@@ -257,19 +260,19 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
     begins = part.block == 0 and part.tile == 0
     if begins:
         make_ready(model, True, Ready(work.packed, work.transposed))
-    if order.size == 0:
-        lying = lying_batch(examples, at, n)
-        run(model, lying, n, workers, work, part)
-        return sum_weights(lying.weight, n)
-    if begins:
+    if begins and order.size > 0:
         X, Y, w = buffers.X, buffers.Y, buffers.weight
         chosen = order[at : at + n]
         if workers > 1:
             gather_shared(model.layers, examples, chosen, X, Y, w, n, workers)
         else:
             gather(model.layers, examples, chosen, X, Y, w, ZERO, n)
-    run(model, gathered_batch(model, examples, buffers, n), n, workers, work, part)
-    return sum_weights(buffers.weight, n)
+    if order.size > 0:
+        examples = gathered_batch(model, examples, buffers, n)
+    else:
+        examples = lying_batch(examples, at, n)
+    run(model, examples, n, workers, work, part)  # once: it is compiled wherever it stands
+    return sum_weights(examples.weight, n)
 
 
 @jit(internal=True)
