@@ -36,6 +36,8 @@ _HOMES = {
     "ModelCheckpoint": "callbacks",
     "Network": "network",
     "SGD": "optimizers",
+    "ShallowClassifier": "estimators",
+    "ShallowRegressor": "estimators",
     "StepDecay": "schedules",
     "gradient_check": "finite_differences",
     "gradient_descent": "training",
@@ -65,6 +67,8 @@ __all__ = [
     "JSONLinesLogger",
     "ModelCheckpoint",
     "Network",
+    "ShallowClassifier",
+    "ShallowRegressor",
     "StepDecay",
     "__version__",
     "activations",
@@ -87,6 +91,7 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
     from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
+    from .estimators import ShallowClassifier, ShallowRegressor
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
     from .history import History

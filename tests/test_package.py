@@ -57,6 +57,9 @@ ORDER = [
     "interrupts",
     "loop",
     "training",
+    "fitting",
+    "estimator_base",
+    "estimators",
     "environment",
     "__main__",
 ]

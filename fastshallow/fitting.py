@@ -1,0 +1,308 @@
+"""One fit of an estimator: what scikit-learn does around and between the epochs.
+
+Its solver that partial_fit goes on with, its order of the examples, its count of epochs without
+improvement, and its messages; the epochs themselves are `fastshallow.loop.Training`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .callbacks import Callback, EarlyStopping
+from .history import History
+from .loop import Score, Training
+from .network import Network
+from .optimizers import LBFGS, SGD, Adam
+from .orders import InOrder
+from .schedules import Adaptive, Constant, InverseScaling, Schedule
+from .trainer import State, Trainer
+from .training import _bar
+
+__all__ = ["Judgement", "LayerArrays", "Printer", "Reshuffled", "Solver", "fit_lbfgs", "run"]
+
+
+class LayerArrays(list):
+    """Arrays by layer, views of a network's parameters: an assignment to an item copies into it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.fitting import LayerArrays
+    >>> params = np.zeros(3)
+    >>> arrays = LayerArrays([params[:2], params[2:]])
+    >>> arrays[0] = [1, 2]
+    >>> params.tolist()
+    [1.0, 2.0, 0.0]
+    """
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, slice):
+            for view, array in zip(self[index], value, strict=True):
+                self._copy(view, array)
+        else:
+            self._copy(self[index], value)
+
+    @staticmethod
+    def _copy(view: np.ndarray, value: Any) -> None:
+        if value is view:  # coefs_[0] *= 2 has changed the view in place already
+            return
+        if np.shape(value) != view.shape:
+            raise ValueError(
+                f"coefs_, intercepts_: expected shape {view.shape}; got shape {np.shape(value)}"
+            )
+        view[...] = value
+
+
+class Reshuffled(InOrder):
+    """Every epoch shuffles the order of the one before, as scikit-learn does.
+
+    Parameters
+    ----------
+    m : int
+        Examples.
+    rng : numpy.random.RandomState
+        Where the permutations come from.
+    """
+
+    def __init__(self, m: int, rng: np.random.RandomState):
+        super().__init__(m)
+        self.rng = rng
+        self.order = np.arange(m)
+
+    def __call__(self, n: int) -> np.ndarray:
+        orders = np.empty((n, self.m), np.int64)
+        for row in orders:
+            permutation = np.arange(self.m)
+            self.rng.shuffle(permutation)
+            row[:] = self.order = self.order[permutation]
+        return orders
+
+
+@dataclass
+class Solver:
+    """The optimiser with its state: made by fit, and gone on with by partial_fit.
+
+    As in scikit-learn, its hyper-parameters stay those of the call that made it.
+
+    Parameters
+    ----------
+    optimizer : SGD or Adam
+        With the initial learning rate.
+    kind : {"constant", "invscaling", "adaptive"}
+        Schedule of the learning rate.
+    power : float
+        Exponent of "invscaling".
+    learning_rate : float
+        Of the next step.
+    vectors : ndarray
+        The optimiser's, see `fastshallow.optimizers.Rule`.
+    steps : int
+        Taken so far.
+    """
+
+    optimizer: SGD | Adam
+    kind: str
+    power: float
+    learning_rate: float
+    vectors: np.ndarray
+    steps: int = 0
+
+    @classmethod
+    def start(cls, settings: Any, net: Network) -> Solver:
+        """Return the solver that an estimator's parameters describe, before its first step."""
+        rate = float(settings.learning_rate_init)
+        kind = "constant"
+        optimizer: SGD | Adam
+        if settings.solver == "sgd":
+            kind = settings.learning_rate
+            optimizer = SGD(rate, settings.momentum, bool(settings.nesterovs_momentum))
+        else:
+            optimizer = Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
+        vectors = np.zeros((optimizer.vectors, net.params.size), net.dtype)
+        return cls(optimizer, kind, float(settings.power_t), rate, vectors)
+
+    def schedule(self, patience: float, tol: float, monitor: str) -> Schedule:
+        """Return a schedule of this kind."""
+        if self.kind == "adaptive":
+            return Adaptive(patience=patience, tol=tol, monitor=monitor)
+        return InverseScaling(self.power) if self.kind == "invscaling" else Constant()
+
+
+@dataclass
+class Judgement:
+    """How epochs are judged, and what is known of those before: it goes on in warm starts.
+
+    Parameters
+    ----------
+    monitor : {"cost", "validation_score"}
+        What they are judged by.
+    patience : float
+        Epochs without improvement that are let pass.
+    tol : float
+        Least improvement.
+    best : float
+        Lowest cost or highest score so far.
+    count : int
+        Epochs without improvement, up to the last one.
+    """
+
+    monitor: str
+    patience: float
+    tol: float
+    best: float
+    count: int
+
+    @property
+    def what(self) -> str:
+        """What did not improve, in scikit-learn's message."""
+        return "Validation score" if self.monitor == "validation_score" else "Training loss"
+
+
+class Printer(Callback):
+    """Print what scikit-learn prints with verbose=True.
+
+    Parameters
+    ----------
+    judgement : Judgement or None
+        None where nothing is judged: L-BFGS.
+    count : callable
+        Returns the epochs without improvement.
+    schedule : Schedule
+        As the epochs are taken with.
+    """
+
+    def __init__(self, judgement: Judgement | None, count: Callable[[], int], schedule: Schedule):
+        self.judgement, self.count, self.schedule = judgement, count, schedule
+
+    def on_train_begin(self, state: Any) -> None:
+        """Note the learning rate."""
+        self.rate = self.schedule.learning_rate
+
+    def on_epoch_end(self, state: Any) -> bool:
+        """Print the loss, the score, and what follows from them."""
+        print(f"Iteration {state.epoch + 1}, loss = {state.cost:.8f}")
+        judgement, rate = self.judgement, self.schedule.learning_rate
+        if judgement is None:
+            return False
+        if judgement.monitor == "validation_score":
+            print(f"Validation score: {state.validation_score:f}")
+        text = (
+            f"{judgement.what} did not improve more than tol={judgement.tol:f} for "
+            f"{judgement.patience:g} consecutive epochs."
+        )
+        adaptive = isinstance(self.schedule, Adaptive)
+        if self.count() > judgement.patience:
+            print(f"{text}{' Learning rate too small.' if adaptive else ''} Stopping.")
+        elif adaptive and rate != self.rate:
+            print(f"{text} Setting learning rate to {rate:f}")
+        self.rate = rate
+        return False
+
+
+def run(
+    trainer: Trainer,
+    solver: Solver,
+    epochs: int,
+    order: InOrder,
+    judgement: Judgement,
+    score: Score | None,
+    callbacks: Sequence[Any],
+    keep_best: str | None,
+    verbose: bool,
+    progress: bool,
+) -> tuple[History, bool]:
+    """Take epochs of a solver's steps.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        With the solver's optimiser and state. Its network's parameters are modified in place.
+    solver : Solver
+        Modified in place.
+    epochs : int
+        At most so many.
+    order : InOrder
+        Order of the examples.
+    judgement : Judgement
+        Modified in place.
+    score : callable or None
+        See `fastshallow.loop.Training`.
+    callbacks : sequence
+        The user's.
+    keep_best : {"validation_cost", "validation_score"} or None
+        What the parameters left behind are the best by; None leaves the last ones. Where no epoch
+        was better than those before, these are the parameters that training began with.
+    verbose, progress : bool
+        Whether to print, and to show a bar.
+
+    Returns
+    -------
+    history : History
+        Of these epochs.
+    interrupted : bool
+        Whether Ctrl-C ended them.
+    """
+    schedule = solver.schedule(judgement.patience, judgement.tol, judgement.monitor)
+    adaptive = isinstance(schedule, Adaptive)
+    stopping = EarlyStopping(
+        math.inf if adaptive else judgement.patience,
+        judgement.tol,
+        keep_best == judgement.monitor,
+        judgement.monitor,
+    )
+    counted: Any = schedule if adaptive else stopping
+    best = stopping
+    own: list[Any] = [stopping]
+    if keep_best == "validation_cost":
+        best = EarlyStopping(math.inf, 0.0, True, keep_best)
+        own.append(best)
+    if verbose:
+        own.append(Printer(judgement, lambda: counted.get_state()["count"], schedule))
+    training = Training(trainer, epochs, order, schedule, [*own, *callbacks], score)
+    carried = {"best": judgement.best, "count": judgement.count}
+    stopping.set_state(carried | {"best_epoch": -1})
+    schedule.set_state(carried | {"learning_rate": solver.learning_rate})
+    interrupted = False
+    try:
+        with _bar(training, epochs, progress):
+            training.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    if best.best_params is not None:
+        trainer.net.params[...] = best.best_params
+    judgement.best, judgement.count = stopping.best, counted.get_state()["count"]
+    solver.learning_rate, solver.steps = schedule.learning_rate, trainer.state.steps
+    return training.state.history, interrupted
+
+
+def state_of(solver: Solver, examples: int) -> State:
+    """Return the state that a `Trainer` goes on with."""
+    return State(solver.vectors, solver.steps, examples)
+
+
+def fit_lbfgs(
+    trainer: Trainer,
+    epochs: int,
+    score: Score | None,
+    callbacks: Sequence[Any],
+    keep_best: str | None,
+    verbose: bool,
+    progress: bool,
+) -> History:
+    """Take iterations of L-BFGS; arguments as for `run`."""
+    assert isinstance(trainer.optimizer, LBFGS)
+    schedule = Constant()
+    best = EarlyStopping(math.inf, 0.0, True, keep_best) if keep_best else None
+    own: list[Any] = [] if best is None else [best]
+    if verbose:
+        own.append(Printer(None, int, schedule))
+    order = InOrder(trainer.m)
+    training = Training(trainer, epochs, order, schedule, [*own, *callbacks], score)
+    with _bar(training, epochs, progress):
+        history = training.run()
+    return history
