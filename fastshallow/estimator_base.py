@@ -26,10 +26,19 @@ from sklearn.utils.validation import (
 )
 
 from . import _checks
-from .fitting import Judgement, LayerArrays, Reshuffled, Solver, fit_lbfgs, run, state_of
+from .fitting import (
+    ClippedTrainer,
+    Judgement,
+    LayerArrays,
+    Reshuffled,
+    Solver,
+    fit_lbfgs,
+    run,
+    state_of,
+)
 from .initialization import METHODS
 from .loop import Score
-from .network import FEW_VALUES, Network
+from .network import CLASSIFIERS, FEW_VALUES, Network
 from .optimizers import LBFGS
 from .orders import InOrder
 from .trainer import DivergenceError, Trainer
@@ -393,7 +402,9 @@ class BaseShallow(BaseEstimator, ABC):
             )
 
     def _trainer(self, data: Data, optimizer: Any, size: int | None, state: Any = None) -> Trainer:
-        return Trainer(
+        classifies = self.net_.output in CLASSIFIERS
+        make = ClippedTrainer if classifies and isinstance(optimizer, LBFGS) else Trainer
+        return make(
             *(self.net_, data.X.T, self._columns(data.y), optimizer, size, data.weight),
             *(float(self.alpha), self.n_threads, state, self._loss_scale(), False),
         )
@@ -496,7 +507,7 @@ class BaseShallow(BaseEstimator, ABC):
     def _values(self, columns: np.ndarray) -> np.ndarray:
         """Return A[L], (n_outputs, m)."""
         net = self.net_
-        if net.output in ("sigmoid", "softmax"):
+        if net.output in CLASSIFIERS:
             return net.predict_proba(columns, self.n_threads)
         return net.predict(columns, n_threads=self.n_threads)
 

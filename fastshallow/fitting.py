@@ -7,7 +7,7 @@ improvement, and its messages; the epochs themselves are `fastshallow.loop.Train
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,17 @@ from .schedules import Adaptive, Constant, InverseScaling, Schedule
 from .trainer import State, Trainer
 from .training import _bar
 
-__all__ = ["Judgement", "LayerArrays", "Printer", "Reshuffled", "Solver", "fit_lbfgs", "run"]
+__all__ = [
+    "ClippedTrainer",
+    "Judgement",
+    "LayerArrays",
+    "Printer",
+    "Reshuffled",
+    "Solver",
+    "fit_lbfgs",
+    "run",
+    "state_of",
+]
 
 
 class LayerArrays(list):
@@ -278,6 +288,43 @@ def run(
     judgement.best, judgement.count = stopping.best, counted.get_state()["count"]
     solver.learning_rate, solver.steps = schedule.learning_rate, trainer.state.steps
     return training.state.history, interrupted
+
+
+class ClippedTrainer(Trainer):
+    """A trainer for L-BFGS whose J is scikit-learn's: probabilities are clipped to [eps, 1 - eps].
+
+    The gradient is that of J without clipping, as there. It matters where an example's loss is
+    above -log(eps), 36 in float64: with features of breast_cancer as they are, L-BFGS goes another
+    way without it.
+    """
+
+    def epochs(
+        self,
+        n: int,
+        orders: np.ndarray | None = None,
+        rates: Callable | float | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Compute J and its gradient; see `Trainer.epochs`."""
+        for costs in super().epochs(n, orders, rates):
+            yield costs if costs.size == 0 else self._clipped(costs)
+
+    def _clipped(self, costs: np.ndarray) -> np.ndarray:
+        net, weight, total = self.net, self._examples.weight, self.problem.arguments[3]
+        least = float(np.finfo(net.dtype).eps)
+        penalty = 0.5 * self.alpha * sum(float(np.vdot(W, W)) for W in net.W) / total
+        most = (costs[0] - penalty) * total  # no example's weighted loss is above their sum
+        if not most > -math.log(least) * (weight.min() if weight.size else 1.0):
+            return costs
+        A, Y = net.predict_proba(self.problem.X, self._n_threads), self.problem.Y
+        if self.problem.labels:
+            right = np.take_along_axis(A, Y.astype(np.int64), axis=0)
+        else:
+            right = np.where(Y > 0.5, A, 1 - A)
+        if right.min() >= least:
+            return costs
+        losses = -np.log(np.clip(right, least, 1 - least)).sum(axis=0)
+        loss = np.average(losses, weights=weight if weight.size else None)
+        return np.array([loss + penalty])
 
 
 def state_of(solver: Solver, examples: int) -> State:
