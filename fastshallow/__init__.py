@@ -36,8 +36,8 @@ _HOMES = {
     "ModelCheckpoint": "callbacks",
     "Network": "network",
     "SGD": "optimizers",
-    "ShallowClassifier": "estimators",
-    "ShallowRegressor": "estimators",
+    "ShallowClassifier": "classifier",
+    "ShallowRegressor": "regressor",
     "StepDecay": "schedules",
     "gradient_check": "finite_differences",
     "gradient_descent": "training",
@@ -91,13 +91,14 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
     from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
-    from .estimators import ShallowClassifier, ShallowRegressor
+    from .classifier import ShallowClassifier
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
     from .history import History
     from .network import Network
     from .optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
     from .plotting import plot_cost
+    from .regressor import ShallowRegressor
     from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
     from .serialization import load, save
     from .trainer import DivergenceError

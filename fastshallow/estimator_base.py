@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -26,10 +26,10 @@ from sklearn.utils.validation import (
 )
 
 from . import _checks
+from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,
     Judgement,
-    LayerArrays,
     Reshuffled,
     Solver,
     fit_lbfgs,
@@ -84,10 +84,10 @@ class Data(NamedTuple):
         return Data(self.X[chosen], self.y[chosen], weight)
 
 
-class BaseShallow(BaseEstimator, ABC):
+class BaseShallow(HasCoefs, BaseEstimator, ABC):
     """What `ShallowClassifier` and `ShallowRegressor` share; not to be used by itself."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict[str, list]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
@@ -125,47 +125,23 @@ class BaseShallow(BaseEstimator, ABC):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    # The parameters of the network ---------------------------------------------------------------
+    net_: Network
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    _no_improvement_count: int
 
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weights by layer, (fan_in, fan_out): views of ``net_``; assignments copy into it."""
-        if "net_" in self.__dict__:
-            return LayerArrays(W.T for W in self.net_.W)
-        return self._given("_coefs", "coefs_")
-
-    @coefs_.setter
-    def coefs_(self, value: Any) -> None:
-        if "net_" in self.__dict__:
-            self.coefs_[:] = value
-        else:
-            self._coefs = list(value)
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """Biases by layer, (fan_out,): views of ``net_``; assignments copy into it."""
-        if "net_" in self.__dict__:
-            return LayerArrays(b[:, 0] for b in self.net_.b)
-        return self._given("_intercepts", "intercepts_")
-
-    @intercepts_.setter
-    def intercepts_(self, value: Any) -> None:
-        if "net_" in self.__dict__:
-            self.intercepts_[:] = value
-        else:
-            self._intercepts = list(value)
-
-    def _given(self, place: str, name: str) -> list[np.ndarray]:
-        """Return what the caller assigned before there was a network."""
-        try:
-            return self.__dict__[place]
-        except KeyError:
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message) from None
+    # The network ---------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
         """Make the network of parameters that were assigned before there was one."""
-        if "net_" in self.__dict__ or not (hasattr(self, "coefs_") and hasattr(self, "intercepts_")):
+        if "net_" in self.__dict__ or not (
+            hasattr(self, "coefs_") and hasattr(self, "intercepts_")
+        ):
             return
         coefs = [np.asarray(W) for W in self._coefs]
         sizes = [coefs[0].shape[0], *(W.shape[1] for W in coefs)]

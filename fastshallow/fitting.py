@@ -26,7 +26,6 @@ from .training import _bar
 __all__ = [
     "ClippedTrainer",
     "Judgement",
-    "LayerArrays",
     "Printer",
     "Reshuffled",
     "Solver",
@@ -34,38 +33,6 @@ __all__ = [
     "run",
     "state_of",
 ]
-
-
-class LayerArrays(list):
-    """Arrays by layer, views of a network's parameters: an assignment to an item copies into it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastshallow.fitting import LayerArrays
-    >>> params = np.zeros(3)
-    >>> arrays = LayerArrays([params[:2], params[2:]])
-    >>> arrays[0] = [1, 2]
-    >>> params.tolist()
-    [1.0, 2.0, 0.0]
-    """
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, slice):
-            for view, array in zip(self[index], value, strict=True):
-                self._copy(view, array)
-        else:
-            self._copy(self[index], value)
-
-    @staticmethod
-    def _copy(view: np.ndarray, value: Any) -> None:
-        if value is view:  # coefs_[0] *= 2 has changed the view in place already
-            return
-        if np.shape(value) != view.shape:
-            raise ValueError(
-                f"coefs_, intercepts_: expected shape {view.shape}; got shape {np.shape(value)}"
-            )
-        view[...] = value
 
 
 class Reshuffled(InOrder):
@@ -295,8 +262,11 @@ class ClippedTrainer(Trainer):
 
     The gradient is that of J without clipping, as there. It matters where an example's loss is
     above -log(eps), 36 in float64: with features of breast_cancer as they are, L-BFGS goes another
-    way without it.
+    way without it. With sigmoid outputs 1 - a is rounded, and so is its logarithm, long before.
     """
+
+    #: Probability of what is right below which a loss from a differs from one from z.
+    ROUNDED = 1e-6
 
     def epochs(
         self,
@@ -312,15 +282,16 @@ class ClippedTrainer(Trainer):
         net, weight, total = self.net, self._examples.weight, self.problem.arguments[3]
         least = float(np.finfo(net.dtype).eps)
         penalty = 0.5 * self.alpha * sum(float(np.vdot(W, W)) for W in net.W) / total
+        bound = least if net.output == "softmax" else self.ROUNDED
         most = (costs[0] - penalty) * total  # no example's weighted loss is above their sum
-        if not most > -math.log(least) * (weight.min() if weight.size else 1.0):
+        if not most > -math.log(bound) * (weight.min() if weight.size else 1.0):
             return costs
         A, Y = net.predict_proba(self.problem.X, self._n_threads), self.problem.Y
         if self.problem.labels:
             right = np.take_along_axis(A, Y.astype(np.int64), axis=0)
         else:
             right = np.where(Y > 0.5, A, 1 - A)
-        if right.min() >= least:
+        if right.min() >= bound:
             return costs
         losses = -np.log(np.clip(right, least, 1 - least)).sum(axis=0)
         loss = np.average(losses, weights=weight if weight.size else None)

@@ -58,8 +58,10 @@ ORDER = [
     "loop",
     "training",
     "fitting",
+    "coefs",
     "estimator_base",
-    "estimators",
+    "classifier",
+    "regressor",
     "environment",
     "__main__",
 ]
