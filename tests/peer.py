@@ -64,11 +64,16 @@ def estimator_for(name):
     return fs.ShallowClassifier, {}
 
 
+def mine(name, **arguments):
+    """Return our estimator for a data set."""
+    ours, needed = estimator_for(name)
+    return ours(**{"random_state": 0} | needed | arguments)
+
+
 def both(name, **arguments):
     """Return our estimator and scikit-learn's for a data set."""
     ours, needed = estimator_for(name)
-    arguments = {"random_state": 0} | needed | arguments
-    return ours(**arguments), PEERS[ours](**arguments)
+    return mine(name, **arguments), PEERS[ours](**{"random_state": 0} | needed | arguments)
 
 
 def quietly(method, *arguments, **named):
@@ -80,9 +85,7 @@ def quietly(method, *arguments, **named):
 
 def difference(ours, theirs):
     """Return the largest difference of an array, over that array's largest value."""
-    pairs = zip(
-        ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
-    )
+    pairs = zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True)
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
 
 
@@ -104,12 +107,12 @@ def assert_same(ours, theirs, X=None):
             assert close(getattr(ours, name), getattr(theirs, name)), name
     if X is None:
         return
-    mine, other = ours.predict(X), theirs.predict(X)
-    assert mine.dtype == other.dtype
-    assert mine.shape == other.shape
+    found, wanted = ours.predict(X), theirs.predict(X)
+    assert found.dtype == wanted.dtype
+    assert found.shape == wanted.shape
     if hasattr(ours, "classes_"):
-        assert np.array_equal(mine, other)
+        assert np.array_equal(found, wanted)
         assert np.array_equal(ours.classes_, theirs.classes_)
         assert np.allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=0, atol=1e-6)
     else:
-        assert np.allclose(mine, other, rtol=1e-6, atol=1e-6 * np.abs(other).max())
+        assert np.allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from peer import CLASSES, NUMBERS, assert_same, both, data, quietly
+from peer import CLASSES, EQUAL, NUMBERS, assert_same, both, data, difference, quietly
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
@@ -252,5 +252,6 @@ def test_features_as_they_are(solver):
         ours, theirs = both(name, **arguments)
         quietly(ours.fit, X, y)
         quietly(theirs.fit, X, y)
+        # losses are not compared: theirs are clipped, ours are not (docs/migration.md)
         assert ours.n_iter_ == theirs.n_iter_
-        assert_same(ours, theirs)
+        assert difference(ours, theirs) <= EQUAL
