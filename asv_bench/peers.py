@@ -2,12 +2,14 @@
 
     python asv_bench/peers.py [--work NAME ...] [--repeat N]
     python asv_bench/peers.py --flat
+    python asv_bench/peers.py --estimators
 
 Every peer starts from the same parameters and takes the same full-batch steps. First each must
 agree with NumPy in float64; then all are timed in turn, `--repeat` times over, and the medians
 are printed with the ratio to the fastest float32 peer. Peers that are not installed are named and
 left out. PyTorch is eager float32 (its bf16 autocast is shown, not counted); JAX has the loop
 inside jit, as `lax.scan`. ``--flat`` prints fastshallow's time per example from m = 10^4 to 10^7.
+``--estimators`` is fit and predict of the estimators, see `peers_estimators`.
 """
 
 from __future__ import annotations
@@ -296,11 +298,17 @@ def main() -> None:
     parser.add_argument("--work", nargs="*", help=f"only works whose name contains it: {names}")
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--flat", action="store_true", help="time per example as m grows")
+    parser.add_argument("--estimators", action="store_true", help="against scikit-learn's")
     options = parser.parse_args()
     fs.show_versions()
     print(f"\n{platform.processor() or platform.machine()}; median of {options.repeat} repeats\n")
     if options.flat:
         flat(options.repeat)
+        return
+    if options.estimators:
+        import peers_estimators  # beside this file; asv imports both from elsewhere
+
+        peers_estimators.report(options.work, options.repeat, readable)
         return
     print("| step | " + " | ".join(PEERS) + " | ratio | must / aim | reached |")
     print("| --- " * (len(PEERS) + 4) + "|")

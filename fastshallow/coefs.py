@@ -17,7 +17,7 @@ class LayerArrays(list):
     Examples
     --------
     >>> import numpy as np
-    >>> from fastshallow.fitting import LayerArrays
+    >>> from fastshallow.coefs import LayerArrays
     >>> params = np.zeros(3)
     >>> arrays = LayerArrays([params[:2], params[2:]])
     >>> arrays[0] = [1, 2]
