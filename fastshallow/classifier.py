@@ -21,7 +21,8 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from .estimator_base import BaseShallow, Data
+from .estimator_base import BaseShallow
+from .fitting import Data
 from .network import FEW_VALUES
 
 __all__ = ["ShallowClassifier"]

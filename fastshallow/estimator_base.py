@@ -8,13 +8,11 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
@@ -29,12 +27,14 @@ from . import _checks
 from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,
+    Data,
     Judgement,
     Reshuffled,
     Solver,
-    fit_lbfgs,
+    Watch,
     run,
-    state_of,
+    run_lbfgs,
+    scipy_result,
 )
 from .initialization import METHODS
 from .loop import Score
@@ -69,19 +69,6 @@ NOT_FINITE = (
 )
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
-
-
-class Data(NamedTuple):
-    """Examples as rows, targets (m, n_outputs), and weights or None."""
-
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None = None
-
-    def taken(self, chosen: np.ndarray) -> Data:
-        """Return a copy of some examples."""
-        weight = None if self.weight is None else self.weight[chosen]
-        return Data(self.X[chosen], self.y[chosen], weight)
 
 
 class BaseShallow(HasCoefs, BaseEstimator, ABC):
@@ -308,27 +295,12 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     def _fit_lbfgs(self, data: Data, eval_set: Data | None) -> None:
         optimizer = LBFGS(gtol=self.tol, max_evaluations=int(self.max_fun))
         trainer = self._trainer(data, optimizer, None)
-        score = self._scorer(eval_set, None)
-        keep = "validation_cost" if eval_set and self.restore_best else None
-        history = fit_lbfgs(
-            *(trainer, self.max_iter, score, self._callbacks(), keep),
-            *(bool(self.verbose), self.progress),
-        )
-        status, message = 2, history.stopped
-        if message in ("converged", "epochs") or message.startswith("STOP"):
-            status = int(message != "converged")
-        if message == "epochs":
-            message = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
-        result = OptimizeResult(status=status, nit=len(history), message=message)
-        self.n_iter_ = len(history)
-        if history.stopped not in self._callback_names():
-            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+        history = run_lbfgs(trainer, int(self.max_iter), self._watch(eval_set, None))
+        result = scipy_result(history, self._callbacks())
+        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
         self._keep_history(history)
         if len(history) == 0:  # the start was a minimum
             self.loss_ = float(trainer.epoch(rates=0.0))
-
-    def _callback_names(self) -> set[str]:
-        return {type(callback).__name__ for callback in self._callbacks()}
 
     def _fit_stochastic(self, data: Data, eval_set: Data | None, incremental: bool) -> None:
         net = self.net_
@@ -337,27 +309,23 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             self._optimizer = Solver.start(self, net)
         held_out = eval_set if scored else None
         if scored and held_out is None:
-            data, held_out = self._split(data)
+            stratify = self._stratify(data.y)
+            data, held_out = data.split(self.validation_fraction, self._random_state, stratify)
         m = data.X.shape[0]
         size = 200 if self.batch_size == "auto" else int(self.batch_size)
         if size > m and self.batch_size != "auto":
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=4,
+                stacklevel=5,
             )
         solver = self._optimizer
-        trainer = self._trainer(data, solver.optimizer, size, state_of(solver, self.t_))
+        trainer = self._trainer(data, solver.optimizer, size, solver.state(self.t_))
         order = Reshuffled(m, self._random_state) if self.shuffle else InOrder(m)
-        keep = "validation_score" if scored else None
-        if eval_set and self.restore_best and not scored:
-            keep = "validation_cost"
+        epochs = 1 if incremental else int(self.max_iter)
         judgement = self._judgement(scored)
-        history, interrupted = run(
-            *(trainer, solver, 1 if incremental else self.max_iter, order, judgement),
-            *(self._scorer(eval_set, held_out), self._callbacks(), keep),
-            *(bool(self.verbose), self.progress),
-        )
+        watch = self._watch(eval_set, held_out)
+        history, interrupted = run(trainer, solver, epochs, order, judgement, watch)
         self.n_iter_, self.t_ = len(history), trainer.state.examples
         self._no_improvement_count = judgement.count
         self._keep_history(history)
@@ -368,13 +336,13 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         else:
             self.best_validation_score_, self.best_loss_ = None, judgement.best
         if interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         elif history.stopped == "epochs" and not incremental:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _trainer(self, data: Data, optimizer: Any, size: int | None, state: Any = None) -> Trainer:
@@ -405,6 +373,14 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     def _callbacks(self) -> list[Any]:
         return [] if self.callbacks is None else list(self.callbacks)
 
+    def _watch(self, eval_set: Data | None, held_out: Data | None) -> Watch:
+        """Return what looks on, with examples to judge by loss and by score."""
+        keep = "validation_score" if held_out else None
+        if eval_set and self.restore_best and not held_out:
+            keep = "validation_cost"
+        score = self._scorer(eval_set, held_out)
+        return Watch(score, self._callbacks(), keep, bool(self.verbose), bool(self.progress))
+
     def _keep_history(self, history: Any) -> None:
         """Add what an epoch left to the curves."""
         self.loss_curve_ += [float(cost) for cost in history.cost]
@@ -416,21 +392,6 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             self.eval_loss_curve_ = [*before, *(float(cost) for cost in evaluated)]
 
     # Held-out examples ---------------------------------------------------------------------------
-
-    def _split(self, data: Data) -> tuple[Data, Data]:
-        """Return examples to train on and to validate with."""
-        chosen, rest = train_test_split(
-            np.arange(data.X.shape[0]),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=self._stratify(data.y),
-        )
-        if rest.size < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
-            )
-        return data.taken(chosen), data.taken(rest)
 
     def _check_eval_set(self, eval_set: Any) -> Data | None:
         """Return checked examples of fit's argument."""

@@ -7,17 +7,19 @@ improvement, and its messages; the epochs themselves are `fastshallow.loop.Train
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import OptimizeResult
+from sklearn.model_selection import train_test_split
 
 from .callbacks import Callback, EarlyStopping
 from .history import History
 from .loop import Score, Training
 from .network import Network
-from .optimizers import LBFGS, SGD, Adam
+from .optimizers import SGD, Adam
 from .orders import InOrder
 from .schedules import Adaptive, Constant, InverseScaling, Schedule
 from .trainer import State, Trainer
@@ -25,13 +27,15 @@ from .training import _bar
 
 __all__ = [
     "ClippedTrainer",
+    "Data",
     "Judgement",
     "Printer",
     "Reshuffled",
     "Solver",
-    "fit_lbfgs",
+    "Watch",
     "run",
-    "state_of",
+    "run_lbfgs",
+    "scipy_result",
 ]
 
 
@@ -58,6 +62,33 @@ class Reshuffled(InOrder):
             self.rng.shuffle(permutation)
             row[:] = self.order = self.order[permutation]
         return orders
+
+
+class Data(NamedTuple):
+    """Examples as rows, targets (m, n_outputs), and weights or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def taken(self, chosen: np.ndarray) -> Data:
+        """Return a copy of some examples."""
+        weight = None if self.weight is None else self.weight[chosen]
+        return Data(self.X[chosen], self.y[chosen], weight)
+
+    def split(
+        self, fraction: float, rng: np.random.RandomState, stratify: np.ndarray | None
+    ) -> tuple[Data, Data]:
+        """Return examples to train on, and a fraction to validate with."""
+        chosen, rest = train_test_split(
+            np.arange(self.X.shape[0]), random_state=rng, test_size=fraction, stratify=stratify
+        )
+        if rest.size < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        return self.taken(chosen), self.taken(rest)
 
 
 @dataclass
@@ -102,6 +133,10 @@ class Solver:
             optimizer = Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
         vectors = np.zeros((optimizer.vectors, net.params.size), net.dtype)
         return cls(optimizer, kind, float(settings.power_t), rate, vectors)
+
+    def state(self, examples: int) -> State:
+        """Return what a `Trainer` goes on with, after so many examples of all fits."""
+        return State(self.vectors, self.steps, examples)
 
     def schedule(self, patience: float, tol: float, monitor: str) -> Schedule:
         """Return a schedule of this kind."""
@@ -181,17 +216,34 @@ class Printer(Callback):
         return False
 
 
+class Watch(NamedTuple):
+    """What looks on while epochs are taken.
+
+    score : callable or None
+        See `fastshallow.loop.Training`.
+    callbacks : list
+        The user's.
+    keep_best : {"validation_cost", "validation_score"} or None
+        What the parameters left behind are the best by; None leaves the last ones. Where no epoch
+        was better than those before, these are the parameters that training began with.
+    verbose, progress : bool
+        Whether to print, and to show a bar.
+    """
+
+    score: Score | None
+    callbacks: list[Any]
+    keep_best: str | None
+    verbose: bool
+    progress: bool
+
+
 def run(
     trainer: Trainer,
     solver: Solver,
     epochs: int,
     order: InOrder,
     judgement: Judgement,
-    score: Score | None,
-    callbacks: Sequence[Any],
-    keep_best: str | None,
-    verbose: bool,
-    progress: bool,
+    watch: Watch,
 ) -> tuple[History, bool]:
     """Take epochs of a solver's steps.
 
@@ -207,15 +259,8 @@ def run(
         Order of the examples.
     judgement : Judgement
         Modified in place.
-    score : callable or None
-        See `fastshallow.loop.Training`.
-    callbacks : sequence
-        The user's.
-    keep_best : {"validation_cost", "validation_score"} or None
-        What the parameters left behind are the best by; None leaves the last ones. Where no epoch
-        was better than those before, these are the parameters that training began with.
-    verbose, progress : bool
-        Whether to print, and to show a bar.
+    watch : Watch
+        What looks on.
 
     Returns
     -------
@@ -229,24 +274,24 @@ def run(
     stopping = EarlyStopping(
         math.inf if adaptive else judgement.patience,
         judgement.tol,
-        keep_best == judgement.monitor,
+        watch.keep_best == judgement.monitor,
         judgement.monitor,
     )
     counted: Any = schedule if adaptive else stopping
     best = stopping
     own: list[Any] = [stopping]
-    if keep_best == "validation_cost":
-        best = EarlyStopping(math.inf, 0.0, True, keep_best)
+    if watch.keep_best == "validation_cost":
+        best = EarlyStopping(math.inf, 0.0, True, watch.keep_best)
         own.append(best)
-    if verbose:
+    if watch.verbose:
         own.append(Printer(judgement, lambda: counted.get_state()["count"], schedule))
-    training = Training(trainer, epochs, order, schedule, [*own, *callbacks], score)
+    training = Training(trainer, epochs, order, schedule, [*own, *watch.callbacks], watch.score)
     carried = {"best": judgement.best, "count": judgement.count}
     stopping.set_state(carried | {"best_epoch": -1})
     schedule.set_state(carried | {"learning_rate": solver.learning_rate})
     interrupted = False
     try:
-        with _bar(training, epochs, progress):
+        with _bar(training, epochs, watch.progress):
             training.run()
     except KeyboardInterrupt:
         interrupted = True
@@ -298,29 +343,26 @@ class ClippedTrainer(Trainer):
         return np.array([loss + penalty])
 
 
-def state_of(solver: Solver, examples: int) -> State:
-    """Return the state that a `Trainer` goes on with."""
-    return State(solver.vectors, solver.steps, examples)
-
-
-def fit_lbfgs(
-    trainer: Trainer,
-    epochs: int,
-    score: Score | None,
-    callbacks: Sequence[Any],
-    keep_best: str | None,
-    verbose: bool,
-    progress: bool,
-) -> History:
+def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> History:
     """Take iterations of L-BFGS; arguments as for `run`."""
-    assert isinstance(trainer.optimizer, LBFGS)
     schedule = Constant()
-    best = EarlyStopping(math.inf, 0.0, True, keep_best) if keep_best else None
-    own: list[Any] = [] if best is None else [best]
-    if verbose:
+    own: list[Any] = []
+    if watch.keep_best:
+        own.append(EarlyStopping(math.inf, 0.0, True, watch.keep_best))
+    if watch.verbose:
         own.append(Printer(None, int, schedule))
-    order = InOrder(trainer.m)
-    training = Training(trainer, epochs, order, schedule, [*own, *callbacks], score)
-    with _bar(training, epochs, progress):
-        history = training.run()
-    return history
+    callbacks = [*own, *watch.callbacks]
+    training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
+    with _bar(training, epochs, watch.progress):
+        return training.run()
+
+
+def scipy_result(history: History, callbacks: list[Any]) -> OptimizeResult:
+    """Return what SciPy would have said of the iterations of a history."""
+    reason = history.stopped
+    limit = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
+    message = limit if reason == "epochs" else reason
+    status = 1 if message.startswith("STOP") else 2
+    if reason in ("converged", *(type(callback).__name__ for callback in callbacks)):
+        status = 0
+    return OptimizeResult(status=status, nit=len(history), message=message)

@@ -15,7 +15,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from .estimator_base import BaseShallow, Data
+from .estimator_base import BaseShallow
+from .fitting import Data
 from .network import FEW_VALUES
 
 __all__ = ["ShallowRegressor"]
