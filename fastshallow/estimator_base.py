@@ -42,6 +42,7 @@ from .network import CLASSIFIERS, FEW_VALUES, Network
 from .optimizers import LBFGS
 from .orders import InOrder
 from .trainer import DivergenceError, Trainer
+from .training import _callbacks as checked_callbacks
 
 __all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
 
@@ -230,6 +231,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         sizes = list(np.atleast_1d(self.hidden_layer_sizes).tolist())
         if any(n <= 0 for n in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        self._callbacks()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         again = hasattr(self, "coefs_") and (self.warm_start or incremental)
@@ -371,7 +373,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         )
 
     def _callbacks(self) -> list[Any]:
-        return [] if self.callbacks is None else list(self.callbacks)
+        return [] if self.callbacks is None else checked_callbacks(self.callbacks)
 
     def _watch(self, eval_set: Data | None, held_out: Data | None) -> Watch:
         """Return what looks on, with examples to judge by loss and by score."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import textwrap
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -412,6 +417,13 @@ def test_callbacks(solver):
     assert model.n_iter_ == 5
 
 
+def test_callbacks_that_are_none():
+    with pytest.raises(TypeError, match=r"callbacks\[1\]: expected an object with a method"):
+        fitted(callbacks=[Remember(), 3])
+    with pytest.raises(ValueError, match="The 'callbacks' parameter of ShallowClassifier must be"):
+        fitted(callbacks=Remember())
+
+
 def test_ctrl_c():
     class Interrupt(Remember):
         def on_epoch_end(self, state):
@@ -487,3 +499,29 @@ def test_one_row_is_fast():
         for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
             # 20 and more without load (asv_bench/peers.py); half of it on a busy machine
             assert seconds(getattr(other, method)) > 10 * seconds(getattr(our, method))
+
+
+# Imports -------------------------------------------------------------------------------------
+
+
+def test_import_costs_nothing():
+    code = """
+        import time, sys, numpy
+        began = time.perf_counter()
+        import fastshallow
+        taken = time.perf_counter() - began
+        assert not {"numba", "sklearn", "scipy"} & set(sys.modules)
+        assert "ShallowClassifier" in dir(fastshallow)
+        print(taken)
+    """
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=os.environ | {"PYTHONPATH": str(Path(fs.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(3)
+    ]
+    assert min(float(done.stdout) for done in runs) < 0.1
