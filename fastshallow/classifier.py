@@ -28,7 +28,9 @@ from .network import FEW_VALUES
 __all__ = ["ShallowClassifier"]
 
 NAN = float("nan")
-ONE = np.array(1.0)  # a number would be converted in every call: 0.2 us
+# Arrays, as a number would be converted in every call: 0.2 us of the 3 that a row takes.
+ONE = np.array(1.0)
+BELOW_ONE = {np.dtype(t): np.array(np.nextafter(t(1), t(0))) for t in (np.float32, np.float64)}
 
 
 class ShallowClassifier(ClassifierMixin, BaseShallow):
@@ -362,33 +364,34 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         ndarray, (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        values = self._probabilities(X)
-        if values.shape[0] == 2 and self.net_.sizes[-1] == 1:
-            np.subtract(ONE, values[1], values[0])
-        elif self.net_.output == "sigmoid":
-            values = self._of_several(values)
-        return values.T
+        columns = self._plain(X)
+        if columns is not None and columns.size <= FEW_VALUES:
+            net, m = self.net_, columns.shape[1]
+            n_y = net.sizes[-1]
+            if n_y == 1:
+                values = np.empty((2, m), net.dtype)
+                second = values[1:]
+                if net._predict_few(columns, NAN, second):
+                    np.subtract(ONE, second, values[:1])
+                    return values.T
+            else:
+                values = np.empty((n_y, m), net.dtype)
+                if net._predict_few(columns, NAN, values):
+                    return self._of_several(values).T
+        values = self._outputs(X)
+        if self.n_outputs_ == 1:
+            return np.vstack([1 - values, values]).T
+        return self._of_several(values).T
 
     def _of_several(self, values: np.ndarray) -> np.ndarray:
-        """Return probabilities from several sigmoids, (n_outputs, m)."""
+        """Return probabilities from A[L], (n_outputs, m), of several outputs."""
+        if self.net_.output == "softmax":
+            return values
         if self._one_against_rest():
             total = values.sum(axis=0)
             return np.where(total > 0, values, 1) / np.where(total > 0, total, len(values))
-        # scikit-learn's may be exactly 0 or 1, which fails its own check of multi-label estimators
-        np.maximum(values, np.finfo(values.dtype).tiny, out=values)
-        return np.minimum(values, 1 - np.finfo(values.dtype).epsneg, out=values)
-
-    def _probabilities(self, X: Any) -> np.ndarray:
-        """Return A[L] as rows; where it has one, that is the second of two."""
-        columns = self._plain(X)
-        if columns is not None and columns.size <= FEW_VALUES:
-            net = self.net_
-            n_y = net.sizes[-1]
-            values = np.empty((2 if n_y == 1 else n_y, columns.shape[1]), net.dtype)
-            if net._predict_few(columns, NAN, values[1:] if n_y == 1 else values):
-                return values
-        values = self._outputs(X)
-        return np.vstack([values, values]) if self.n_outputs_ == 1 else values
+        # scikit-learn's may be exactly 1, which fails its own check of multi-label estimators
+        return np.minimum(values, BELOW_ONE[values.dtype], out=values)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`.
