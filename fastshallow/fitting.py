@@ -205,7 +205,7 @@ class Printer(Callback):
             print(f"Validation score: {state.validation_score:f}")
         text = (
             f"{judgement.what} did not improve more than tol={judgement.tol:f} for "
-            f"{judgement.patience:g} consecutive epochs."
+            f"{judgement.patience:.0f} consecutive epochs."
         )
         adaptive = isinstance(self.schedule, Adaptive)
         if self.count() > judgement.patience:
