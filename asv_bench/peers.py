@@ -4,6 +4,7 @@
     python asv_bench/peers.py --epochs [--threads N]
     python asv_bench/peers.py --batches [--threads N]
     python asv_bench/peers.py --flat
+    python asv_bench/peers.py --estimators
 
 Every peer starts from the same parameters and takes the same full-batch steps. First each must
 agree with NumPy in float64; then all are timed in turn, `--repeat` times over, and the medians
@@ -15,6 +16,8 @@ inside jit, as `lax.scan`. ``--flat`` prints fastshallow's time per example from
 and PyTorch. Each first trains for a few epochs, in orders of its own, and must reach the cost that
 NumPy in float64 reaches. ``--batches`` prints fastshallow's time for a step of Adam, 30-64-2, at
 batches of 1 to 10,000 examples, and what of it does not grow with the batch.
+
+``--estimators`` is fit and predict of the estimators, see `peers_estimators`.
 """
 
 from __future__ import annotations
@@ -517,6 +520,7 @@ def main() -> None:
     parser.add_argument("--epochs", action="store_true", help="epochs of Adam over batches")
     parser.add_argument("--batches", action="store_true", help="a step of Adam by batch size")
     parser.add_argument("--threads", type=int, help="of every peer; as many as it likes")
+    parser.add_argument("--estimators", action="store_true", help="against scikit-learn's")
     options = parser.parse_args()
     use_threads(options.threads)
     fs.show_versions()
@@ -533,6 +537,11 @@ def main() -> None:
         for work in EPOCHS:
             if not options.work or any(part in work.name for part in options.work):
                 report_epochs(work, options.repeat)
+        return
+    if options.estimators:
+        import peers_estimators  # beside this file; asv imports both from elsewhere
+
+        peers_estimators.report(options.work, options.repeat, readable)
         return
     print("| step | " + " | ".join(PEERS) + " | ratio | must / aim | reached |")
     print("| --- " * (len(PEERS) + 4) + "|")

@@ -36,6 +36,8 @@ _HOMES = {
     "ModelCheckpoint": "callbacks",
     "Network": "network",
     "SGD": "optimizers",
+    "ShallowClassifier": "classifier",
+    "ShallowRegressor": "regressor",
     "StepDecay": "schedules",
     "diagnose": "diagnostics",
     "gradient_check": "finite_differences",
@@ -66,6 +68,8 @@ __all__ = [
     "JSONLinesLogger",
     "ModelCheckpoint",
     "Network",
+    "ShallowClassifier",
+    "ShallowRegressor",
     "StepDecay",
     "__version__",
     "activations",
@@ -89,6 +93,7 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
     from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
+    from .classifier import ShallowClassifier
     from .diagnostics import diagnose
     from .environment import show_versions, warmup
     from .finite_differences import gradient_check
@@ -96,6 +101,7 @@ if TYPE_CHECKING:
     from .network import Network
     from .optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
     from .plotting import plot_cost
+    from .regressor import ShallowRegressor
     from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
     from .serialization import load, save
     from .trainer import DivergenceError

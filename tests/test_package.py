@@ -21,7 +21,7 @@ import fastshallow as fs
 PACKAGE = Path(fs.__file__).parent
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-DOCUMENTS = ("README.md", "docs/notes.md")
+DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md")
 
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
@@ -58,6 +58,11 @@ ORDER = [
     "interrupts",
     "loop",
     "training",
+    "fitting",
+    "coefs",
+    "estimator_base",
+    "classifier",
+    "regressor",
     "environment",
     "__main__",
 ]

@@ -1,0 +1,125 @@
+"""The estimators beside scikit-learn's: the same fit, and predictions, in one run on one machine.
+
+    python asv_bench/peers.py --estimators [--work NAME ...] [--repeat N]
+
+Both estimators are made with the same arguments and fitted to the same arrays; in float64 the
+models are the same, and the difference of their scores on all examples is printed. Each time is the
+median of calls taken in turn. Nothing is downloaded: where a name is followed by "like", the data
+are drawn, of the shape of the data set that is named.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastshallow as fs
+
+
+class Fit(NamedTuple):
+    """Data, by a function that makes them, and what the estimators are given."""
+
+    name: str
+    data: Callable[[], tuple[np.ndarray, np.ndarray]]
+    hidden: tuple[int, ...]
+    epochs: int
+    regression: bool = False
+
+
+def loaded(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a data set that comes with scikit-learn, its features scaled."""
+    from sklearn import datasets
+    from sklearn.preprocessing import scale
+
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return scale(X), scale(y) if name == "diabetes" else y
+
+
+def drawn(m: int, n_x: int, classes: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    """Return features, and classes or (for 1) numbers that are a noisy function of them."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((m, n_x), dtype=np.float32)
+    hidden = np.tanh(X @ rng.standard_normal((n_x, 8), dtype=np.float32) / np.sqrt(n_x))
+    values = hidden @ rng.standard_normal((8, classes), dtype=np.float32)
+    values += 0.1 * rng.standard_normal(values.shape, dtype=np.float32)
+    if classes == 1:
+        return X.astype(dtype), values[:, 0].astype(dtype)
+    return X.astype(dtype), values.argmax(axis=1)
+
+
+FITS = (
+    Fit("breast_cancer, 569 x 30", lambda: loaded("breast_cancer"), (100,), 200),
+    Fit("digits, 1,797 x 64", lambda: loaded("digits"), (100,), 100),
+    Fit("diabetes, 442 x 10", lambda: loaded("diabetes"), (100,), 200, True),
+    Fit("like california, 20,640 x 8", lambda: drawn(20_640, 8, 1), (100,), 20, True),
+    Fit("drawn, 100,000 x 30", lambda: drawn(100_000, 30, 2), (64,), 5),
+    Fit(
+        "like mnist, 60,000 x 784, float32",
+        lambda: drawn(60_000, 784, 10, "float32"),
+        (128,),
+        2,
+    ),
+)
+
+
+def estimators(fit: Fit) -> dict[str, Any]:
+    """Return scikit-learn's estimator and ours, for one fit."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    given = {"hidden_layer_sizes": fit.hidden, "max_iter": fit.epochs, "random_state": 0}
+    if fit.regression:
+        return {"theirs": MLPRegressor(**given), "ours": fs.ShallowRegressor(**given)}
+    return {"theirs": MLPClassifier(**given), "ours": fs.ShallowClassifier(**given)}
+
+
+def seconds(call: Callable[[], Any], calls: int = 1) -> float:
+    """Return the time of a call."""
+    began = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - began) / calls
+
+
+def measure(fit: Fit, repeat: int) -> tuple[dict[str, list[float]], float]:
+    """Return the medians (theirs, ours) of fit, predict and one row, and the scores' difference."""
+    X, y = fit.data()
+    models = estimators(fit)
+    row = X[:1].copy()
+    models["ours"].fit(X[:1000], y[:1000]).predict(X)  # compile, and start the threads
+    models["ours"].predict(row)
+    times: dict[str, dict[str, list[float]]] = {}
+    for _ in range(repeat):
+        for who, model in models.items():
+            taken = {
+                "fit": seconds(lambda model=model: model.fit(X, y)),
+                "predict": seconds(lambda model=model: model.predict(X), 3),
+                "one row": seconds(lambda model=model: model.predict(row), 1000),
+            }
+            for what, value in taken.items():
+                times.setdefault(what, {}).setdefault(who, []).append(value)
+    medians = {
+        what: [statistics.median(by_whom[who]) for who in ("theirs", "ours")]
+        for what, by_whom in times.items()
+    }
+    return medians, models["ours"].score(X, y) - models["theirs"].score(X, y)
+
+
+def report(chosen: list[str] | None, repeat: int, readable: Callable[[float], str]) -> None:
+    """Print the table."""
+    print("| data | fit | ours | ratio | predict | ours | ratio | one row | ours | ratio | score |")
+    print("| --- " * 11 + "|")
+    for fit in FITS:
+        if chosen and not any(part in fit.name for part in chosen):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that epochs are few is meant
+            medians, difference = measure(fit, repeat)
+        cells = []
+        for theirs, ours in medians.values():
+            cells += [readable(theirs), readable(ours), f"{theirs / ours:.1f}"]
+        print(f"| {fit.name} | " + " | ".join(cells) + f" | {difference:+.1e} |", flush=True)

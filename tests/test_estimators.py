@@ -1,0 +1,527 @@
+"""The estimators: what they have beyond scikit-learn's, what they take and what they refuse."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peer import NUMBERS, PEERS, both, data, difference, mine, quietly
+from scipy.sparse import csr_array
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.utils import compute_sample_weight
+
+import fastshallow as fs
+
+QUICK = {"hidden_layer_sizes": (8,), "max_iter": 15, "random_state": 0}
+CLASSIFIER, REGRESSOR = fs.ShallowClassifier, fs.ShallowRegressor
+
+
+def fitted(ours=CLASSIFIER, name="iris", **arguments):
+    return quietly(ours(**QUICK | arguments).fit, *data(name))
+
+
+# Warnings, errors, messages ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["iris", "regression"])
+def test_printed(name, capsys):
+    for arguments in (
+        {"tol": 0.1, "n_iter_no_change": 2},
+        {"early_stopping": True, "n_iter_no_change": 2},
+        {
+            "solver": "sgd",
+            "learning_rate": "adaptive",
+            "learning_rate_init": 1e-5,
+            "tol": 1.0,
+            "n_iter_no_change": 1,
+        },
+        {"solver": "sgd", "max_iter": 3},
+    ):
+        printed = []
+        for estimator in both(name, **QUICK | {"max_iter": 40} | arguments, verbose=True):
+            quietly(estimator.fit, *data(name))
+            printed.append(capsys.readouterr().out)
+        assert printed[0] == printed[1]
+        assert "Iteration 3, loss = " in printed[0]
+
+
+@pytest.mark.parametrize("name", ["iris", "regression"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max_iter": 2},
+        {"batch_size": 1000, "tol": 10.0},
+        {"solver": "lbfgs", "max_iter": 2},
+        {"solver": "lbfgs", "max_fun": 3},
+        {"solver": "lbfgs", "tol": 100.0},
+        {"early_stopping": True, "max_iter": 2},
+        {"max_iter": 60, "tol": 0.5},
+    ],
+    ids=str,
+)
+def test_warnings(name, arguments):
+    told = []
+    for estimator in both(name, **QUICK | arguments):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            estimator.fit(*data(name))
+        told.append([(w.category, str(w.message)) for w in caught])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("ours", PEERS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"hidden_layer_sizes": (3, 0)},
+        {"hidden_layer_sizes": -1},
+        {"alpha": -1},
+        {"activation": "swish"},
+        {"solver": "newton"},
+        {"batch_size": 0},
+        {"momentum": 2},
+        {"validation_fraction": 1.0, "early_stopping": True},
+        {"early_stopping": True, "validation_fraction": 0.001},
+    ],
+    ids=str,
+)
+def test_errors_are_theirs(ours, arguments):
+    X, y = data("iris")
+    told = []
+    for estimator in (ours(random_state=0, **arguments), PEERS[ours](random_state=0, **arguments)):
+        with pytest.raises(ValueError) as error:
+            estimator.fit(X, y)
+        # ours know more names
+        text = str(error.value).replace("Shallow", "MLP").replace("'leaky_relu', ", "")
+        told.append((type(error.value), text.split("Got")[0].split(" among ")[0]))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("ours", PEERS)
+def test_not_fitted(ours):
+    X, _ = data("iris")
+    for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            getattr(ours(), method)(X)
+    with pytest.raises(AttributeError, match="has no attribute 'coefs_'"):
+        _ = ours().coefs_
+
+
+def test_errors_of_prediction():
+    X, _ = data("iris")
+    model = fitted()
+    for bad, message in (
+        (X[:, :3], "X has 3 features, but ShallowClassifier is expecting 4 features as input"),
+        (np.full((1, 4), np.nan), "Input X contains NaN"),
+        (np.full((1, 4), np.inf), "Input X contains infinity"),
+        (np.full((800, 4), np.nan), "Input X contains NaN"),
+        (X[0], "Expected 2D array, got 1D array instead"),
+        (X[:0], re.escape("Found array with 0 sample(s)")),
+        (np.full((1, 4), "a"), "could not convert string to float"),
+    ):
+        for method in (model.predict, model.predict_proba):
+            with pytest.raises(ValueError, match=message):
+                method(bad)
+    with pytest.raises(ValueError, match="X: expected finite float32 numbers"):
+        fitted(dtype="float32").predict(np.full((1, 4), 1e300))
+
+
+@pytest.mark.parametrize("ours", PEERS)
+def test_sparse_is_refused(ours):
+    X, y = data("iris")
+    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+        ours().fit(csr_array(X), y)
+    with pytest.raises(TypeError, match="Sparse data was passed for X"):
+        fitted(ours).predict(csr_array(X))
+
+
+def test_partial_fit_is_refused():
+    X, y = data("iris")
+    for ours in PEERS:
+        assert not hasattr(ours(solver="lbfgs"), "partial_fit")
+        with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+            fitted(ours, early_stopping=True).partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
+        fitted().partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match=r"class_weight: .* got 'balanced'"):
+        CLASSIFIER(**QUICK, class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_warm_start_refuses_another_network():
+    X, y = data("iris")
+    model = fitted(warm_start=True)
+    before = model.net_.params.copy()
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: expected .*\(4, 8, 3\).* got"):
+        model.set_params(hidden_layer_sizes=(9,)).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same"):
+        model.set_params(hidden_layer_sizes=(8,)).fit(X, y % 2)
+    assert np.array_equal(model.net_.params, before)
+
+
+def test_weights_that_are_refused():
+    X, y = data("iris")
+    for bad in (np.zeros(150), -np.ones(150), np.ones(149), np.full(150, np.nan)):
+        with pytest.raises(ValueError, match=r"(?i)weight"):
+            CLASSIFIER(**QUICK).fit(X, y, sample_weight=bad)
+
+
+def test_a_batch_of_which_nothing_counts_is_left_out():
+    # scikit-learn divides by the sum of its weights, which is 0, and raises ZeroDivisionError
+    X, y = data("iris")
+    weight = np.repeat([1.0, 0.0, 1.0], 50)
+    model = CLASSIFIER(**QUICK | {"batch_size": 50, "shuffle": False})
+    quietly(model.fit, X, y, sample_weight=weight)
+    assert np.isfinite(model.loss_curve_).all()
+
+
+def test_poisson_refuses_negative_targets():
+    with pytest.raises(ValueError, match=r"y: expected values >= 0 for loss='poisson'; got -1"):
+        REGRESSOR("poisson", random_state=0).fit([[1.0], [2]], [1, -1])
+
+
+def test_columns_that_should_be_flat():
+    X, y = data("iris")
+    for ours in PEERS:
+        with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+            quietly(ours(**QUICK).fit, X, y.reshape(-1, 1))
+
+
+# Inputs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ours", PEERS)
+def test_layouts(ours, tmp_path):
+    X, y = data("iris")
+    wanted = fitted(ours)
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    wide = np.zeros((300, 8))
+    wide[::2, ::2] = X
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    for other in (np.asfortranarray(X), read_only, wide[::2, ::2], mapped, X.tolist()):
+        model = quietly(ours(**QUICK).fit, other, y)
+        assert difference(model, wanted) == 0
+        assert np.array_equal(model.predict(other), wanted.predict(X))
+        assert np.array_equal(model.predict(other[:1]), wanted.predict(X[:1]))
+    assert np.array_equal(mapped, X)
+
+
+@pytest.mark.parametrize("ours", PEERS)
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u1", "?", ">f8"])
+def test_dtypes(ours, dtype):
+    X, y = data("iris")
+    X = X.astype(dtype)
+    model = quietly(ours(**QUICK).fit, X, y)
+    wanted = np.dtype("f4" if dtype == "f4" else "f8")
+    assert model.net_.dtype == wanted
+    assert all(array.dtype == wanted for array in model.coefs_ + model.intercepts_)
+    theirs = quietly(PEERS[ours](**QUICK).fit, X, y)
+    assert difference(model, theirs) <= (1e-3 if dtype == "f4" else 1e-6)
+    assert model.predict(X).dtype == theirs.predict(X).dtype
+    for kind in ("float32", "float64", np.float32):
+        model = quietly(ours(**QUICK, dtype=kind).fit, X, y)
+        assert model.net_.dtype == np.dtype(kind)
+
+
+def test_arguments_are_not_modified():
+    X, y = data("iris")
+    weight = np.linspace(1, 2, len(X))
+    kept = [array.copy() for array in (X, y, weight)]
+    quietly(CLASSIFIER(**QUICK, class_weight={0: 2.0}).fit, X, y, weight, eval_set=(X, y))
+    assert all(np.array_equal(a, b) for a, b in zip((X, y, weight), kept, strict=True))
+
+
+# The network ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ours", PEERS)
+def test_coefs_are_views(ours):
+    X, _ = data("iris")
+    model = fitted(ours)
+    net = model.net_
+    assert isinstance(net, fs.Network)
+    assert all(np.shares_memory(W, net.params) for W in model.coefs_ + model.intercepts_)
+    model.coefs_[0] *= 0
+    assert not net.W1.any()
+    model.coefs_[1] = np.ones(model.coefs_[1].shape)
+    assert (net.W2 == 1).all()
+    model.intercepts_ = [np.full(b.shape, 3.0) for b in model.intercepts_]
+    assert (net.b1 == 3).all()
+    assert (net.b2 == 3).all()
+    assert np.allclose(net.predict(X.T).T.reshape(150, -1)[:, 0], np.ravel(model.predict(X)))
+    with pytest.raises(ValueError, match=r"expected shape \(4, 8\); got shape \(4, 9\)"):
+        model.coefs_[0] = np.ones((4, 9))
+
+
+def test_parameters_given_before_there_is_a_network():
+    X, y = data("regression")
+    source = fitted(REGRESSOR, "regression")
+    model = REGRESSOR(**QUICK | {"max_iter": 1}, warm_start=True)
+    model.coefs_, model.intercepts_ = list(source.coefs_), list(source.intercepts_)
+    model.n_features_in_ = 10
+    model.n_outputs_ = 1
+    assert np.array_equal(model.predict(X), source.predict(X))
+    quietly(model.fit, X, y)
+    assert 0 < difference(model, source) < 0.1
+
+
+def test_threads_change_no_bit():
+    X, y = data("digits")
+    one, two = (quietly(CLASSIFIER(**QUICK, n_threads=n).fit, X, y) for n in (1, 2))
+    assert difference(one, two) == 0
+
+
+# What is new ---------------------------------------------------------------------------------
+
+
+def test_class_weights():
+    X, y = data("iris")
+    y = np.where(np.arange(150) < 120, y, 2)
+    for weights in ("balanced", {0: 3.0, 2: 0.5}):
+        factors = compute_sample_weight(weights, y)
+        model = quietly(CLASSIFIER(**QUICK, class_weight=weights).fit, X, y)
+        same = quietly(CLASSIFIER(**QUICK).fit, X, y, sample_weight=factors)
+        assert difference(model, same) == 0
+        half = np.linspace(0, 1, 150)
+        model = quietly(model.fit, X, y, sample_weight=half)
+        same = quietly(same.fit, X, y, sample_weight=half * factors)
+        assert difference(model, same) == 0
+    model = CLASSIFIER(**QUICK, class_weight={0: 3.0}).partial_fit(X, y, classes=[0, 1, 2])
+    same = CLASSIFIER(**QUICK).partial_fit(X, y, compute_sample_weight({0: 3.0}, y), [0, 1, 2])
+    assert difference(model, same) == 0
+
+
+def test_activations():
+    model = fitted(name="digits", hidden_layer_sizes=(9, 7), activation=["tanh", "leaky_relu"])
+    assert model.net_.hidden == ("tanh", "leaky_relu")
+    same = fitted(name="digits", hidden_layer_sizes=(9, 7), activation=["tanh", "tanh"])
+    name = fitted(name="digits", hidden_layer_sizes=(9, 7), activation="tanh")
+    assert difference(same, name) == 0
+    assert fitted(activation="leaky_relu").net_.hidden == ("leaky_relu",)
+    for bad, message in (
+        (["tanh"], "activation: expected one name, or 2 for the hidden layers; got 1"),
+        (["tanh", "swish"], "activation: expected one of identity, .*; got 'swish'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fitted(hidden_layer_sizes=(9, 7), activation=bad)
+
+
+def test_outputs_that_are_chosen():
+    X, y = data("regression")
+    model = fitted(REGRESSOR, "regression", output_activation="relu", max_iter=60)
+    assert model.predict(X).min() >= 0
+    assert model.out_activation_ == "relu"
+    X, y = data("iris")
+    model = fitted(output_activation="logistic", solver="lbfgs", max_iter=100)
+    assert model.net_.output == "sigmoid"
+    assert model.score(X, y) > 0.95
+    probabilities = model.predict_proba(X)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert np.array_equal(model.predict(X), probabilities.argmax(axis=1))
+    assert np.array_equal(model.predict(X[:1]), probabilities[:1].argmax(axis=1))
+    for ours, arguments, name in (
+        (CLASSIFIER, {"output_activation": "softmax"}, "binary"),
+        (REGRESSOR, {"output_activation": "exp"}, "regression"),
+        (REGRESSOR, {"output_activation": "relu", "loss": "poisson"}, "counts"),
+    ):
+        with pytest.raises(ValueError, match="output_activation: expected 'auto' or"):
+            fitted(ours, name, **arguments)
+
+
+def test_initial_weights():
+    start = [fitted(init=init, max_iter=1, learning_rate_init=1e-12) for init in ("course", "he")]
+    assert np.abs(start[0].coefs_[0]).max() < 0.05
+    assert 0.3 < np.abs(start[1].coefs_[0]).std() < 0.9
+    assert difference(fitted(init="glorot"), fitted(init="glorot")) == 0
+    assert difference(fitted(init="glorot"), fitted(init="glorot", random_state=1)) > 0
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("name", ["iris", "binary", "regression", "outputs"])
+def test_eval_set(name, solver):
+    X, y = data(name)
+    chosen, rest = np.arange(0, len(X), 2), np.arange(1, len(X), 2)
+    arguments = QUICK | {"solver": solver, "alpha": 5.0, "learning_rate_init": 0.05}
+    model = mine(name, **arguments | {"restore_best": False, "max_iter": 25})
+    quietly(model.fit, X[chosen], y[chosen], eval_set=(X[rest], y[rest]))
+    assert len(model.eval_loss_curve_) == model.n_iter_ == len(model.loss_curve_)
+
+    def loss(model):
+        if name in NUMBERS:
+            return mean_squared_error(y[rest], model.predict(X[rest])) / 2
+        return log_loss(y[rest], model.predict_proba(X[rest]))
+
+    assert np.isclose(model.eval_loss_curve_[-1], loss(model))
+    curve = model.eval_loss_curve_
+    quietly(
+        model.set_params(restore_best=True).fit, X[chosen], y[chosen], eval_set=(X[rest], y[rest])
+    )
+    assert model.eval_loss_curve_ == curve
+    assert np.isclose(loss(model), min(curve))
+    weighted = quietly(model.fit, X, y, eval_set=(X, y, np.arange(len(X)) < 50))
+    part = quietly(weighted.fit, X, y, eval_set=(X[:50], y[:50])).eval_loss_curve_
+    assert np.allclose(part, weighted.eval_loss_curve_)
+
+
+def test_eval_set_is_the_validation_set_of_early_stopping():
+    X, y = data("iris")
+    model = CLASSIFIER(**QUICK | {"max_iter": 200}, early_stopping=True, learning_rate_init=0.02)
+    model.fit(X[::2], y[::2], eval_set=(X[1::2], y[1::2]))
+    assert len(model.validation_scores_) == len(model.eval_loss_curve_) == model.n_iter_ < 200
+    assert model.score(X[1::2], y[1::2]) == model.best_validation_score_
+
+
+def test_eval_sets_that_are_refused():
+    X, y = data("iris")
+    for bad, error, message in (
+        (X, TypeError, r"eval_set: expected \(X, y\) or"),
+        ((X,), TypeError, r"eval_set: expected \(X, y\) or"),
+        ((X[:, :2], y), ValueError, "eval_set: X has 2 features"),
+        ((X[:9], y), ValueError, "eval_set: Found input variables with inconsistent numbers"),
+        ((X, y + 1), ValueError, "eval_set: `y` has classes not in"),
+    ):
+        with pytest.raises(error, match=message):
+            CLASSIFIER(**QUICK).fit(X, y, eval_set=bad)
+    X, y = data("regression")
+    with pytest.raises(ValueError, match=r"eval_set: Y: expected shape \(1, 250\)"):
+        REGRESSOR(**QUICK).fit(X, y, eval_set=(X, np.c_[y, y]))
+
+
+class Remember:
+    def __init__(self, stop=-1):
+        self.epochs, self.stop = [], stop
+
+    def on_epoch_end(self, state):
+        self.epochs.append((state.epoch, state.cost))
+        return state.epoch == self.stop
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks(solver):
+    X, y = data("iris")
+    callback = Remember(stop=4)
+    model = CLASSIFIER(**QUICK | {"max_iter": 50}, solver=solver, callbacks=[callback])
+    model.fit(X, y)  # that it was stopped on purpose is worth no warning
+    assert [epoch for epoch, _ in callback.epochs] == [0, 1, 2, 3, 4]
+    assert [cost for _, cost in callback.epochs] == model.loss_curve_
+    assert model.n_iter_ == 5
+
+
+def test_callbacks_that_are_none():
+    with pytest.raises(TypeError, match=r"callbacks\[1\]: expected an object with a method"):
+        fitted(callbacks=[Remember(), 3])
+    with pytest.raises(ValueError, match="The 'callbacks' parameter of ShallowClassifier must be"):
+        fitted(callbacks=Remember())
+
+
+def test_ctrl_c():
+    class Interrupt(Remember):
+        def on_epoch_end(self, state):
+            super().on_epoch_end(state)
+            if state.epoch == 3:
+                raise KeyboardInterrupt
+
+    X, y = data("iris")
+    for early_stopping in (False, True):
+        model = CLASSIFIER(**QUICK, callbacks=[Interrupt()], early_stopping=early_stopping)
+        with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+            model.fit(X, y)
+        assert model.n_iter_ == len(model.loss_curve_) == 4
+        assert model.predict(X).shape == (150,)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(solver="lbfgs").fit(X, y)
+
+
+def test_progress(capsys):
+    fitted(progress=True)
+    assert "15/15" in capsys.readouterr().err
+
+
+def test_loss_curve_of_lbfgs():
+    model = fitted(solver="lbfgs", max_iter=10)
+    assert len(model.loss_curve_) == 10
+    assert model.loss_curve_[-1] == model.loss_
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 2 iteration"):
+        model.set_params(max_iter=2).fit(*data("iris"))
+
+
+# One row -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["iris", "binary", "multilabel", "strings", *NUMBERS])
+def test_few_rows_are_predicted_as_many(name, dtype):
+    X, y = data(name)
+    model = quietly(mine(name, **QUICK, dtype=dtype).fit, X, y)
+    # above FEW_VALUES values the rows go another way
+    many = np.tile(X, (9, 1))
+    methods = ["predict"] + ["predict_proba"] * (name not in NUMBERS)
+    for method in methods:
+        wanted = getattr(model, method)(many)[: len(X)]
+        for kind in ("float32", "float64"):
+            if kind == "float32" and dtype == "float64":
+                continue  # X is rounded
+            for rows in (1, 3):
+                found = getattr(model, method)(X[:rows].astype(kind))
+                assert np.array_equal(found, wanted[:rows])
+                assert found.dtype == wanted.dtype
+        listed = getattr(model, method)(X[:1].tolist())
+        assert np.array_equal(listed, wanted[:1])
+
+
+def test_one_row_is_fast():
+    X = np.random.default_rng(0).standard_normal((200, 30))
+
+    def seconds(method):
+        method(X[:1])
+        row, best = X[:1].copy(), np.inf
+        for _ in range(20):
+            began = time.perf_counter()
+            for _ in range(20):
+                method(row)
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    for ours, theirs in PEERS.items():
+        y = X[:, 0] > 0
+        our = quietly(ours(max_iter=2).set_params(random_state=0).fit, X, y)
+        other = quietly(theirs(max_iter=2).set_params(random_state=0).fit, X, y)
+        for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
+            # 20 and more without load (asv_bench/peers.py); half of it on a busy machine
+            assert seconds(getattr(other, method)) > 10 * seconds(getattr(our, method))
+
+
+# Imports -------------------------------------------------------------------------------------
+
+
+def test_import_costs_nothing():
+    code = """
+        import time, sys, numpy
+        began = time.perf_counter()
+        import fastshallow
+        taken = time.perf_counter() - began
+        assert not {"numba", "sklearn", "scipy"} & set(sys.modules)
+        assert "ShallowClassifier" in dir(fastshallow)
+        print(taken)
+    """
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=os.environ | {"PYTHONPATH": str(Path(fs.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(3)
+    ]
+    assert min(float(done.stdout) for done in runs) < 0.1
