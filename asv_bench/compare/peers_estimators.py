@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from peers_table import Table, readable
 
 import fastshallow as fs
 
@@ -109,17 +110,17 @@ def measure(fit: Fit, repeat: int) -> tuple[dict[str, list[float]], float]:
     return medians, models["ours"].score(X, y) - models["theirs"].score(X, y)
 
 
-def report(chosen: list[str] | None, repeat: int, readable: Callable[[float], str]) -> None:
-    """Print the table."""
-    print("| data | fit | ours | ratio | predict | ours | ratio | one row | ours | ratio | score |")
-    print("| --- " * 11 + "|")
-    for fit in FITS:
-        if chosen and not any(part in fit.name for part in chosen):
-            continue
+def report(fits: list[Fit], repeat: int) -> list[dict]:
+    """Print the table; return what it says."""
+    head = ("fit", "ours", "ratio", "predict", "ours", "ratio", "one row", "ours", "ratio")
+    table = Table("data", *head, "score")
+    for fit in fits:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that epochs are few is meant
             medians, difference = measure(fit, repeat)
         cells = []
         for theirs, ours in medians.values():
             cells += [readable(theirs), readable(ours), f"{theirs / ours:.1f}"]
-        print(f"| {fit.name} | " + " | ".join(cells) + f" | {difference:+.1e} |", flush=True)
+        record = {"data": fit.name, "seconds": medians, "difference of scores": difference}
+        table.add([fit.name, *cells, f"{difference:+.1e}"], record)
+    return table.rows
