@@ -257,7 +257,6 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     def _set_network(self, sizes: list[int], dtype: Any, again: bool) -> None:
         """Make the network, or take the one of the fit before."""
-        self.n_outputs_ = sizes[-1]
         if again:
             self._adopt()
             if self.net_.sizes != tuple(sizes):
@@ -287,7 +286,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         for name, value in nothing.items():
             if not (again and hasattr(self, name)):  # parameters given by hand lack them
                 setattr(self, name, value)
-        self.n_layers_ = len(sizes)
+        self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output()
 
     def _scored(self) -> bool:
