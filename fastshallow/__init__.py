@@ -39,6 +39,7 @@ _HOMES = {
     "ShallowClassifier": "estimators",
     "ShallowRegressor": "estimators",
     "StepDecay": "schedules",
+    "diagnose": "diagnostics",
     "gradient_check": "finite_differences",
     "gradient_descent": "training",
     "load": "serialization",
@@ -72,6 +73,7 @@ __all__ = [
     "StepDecay",
     "__version__",
     "activations",
+    "diagnose",
     "gradient_check",
     "gradient_descent",
     "kernels",
@@ -91,8 +93,9 @@ logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 if TYPE_CHECKING:
     from . import activations, kernels, losses, matmul, propagation
     from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
-    from .estimators import ShallowClassifier, ShallowRegressor
+    from .diagnostics import diagnose
     from .environment import show_versions, warmup
+    from .estimators import ShallowClassifier, ShallowRegressor
     from .finite_differences import gradient_check
     from .history import History
     from .network import Network

@@ -1,17 +1,31 @@
-"""exp, tanh, sigmoid, softplus: branch-free arithmetic that LLVM turns into vector code.
+"""exp, tanh, sigmoid, softplus, log, log1p: branch-free arithmetic that becomes vector code.
 
-Numba's own exp and tanh call the C library, one value at a time. Here x is reduced to
-``x = k ln 2 + r`` with whole k and abs(r) <= ln(2) / 2, and exp(r) - 1 is its Taylor polynomial:
+Numba's own exp and tanh call the C library, one value at a time. Here
 
-=========  ======  ==============================================================
-dtype      degree  first term left out, relative to exp(r)
-=========  ======  ==============================================================
-float32    7       r^8 / 8!   < 5.2e-9,  with half an ulp at 6.0e-8
-float64    13      r^14 / 14! < 4.2e-18, with half an ulp at 1.1e-16
-=========  ======  ==============================================================
+- e^x = 2^k (1 + p): x = k ln 2 + r with whole k and abs(r) <= ln(2) / 2, p = e^r - 1 =
+  r + r^2 P(r);
+- log x = k ln 2 + log(1 + t), x = 2^k (1 + t) with sqrt(1/2) <= 1 + t <= sqrt(2), and
+  log(1 + t) = t - t^2 Q(t).
 
 ln 2 is split in two, the first part short enough for k times it to be exact: the constants of
 Cody and Waite, Software Manual for the Elementary Functions (1980), as in Cephes' exp.
+P and Q are minimax polynomials: ``python tests/minimax.py`` computes their coefficients by the
+exchange algorithm of Remez, and a test compares them with those below. What they leave out:
+
+=========  ============  ==================  ===========  ======================
+name       coefficients  interval            of           error
+=========  ============  ==================  ===========  ======================
+EXP32      5             abs(r) <= ln(2)/2   e^r          2^-28.2
+EXP64      10            the same            e^r          2^-58.0
+LOG32      9             sqrt(1/2) - 1 ...   log(1 + t)   2^-27.8, relative to t
+LOG64      20            sqrt(2) - 1         log(1 + t)   2^-56.8
+LOG1P32    9             0 ... 1             log(1 + t)   2^-27.8
+LOG1P64    20            the same            log(1 + t)   2^-56.8
+=========  ============  ==================  ===========  ======================
+
+LOG1P is a polynomial in t - 1/2, whose powers are small where t is near 1. Sums whose rounding
+would be seen in the result are kept in two parts. docs/elementary.md has the measured errors: at
+most 2 units in the last place, 3 for tanh.
 
 NaN gives NaN. Every fused multiply-add is written out and nothing is compiled with fastmath: the
 same bits whatever calls these functions.
@@ -19,229 +33,296 @@ same bits whatever calls these functions.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import config, types
-from numba.extending import overload
 
 from ._jit import jit
-from .simd import copysign, fma, power_of_two, split
+from .simd import by_dtype, copysign, fma, polynomial, power_of_two, split
 
-__all__ = ["exp", "log", "log1p", "sigmoid", "sigmoid_log1p", "softplus", "tanh"]
+__all__ = ["exp", "log", "log1p", "log_sum_exp", "sigmoid", "sigmoid_log1p", "softplus", "tanh"]
 
-f, d = np.float32, np.float64
+INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
+
+ln2_high = by_dtype(6.93359375e-1, 6.93145751953125e-1)
+ln2_low = by_dtype(-2.12194440e-4, 1.42860682030941723212e-6)
 
 # Adding 1.5 * 2^23 (float64: 2^52) rounds to a whole number, which then stands in the sum's last
 # bits. With the exponent's bias added to it too, `power_of_two` has only to shift them.
-SHIFT32, SHIFT64 = f(12582912 + 127), d(6755399441055744 + 1023)
-LOG2E32, LOG2E64 = f(1.4426950408889634), d(1.4426950408889634)
-LN2_HIGH32, LN2_LOW32 = f(6.93359375e-1), f(-2.12194440e-4)
-LN2_HIGH64, LN2_LOW64 = d(6.93145751953125e-1), d(1.42860682030941723212e-6)
+shift = by_dtype(12582912 + 127, 6755399441055744 + 1023)
 
-# From here on exp is 0, or infinite; from here on tanh rounds to 1.
-EXP_LEAST32, EXP_MOST32, TANH_ONE32 = f(-104), f(89), f(9.02)
-EXP_LEAST64, EXP_MOST64, TANH_ONE64 = d(-746), d(710), d(19.07)
+# 2^k may lie beyond the normal numbers while e^x does not: it is made as 2^(k + lift) 2^-lift.
+lift = by_dtype(64, 512)
+up = by_dtype(2.0**64, 2.0**512)
+down = by_dtype(2.0**-64, 2.0**-512)
 
-# 1 / n! from n = 2 on
-T2, T3, T4, T5, T6, T7 = (f(1 / n) for n in (2, 6, 24, 120, 720, 5040))
-D2, D3, D4, D5, D6, D7, D8, D9, D10, D11, D12, D13 = (
-    d(1 / n)
-    for n in (2, 6, 24, 120, 720, 5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800)
+# Beyond these e^x is 0, or infinite; from here on tanh rounds to 1; the smallest normal number.
+exp_least, exp_most = by_dtype(-104, -746), by_dtype(89, 710)
+tanh_one = by_dtype(9.02, 19.07)
+normal = by_dtype(2.0**-126, 2.0**-1022)
+
+EXP32 = (
+    0.5000000095100613,
+    0.16666518901391705,
+    0.04166620608736327,
+    0.008368882044046122,
+    0.001395047233395854,
+)
+EXP64 = (
+    0.5000000000000012,
+    0.166666666666667,
+    0.041666666666515535,
+    0.008333333333307238,
+    0.0013888888946982565,
+    0.00019841269917313147,
+    2.4801489979733157e-05,
+    2.7557216360492163e-06,
+    2.763126600153941e-07,
+    2.5117843236749957e-08,
+)
+LOG32 = (
+    0.4999998915839608,
+    -0.3333330828850565,
+    0.25001521980199437,
+    -0.20003015810879302,
+    0.16611151815313327,
+    -0.14163465878360315,
+    0.13208781681283552,
+    -0.1300484834190261,
+    0.07823428893423225,
+)
+LOG64 = (
+    0.5000000000000004,
+    -0.3333333333333318,
+    0.24999999999972783,
+    -0.20000000000034882,
+    0.16666666671617122,
+    -0.14285714285427895,
+    0.12499999591959318,
+    -0.11111110770129143,
+    0.10000018107973595,
+    -0.09090937811352384,
+    0.08332870107511373,
+    -0.07691243691576483,
+    0.07149668114984052,
+    -0.06687883879693172,
+    0.06198655659187129,
+    -0.05649322450780797,
+    0.05646207747316428,
+    -0.06536967338777902,
+    0.06098643463309357,
+    -0.026924752743278036,
+)
+LOG1P32 = (
+    0.3781395595056047,
+    -0.1792248585638296,
+    0.09323178549809784,
+    -0.05109037727137783,
+    0.02890800535932393,
+    -0.016642291920285702,
+    0.010145570384144025,
+    -0.006975261213721192,
+    0.0034138380304098628,
+)
+LOG1P64 = (
+    0.37813956756734246,
+    -0.17922493693603717,
+    0.09323036636367132,
+    -0.051083446105405765,
+    0.028943183164124062,
+    -0.016788742490620977,
+    0.009909900781177998,
+    -0.005929011591777734,
+    0.003585664433172753,
+    -0.0021876468502307223,
+    0.001344535710786884,
+    -0.0008313525986910428,
+    0.0005165039541173895,
+    -0.0003233923473782525,
+    0.00020503669280103783,
+    -0.00012577675778642977,
+    7.070993482880713e-05,
+    -5.196336543293299e-05,
+    5.150111633271961e-05,
+    -2.6102705808096147e-05,
+)
+
+exp_tail, log_tail, log1p_tail = (
+    polynomial(EXP32, EXP64),
+    polynomial(LOG32, LOG64),
+    polynomial(LOG1P32, LOG1P64),
 )
 
 
-def by_dtype(single, double) -> Any:
-    """Return the function that is ``single`` for float32 and ``double`` for all else."""
-    if config.DISABLE_JIT:
-        return lambda x: single(x) if isinstance(x, np.float32) else double(x)
-
-    def chosen(x):
-        raise NotImplementedError  # the overload below is what compiled code calls
-
-    @overload(chosen)
-    def choose(x):
-        def of_float32(x):
-            return single(x)
-
-        def of_float64(x):
-            return double(x)
-
-        return of_float32 if x == types.float32 else of_float64
-
-    return chosen
-
-
 @jit(internal=True)
-def _exp_parts32(x):
-    t = fma(x, LOG2E32, SHIFT32)
-    k = t - SHIFT32
-    r = fma(-k, LN2_LOW32, fma(-k, LN2_HIGH32, x))
-    p = fma(fma(fma(fma(fma(T7, r, T6), r, T5), r, T4), r, T3), r, T2)
-    return k, t, fma(r * r, p, r)
-
-
-@jit(internal=True)
-def _exp_parts64(x):
-    t = fma(x, LOG2E64, SHIFT64)
-    k = t - SHIFT64
-    r = fma(-k, LN2_LOW64, fma(-k, LN2_HIGH64, x))
-    p = fma(fma(fma(fma(fma(fma(D13, r, D12), r, D11), r, D10), r, D9), r, D8), r, D7)
-    p = fma(fma(fma(fma(fma(p, r, D6), r, D5), r, D4), r, D3), r, D2)
-    return k, t, fma(r * r, p, r)
-
-
-@jit(internal=True)
-def _halves32(k):
-    t = fma(k, f(0.5), SHIFT32)
-    return t, (k - (t - SHIFT32)) + SHIFT32
-
-
-@jit(internal=True)
-def _halves64(k):
-    t = fma(k, d(0.5), SHIFT64)
-    return t, (k - (t - SHIFT64)) + SHIFT64
-
-
-@jit(internal=True)
-def _exp_clip32(x):
-    x = EXP_MOST32 if x > EXP_MOST32 else x
-    return EXP_LEAST32 if x < EXP_LEAST32 else x
-
-
-@jit(internal=True)
-def _exp_clip64(x):
-    x = EXP_MOST64 if x > EXP_MOST64 else x
-    return EXP_LEAST64 if x < EXP_LEAST64 else x
-
-
-@jit(internal=True)
-def _tanh_clip32(x):
-    return TANH_ONE32 if x > TANH_ONE32 else x
-
-
-@jit(internal=True)
-def _tanh_clip64(x):
-    return TANH_ONE64 if x > TANH_ONE64 else x
-
-
-# log(1 + e) for 0 <= e <= 1 is 2 atanh(s), s = e / (2 + e) <= 1/3, by its series
-# 2 s (1 + q / 3 + q^2 / 5 + ...), q = s^2 <= 1/9; what is left out is below q^8 / 17 = 1.4e-9
-# (float32) and q^17 / 35 = 1.7e-18 (float64).
-@jit(internal=True)
-def _log1p32(e):
-    s = e / (f(2) + e)
-    q = s * s
-    p = fma(fma(fma(f(1 / 15), q, f(1 / 13)), q, f(1 / 11)), q, f(1 / 9))
-    p = fma(fma(fma(p, q, f(1 / 7)), q, f(1 / 5)), q, f(1 / 3))
-    return fma(f(2) * s, q * p, f(2) * s)
-
-
-@jit(internal=True)
-def _log1p64(e):
-    s = e / (d(2) + e)
-    q = s * s
-    p = fma(fma(fma(d(1 / 33), q, d(1 / 31)), q, d(1 / 29)), q, d(1 / 27))
-    p = fma(fma(fma(fma(p, q, d(1 / 25)), q, d(1 / 23)), q, d(1 / 21)), q, d(1 / 19))
-    p = fma(fma(fma(fma(p, q, d(1 / 17)), q, d(1 / 15)), q, d(1 / 13)), q, d(1 / 11))
-    p = fma(fma(fma(fma(p, q, d(1 / 9)), q, d(1 / 7)), q, d(1 / 5)), q, d(1 / 3))
-    return fma(d(2) * s, q * p, d(2) * s)
-
-
-# log m = 2 atanh(s), s = (m - 1) / (m + 1), likewise; for sqrt(1/2) < m < sqrt(2) q is below 0.0295
-# and what is left out below q^5 / 11 = 2.0e-9 (float32) and q^11 / 23 = 6e-19 (float64).
-@jit(internal=True)
-def _log_series32(s):
-    q = s * s
-    p = fma(fma(fma(f(1 / 9), q, f(1 / 7)), q, f(1 / 5)), q, f(1 / 3))
-    return fma(f(2) * s, q * p, f(2) * s)
-
-
-@jit(internal=True)
-def _log_series64(s):
-    q = s * s
-    p = fma(fma(fma(d(1 / 21), q, d(1 / 19)), q, d(1 / 17)), q, d(1 / 15))
-    p = fma(fma(fma(p, q, d(1 / 13)), q, d(1 / 11)), q, d(1 / 9))
-    p = fma(fma(fma(p, q, d(1 / 7)), q, d(1 / 5)), q, d(1 / 3))
-    return fma(d(2) * s, q * p, d(2) * s)
-
-
-@jit(internal=True)
-def _ln2_parts32(e):
-    return e * LN2_HIGH32, e * LN2_LOW32
-
-
-@jit(internal=True)
-def _ln2_parts64(e):
-    return e * LN2_HIGH64, e * LN2_LOW64
-
-
-_exp_parts = by_dtype(_exp_parts32, _exp_parts64)
-_halves = by_dtype(_halves32, _halves64)
-_exp_clip = by_dtype(_exp_clip32, _exp_clip64)
-_tanh_clip = by_dtype(_tanh_clip32, _tanh_clip64)
-_log1p = by_dtype(_log1p32, _log1p64)
-_log_series = by_dtype(_log_series32, _log_series64)
-_ln2 = by_dtype(_ln2_parts32, _ln2_parts64)
+def _exp_parts(x, shift):
+    """Return t = k + shift, in whose last bits k stands, and p of e^x = 2^k (1 + p)."""
+    t = fma(x, type(x)(LOG2E), shift)
+    k = t - shift
+    r = fma(-k, ln2_low(x), fma(-k, ln2_high(x), x))
+    return t, fma(r * r, exp_tail(r), r)
 
 
 @jit
 def exp(x):
-    """Return e^x = 2^k (1 + (exp(r) - 1)); 0 or inf beyond the dtype's range."""
-    k, _, expm1 = _exp_parts(_exp_clip(x))
-    # 2^k in two factors, as it may lie beyond the normal numbers while e^x does not
-    low, high = _halves(k)
-    scale = power_of_two(low)
-    return fma(scale, expm1, scale) * power_of_two(high)
+    """Return e^x; 0 or inf beyond the dtype's range."""
+    x = exp_most(x) if x > exp_most(x) else x
+    x = exp_least(x) if x < exp_least(x) else x
+    t, p = _exp_parts(x, shift(x))
+    lifted = copysign(lift(x), x)
+    scale = power_of_two(t - lifted)
+    return fma(scale, p, scale) * power_of_two(shift(x) + lifted)
 
 
-@jit
-def tanh(x):
-    """Return tanh(x) = t / (t + 2) with t = exp(2 abs(x)) - 1, and the sign of x."""
+@jit(internal=True)
+def _exp_falling(x):
+    """Return s = 2^k and p of exp(-abs(x)) = s (1 + p)."""
+    x = -abs(x)
+    t, p = _exp_parts(exp_least(x) if x < exp_least(x) else x, shift(x) + lift(x))
+    return power_of_two(t) * down(x), p
+
+
+@jit(internal=True)
+def _sigmoid(x, s, p):
+    """Return 1 / (1 + e), or e / (1 + e) where x < 0, from e = s (1 + p) = exp(-abs(x))."""
     one = type(x)(1)
-    _, t, expm1 = _exp_parts(type(x)(2) * _tanh_clip(abs(x)))
-    scale = power_of_two(t)
-    t = fma(scale, expm1, scale - one)
-    t = t / (t + type(x)(2))
-    return copysign(t, x)
+    d = fma(s, p, one + s)
+    a = one / d
+    rest = fma(-a, d, one)  # 1 / d = a (1 + rest)
+    # s is a power of two: e itself is never rounded
+    a, rest = (a * s, p + rest) if x < 0 else (a, rest)
+    return fma(a, rest, a)
+
+
+@jit(internal=True)
+def _log1p_exp(s, p):
+    """Return log(1 + e) of e = s (1 + p) <= 1 in two parts, e and what is added to it."""
+    e = fma(s, p, s)
+    return e, fma(-e * e, log1p_tail(e - type(e)(0.5)), fma(s, p, s - e))
 
 
 @jit
 def sigmoid(x):
     """Return 1 / (1 + exp(-x))."""
-    return sigmoid_log1p(x)[0]
+    s, p = _exp_falling(x)
+    return _sigmoid(x, s, p)
 
 
 @jit
-def log1p(e):
-    """Return log(1 + e) for 0 <= e <= 1."""
-    return _log1p(e)
-
-
-@jit
-def log(x):
-    """Return log(x) = log(m) + e ln 2 of a positive normal x = m 2^e; NaN gives NaN."""
-    one = type(x)(1)
-    m, e = split(x)
-    large = m > type(x)(1.4142135623730951)
-    m, e = (type(x)(0.5) * m if large else m), (e + one if large else e)
-    high, low = _ln2(e)
-    y = high + (low + _log_series((m - one) / (m + one)))
-    return y if x == x else x  # noqa: PLR0124
+def sigmoid_log1p(x):
+    """Return sigmoid(x) and log(1 + exp(-abs(x))), from one exponential."""
+    s, p = _exp_falling(x)
+    e, rest = _log1p_exp(s, p)
+    return _sigmoid(x, s, p), e + rest
 
 
 @jit
 def softplus(x):
     """Return log(1 + exp(x)) = max(x, 0) + log(1 + exp(-abs(x)))."""
-    return (type(x)(0) if x < 0 else x) + sigmoid_log1p(x)[1]
+    e, rest = _log1p_exp(*_exp_falling(x))
+    y = e + rest
+    return ((type(x)(0) if x < 0 else x) + ((e - y) + rest)) + y
 
 
 @jit
-def sigmoid_log1p(x):
-    """Return sigmoid(x) and log(1 + exp(-abs(x))), from one e = exp(-abs(x)).
+def tanh(x):
+    """Return tanh(x) = n / (n + 2) with n = exp(2 abs(x)) - 1, and the sign of x."""
+    one, v = type(x)(1), abs(x)
+    v = tanh_one(x) if v > tanh_one(x) else v
+    t, p = _exp_parts(v + v, shift(x))
+    s = power_of_two(t)
+    n = fma(s, p, s - one)
+    return copysign(n / (n + type(x)(2)), x)
 
-    sigmoid(x) is 1 / (1 + e), or e / (1 + e) where x < 0.
-    """
+
+@jit(internal=True)
+def _reduce(x):
+    """Return t and k of a positive normal x = 2^k (1 + t), 1 + t from sqrt(1/2) to sqrt(2)."""
     one = type(x)(1)
-    e = exp(-abs(x))
-    return (e if x < 0 else one) / (one + e), log1p(e)
+    m, k = split(x)
+    large = m > type(x)(ROOT2)
+    return (fma(m, type(x)(0.5), -one) if large else m - one), (k + one if large else k)
+
+
+@jit(internal=True)
+def _log(k, t, rest):
+    """Return k ln 2 + log(1 + t + rest), rest being small beside t."""
+    y = t + fma(-t * t, log_tail(t), fma(k, ln2_low(t), rest))
+    return fma(k, ln2_high(t), y)
+
+
+@jit
+def log(x):
+    """Return log(x): -inf at 0, NaN below."""
+    small = x < normal(x)
+    t, k = _reduce(x * up(x) if small else x)
+    y = _log(k - lift(x) if small else k, t, type(x)(0))
+    y = y if x < INF else x
+    return y if x > 0 else type(x)(-INF if x == 0 else NAN)
+
+
+@jit
+def log1p(x):
+    """Return log(1 + x): -inf at -1, NaN below."""
+    one = type(x)(1)
+    u = one + x
+    v = u - one
+    rest = (one - (u - v)) + (x - v)  # what rounding took from u: Knuth's TwoSum
+    t, k = _reduce(u)
+    rest *= power_of_two(shift(x) - (lift(x) if k > lift(x) else k))
+    sum_ = t + rest
+    y = copysign(_log(k, sum_, (t - sum_) + rest), x)
+    y = y if x < INF else x
+    return y if x > -one else type(x)(-INF if x == -one else NAN)
+
+
+@jit(allocates=True)
+def log_sum_exp(z, start, n):
+    """Return log(sum exp(z_j)) of n >= 1 values of a vector; softplus(x) is that of 0 and x.
+
+    Parameters
+    ----------
+    z : ndarray, 1-D
+        Holds the values from ``start`` on.
+    start, n : int
+        Where they begin, and how many there are.
+
+    Notes
+    -----
+    The largest value is subtracted first, so nothing overflows; -inf counts nothing, a largest
+    value of -inf or inf is returned, and NaN gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.elementary import log_sum_exp
+    >>> round(log_sum_exp(np.array([1000.0, 1000.0]), 0, 2), 6)  # 1000 + log 2
+    1000.693147
+    """
+    values = z[start : start + n].copy()
+    top = _halved(values, True)
+    if not abs(top) < INF:
+        return top
+    for j in range(n):
+        values[j] = exp(z[start + j] - top)
+    return top + log(_halved(values, False))
+
+
+@jit(internal=True)
+def _halved(values, largest):
+    """Return the largest of the values, or their sum: one half is taken to the other, and again.
+
+    ``values`` is modified in place. A single chain of sums would keep the loop from being
+    vectorised; the order of this one is given by the number of values alone.
+    """
+    size = values.size
+    while size > 1:
+        half = (size + 1) // 2
+        left, right = values[:half], values[half:size]
+        if largest:
+            for j in range(right.size):
+                a, b = left[j], right[j]
+                left[j] = a if a > b or a != a else b  # noqa: PLR0124
+        else:
+            for j in range(right.size):
+                left[j] += right[j]
+        size = half
+    return values[0]

@@ -165,7 +165,9 @@ class BaseShallow(BaseEstimator, ABC):
 
     def _adopt(self) -> None:
         """Make the network of parameters that were assigned before there was one."""
-        if "net_" in self.__dict__ or not (hasattr(self, "coefs_") and hasattr(self, "intercepts_")):
+        if "net_" in self.__dict__ or not (
+            hasattr(self, "coefs_") and hasattr(self, "intercepts_")
+        ):
             return
         coefs = [np.asarray(W) for W in self._coefs]
         sizes = [coefs[0].shape[0], *(W.shape[1] for W in coefs)]

@@ -1,4 +1,4 @@
-"""The loss curve: J against the step. matplotlib is imported when it is first needed."""
+"""The loss curve, and a diagnosis as bars. matplotlib is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import _checks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cost_png", "plot_cost"]
+__all__ = ["cost_png", "plot_cost", "plot_diagnosis"]
 
 
 def _matplotlib(module: str) -> Any:
@@ -22,7 +22,7 @@ def _matplotlib(module: str) -> Any:
         return importlib.import_module(f"matplotlib.{module}")
     except ImportError as error:
         raise ImportError(
-            f'a loss curve needs matplotlib ({error}): python -m pip install "fastshallow[plot]"'
+            f'a plot needs matplotlib ({error}): python -m pip install "fastshallow[plot]"'
         ) from error
 
 
@@ -105,3 +105,48 @@ def cost_png(cost: Any, title: str = "") -> bytes:
     buffer = io.BytesIO()
     _matplotlib("backends.backend_agg").FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def plot_diagnosis(
+    shares: dict[str, list[float | None]], norms: list[float | None], ax: Axes | None = None
+) -> Axes:
+    """Draw what `fastshallow.diagnose` found: shares of units as bars, norms of dW as a line.
+
+    Parameters
+    ----------
+    shares : dict of str to list
+        By name, the share of each layer's units; None draws nothing.
+    norms : list
+        The norm of dW of each layer, on an axis of its own at the right; None draws nothing.
+    ax : matplotlib Axes or None
+        Where to draw; None opens a new figure with pyplot.
+
+    Examples
+    --------
+    >>> from fastshallow.plotting import plot_diagnosis
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_diagnosis({"twins": [1.0, None]}, [1e-9, 0.1], Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel(), len(ax.patches)
+    ('layer', 'share of units', 2)
+    """
+    if ax is None:
+        ax = _matplotlib("pyplot").subplots()[1]
+    layers = np.arange(1, len(norms) + 1)
+    width = 0.8 / len(shares)
+    for i, (name, values) in enumerate(shares.items()):
+        heights = [0.0 if value is None else value for value in values]
+        ax.bar(layers + (i - (len(shares) - 1) / 2) * width, heights, width, label=name)
+    ax.set_xticks(layers)
+    ax.set_xlabel("layer")
+    ax.set_ylabel("share of units")
+    ax.set_ylim(0, 1)
+    handles, labels = ax.get_legend_handles_labels()
+    if any(norm is not None for norm in norms):
+        right = ax.twinx()
+        # a norm of 0 has no place on a logarithmic axis
+        (line,) = right.plot(layers, [norm or np.nan for norm in norms], "k.-")
+        right.set_yscale("log")
+        right.set_ylabel("norm of dW")
+        handles, labels = [*handles, line], [*labels, "norm of dW"]
+    ax.legend(handles, labels)
+    return ax

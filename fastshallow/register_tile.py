@@ -125,6 +125,8 @@ _panel_1, _panel_2, _panel_3, _panel_4 = (
 )
 
 
+# Three columns together, and one tree of shuffles for the sums of 8 rows, made 13-50-3 faster by
+# 4 % and 2-4-1 slower by 9 %.
 DOT_ROWS = (8, 4, 2, 1)
 
 

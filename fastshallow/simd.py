@@ -27,10 +27,12 @@ __all__ = [
     "Vectors",
     "address",
     "all_finite",
+    "by_dtype",
     "copysign",
     "flat",
     "fma",
     "on_stack",
+    "polynomial",
     "power_of_two",
     "split",
     "standalone",
@@ -58,6 +60,9 @@ STACK_BYTES = 1 << 15
 
 # Chains that a sum is split into, to hide the latency of the FMA units.
 SPLIT = 4
+
+# Coefficients from which on a polynomial is two chains of multiply-adds, even powers and odd ones.
+TWO_CHAINS = 8
 
 _SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
 
@@ -285,6 +290,35 @@ def _fma(typingctx, a, b, c):
     return a(a, a, a), codegen
 
 
+def _polynomial(single, double):
+    """Return the compiled form of `polynomial`."""
+    coefficients = {types.float32: single, types.float64: double}
+
+    @intrinsic
+    def evaluate(typingctx, x):
+        def codegen(context, builder, signature, arguments):
+            x, (scalar, _, suffix) = arguments[0], _SCALARS[signature.return_type]
+            function = ir.FunctionType(scalar, [scalar] * 3)
+            fma = cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.{suffix}")
+            constants = [ir.Constant(scalar, c) for c in coefficients[signature.return_type]]
+
+            def horner(constants, x):
+                *rest, result = constants
+                for c in reversed(rest):
+                    result = builder.call(fma, [result, x, c])
+                return result
+
+            if len(constants) < TWO_CHAINS:
+                return horner(constants, x)
+            square = builder.fmul(x, x)
+            even, odd = (horner(constants[i::2], square) for i in (0, 1))
+            return builder.call(fma, [odd, x, even])
+
+        return x(x), codegen
+
+    return evaluate
+
+
 @intrinsic
 def _copysign(typingctx, a, b):
     """Return a with the sign of b."""
@@ -341,6 +375,18 @@ if config.DISABLE_JIT:
         """Return a * b + c."""
         return a * b + c
 
+    def polynomial(single, double):
+        """Return the function of x that is a polynomial in plain Python."""
+
+        def evaluate(x):
+            *rest, last = single if isinstance(x, np.float32) else double
+            result = type(x)(last)
+            for c in reversed(rest):
+                result = fma(result, x, type(x)(c))
+            return result
+
+        return evaluate
+
     def power_of_two(t):
         """Return 2^k from t = k + the shift and bias of `elementary`."""
         integer, mantissa = (np.int32, 23) if isinstance(t, np.float32) else (np.int64, 52)
@@ -376,12 +422,13 @@ if config.DISABLE_JIT:
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    address, copysign, flat, fma, on_stack, power_of_two, split, standalone, view_as = (
+    address, copysign, flat, fma, on_stack, polynomial, power_of_two, split, standalone, view_as = (
         _address,
         _copysign,
         _flat,
         _fma,
         _on_stack,
+        _polynomial,
         _power_of_two,
         _split,
         _standalone,
@@ -392,3 +439,8 @@ else:
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return _all_finite(array.dtype.type(0), address(array, start), n)
+
+
+def by_dtype(single, double):
+    """Return the function of x that is a constant: ``single`` for float32, else ``double``."""
+    return polynomial((single,), (double,))

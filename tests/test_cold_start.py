@@ -124,7 +124,7 @@ USER = """
         total = np.zeros_like(x)
         for i in range(x.size):
             v = x[i]
-            total[i] = exp(v) + tanh(v) + sigmoid(v) + softplus(v) + log(v * v) + log1p(v - v)
+            total[i] = exp(v) + tanh(v) + sigmoid(v) + softplus(v) + log(v * v + 1) + log1p(v * v)
             total[i] += activations.g(1, v, 0.01) + activations.dg(1, v, 0.01)
         return total
 

@@ -60,6 +60,7 @@ ORDER = [
     "fitting",
     "estimator_base",
     "estimators",
+    "diagnostics",
     "environment",
     "__main__",
 ]
