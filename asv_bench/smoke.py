@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -43,8 +44,8 @@ def run_all(folder: Path, bench: list[str]) -> int:
     return subprocess.run(command, cwd=folder, env=home, check=False).returncode
 
 
-def complaints(folder: Path, all_of_them: bool) -> list[str]:
-    """Return what the results lack."""
+def complaints(folder: Path, bench: list[str]) -> list[str]:
+    """Return what the results of the chosen benchmarks lack."""
     found = []
     results = {}
     for path in (folder / "results").glob("*/*-existing-*.json"):
@@ -52,15 +53,16 @@ def complaints(folder: Path, all_of_them: bool) -> list[str]:
     benchmarks = json.loads((folder / "results" / "benchmarks.json").read_text("utf-8"))
     del benchmarks["version"]
     for name, benchmark in benchmarks.items():
+        if bench and not any(re.search(regex, name) for regex in bench):
+            continue
         count = math.prod(len(values) for values in benchmark["params"])
         figures = results.get(name, [None])[0] or [None]
         good = sum(figure is not None and math.isfinite(figure) for figure in figures)
         if good < count:
             found.append(f"{name}: {good} figures for {count} combinations of parameters")
-    if all_of_them:
-        suites = {path.stem for path in (ROOT / "asv_bench").glob("*.py")} - NO_SUITES
-        for suite in sorted(suites - {name.split(".")[0] for name in benchmarks}):
-            found.append(f"{suite}.py: no benchmark")
+    suites = {path.stem for path in (ROOT / "asv_bench").glob("*.py")} - NO_SUITES
+    for suite in sorted(suites - {name.split(".")[0] for name in benchmarks}):
+        found.append(f"{suite}.py: no benchmark")
     return found
 
 
@@ -72,7 +74,7 @@ def main() -> None:
         status = run_all(Path(folder), bench)
         if status not in (0, 2):  # 2: some failed, and are named below
             raise SystemExit(f"asv exited with {status}")
-        found = complaints(Path(folder), not bench)
+        found = complaints(Path(folder), bench)
     if found or status:
         raise SystemExit("\n".join(["Some benchmarks gave no figure:", *found]))
 
