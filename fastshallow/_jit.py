@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 from numba import config, njit, prange
+from numba.core import sigutils
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 __all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange"]
 
@@ -93,16 +95,63 @@ def jit(
     options["no_cpython_wrapper"] = internal
     options["no_cfunc_wrapper"] = True  # none is ever passed as a function pointer
     options["_nrt"] = allocates or parallel  # always stated, or a helper takes its first caller's
-    try:
-        kernel = njit(cache=True, **options)(function)
-    except RuntimeError as error:  # "no locator available": no folder can be written to
-        _log_uncached(error)
-        return njit(**options)(function)
+    kernel = njit(**options)(function)
     if not config.DISABLE_JIT:
-        # Numba looks only at the file that holds a kernel; an edited helper in another file
-        # would be served stale (numba #1833).
-        kernel._cache._cache_file._source_stamp = _STAMP
+        try:
+            kernel._cache = KernelCache(function)
+        except (RuntimeError, OSError) as error:  # "no locator available": nowhere to write
+            _log_uncached(error)
     return kernel
+
+
+class _Stamped(CompileResultCacheImpl):
+    """Machine code in a file, together with the stamp of the sources that it was made from."""
+
+    def reduce(self, cres: Any) -> tuple[str, Any]:
+        return _STAMP, super().reduce(cres)
+
+    def rebuild(self, target_context: Any, payload: tuple[str, Any]) -> Any:
+        stamp, compiled = payload
+        return super().rebuild(target_context, compiled) if stamp == _STAMP else None
+
+
+class KernelCache(FunctionCache):
+    """Numba's cache on disk, where whatever is wrong with it costs time and nothing else.
+
+    Numba looks only at the file that holds a kernel, so an edited helper in another file would be
+    served stale (numba #1833): the mark here is the stamp of all sources. Index and data are two
+    files, and processes that write at once can leave the index of one with the data of the other:
+    the data tell what they are, and others count as missing. A file that cannot be read, or
+    written (disk full, folder removed), is a reason to compile, not to stop.
+    """
+
+    _impl_class = _Stamped
+
+    def __init__(self, function: Callable[..., Any]):
+        super().__init__(function)
+        self._cache_file._source_stamp = _STAMP
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            compiled = super().load_overload(sig, target_context)
+        except Exception as error:  # of an unreadable pickle: of any kind
+            logger.debug("a cached kernel cannot be read, and is compiled: %r", error)
+            return None
+        if compiled is None or compiled.signature.args != sigutils.normalize_signature(sig)[0]:
+            return None
+        return compiled
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            _log_uncached(error)
+        except Exception:  # an index that cannot be read: begin a new one
+            try:
+                self.flush()
+                super().save_overload(sig, data)
+            except OSError as error:
+                _log_uncached(error)
 
 
 def _log_uncached(error: Exception) -> None:

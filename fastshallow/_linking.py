@@ -172,8 +172,8 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str,
         1.0, logger.info, ("compiling kernels for %s: this takes seconds, once per machine", dtype)
     )
     note.daemon = True
-    note.start()
     try:
+        note.start()
         floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
         for kernel in _kernels:
             if not kernel.group or kernel.group in groups:

@@ -5,6 +5,7 @@ The number of threads never changes a result: see `fastshallow.kernels`.
 
 from __future__ import annotations
 
+import functools
 import numbers
 import os
 import threading
@@ -19,15 +20,21 @@ __all__ = ["choose_workers", "parallel_region", "threading_layer"]
 # a parallel region costs 1 to 3 us on 2 cores, in which a core does about 200,000.
 GRAIN = 1_000_000
 
+# Whether the user has said how many threads Numba starts with.
+_asked = "NUMBA_NUM_THREADS" in os.environ
+
 _workqueue_lock = threading.Lock()
 _forked = False
 
 
 def _after_fork_in_child() -> None:
     # GNU OpenMP kills a child at its first parallel region, and hangs a grandchild. Numba starts
-    # the layer when it loads a parallel kernel, whether or not a region of it ever runs.
-    global _forked
-    _forked = threading_layer() != "not started"
+    # the layer when it loads a parallel kernel, whether or not a region of it ever runs. Another
+    # thread of the parent may have been about to start it; here that thread is no more, and
+    # would never give the lock back.
+    global _forked, _workqueue_lock
+    _forked = _forked or _workqueue_lock.locked() or threading_layer() != "not started"
+    _workqueue_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):  # POSIX only
@@ -42,21 +49,47 @@ def threading_layer() -> str:
         return "not started"
 
 
+@functools.cache
+def quota() -> int:
+    """Return how many cores a container's quota leaves this process; see `joblib.cpu_count`."""
+    import joblib
+
+    return max(1, joblib.cpu_count())
+
+
+def allowed() -> int:
+    """Return how many threads a call takes by itself: ``numba.get_num_threads()`` at most.
+
+    Numba starts one for each core that the process may run on, and knows no quota of CPU time: 64
+    threads that share the time of one core wait for each other. What the user has asked for with
+    ``NUMBA_NUM_THREADS`` stays as it is.
+    """
+    threads = int(numba.get_num_threads())
+    if _asked or threads == 1:
+        return threads
+    if hasattr(os, "sched_getaffinity"):  # Linux: may have changed since Numba counted
+        threads = min(threads, len(os.sched_getaffinity(0)))
+    return min(threads, quota())
+
+
 def choose_workers(n_threads: int | None, n_tasks: int, work: float) -> int:
     """Return how many threads share ``n_tasks`` tasks of ``work`` operations in all.
 
     Parameters
     ----------
     n_threads : int or None
-        The caller's wish; None means by the work, within ``numba.get_num_threads()``. More
-        threads than Numba was started with (``NUMBA_NUM_THREADS``) are not to be had.
+        The caller's wish; None means by the work, within ``numba.get_num_threads()``, CPU
+        affinity and a container's quota. More threads than Numba was started with
+        (``NUMBA_NUM_THREADS``) are not to be had.
     n_tasks : int
         Independent pieces, at most one thread each.
     work : float
         Floating-point operations of all tasks together.
     """
     if n_threads is None:
-        wanted = min(numba.get_num_threads(), int(work // GRAIN))
+        wanted = int(work // GRAIN)
+        if wanted > 1 and n_tasks > 1:
+            wanted = min(wanted, allowed())
     else:
         if isinstance(n_threads, bool) or not isinstance(n_threads, numbers.Integral):
             raise TypeError(
@@ -83,8 +116,8 @@ def parallel_region(workers: int) -> Iterator[None]:
     # the first region has run the layer is not known.
     layer = threading_layer()
     with _workqueue_lock if layer in ("workqueue", "not started") else nullcontext():
-        numba.set_num_threads(workers)
         try:
+            numba.set_num_threads(workers)
             yield
         finally:
             numba.set_num_threads(before)

@@ -7,15 +7,14 @@ metadata under the key ``fastshallow``. It is written whole or not at all.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save as to_bytes
 
-from .serialization import KEY, Wrong, architecture_of, read_file, read_metadata, replace_file
+from .serialization import architecture_of, read_file, read_metadata, replace_file
+from .tensor_files import TensorFile, Wrong, to_bytes
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
@@ -67,9 +66,8 @@ class Checkpoint:
             "settings": self.settings,
             **rest,
         }
-        text = json.dumps(metadata, default=_plain)
         arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        replace_file(self.path, to_bytes(arrays, {KEY: text}))
+        replace_file(self.path, to_bytes(arrays, metadata, _plain))
         ended = time.monotonic()
         self._due = ended + PAUSE * (ended - began)
 
@@ -83,9 +81,13 @@ class Checkpoint:
         """
         if not os.path.lexists(self.path):
             return None
-        tensors, rest = read_file(self.path, read_checkpoint)
-        read_file(self.path, lambda file: self._check(net, tensors, rest))
-        return tensors, rest
+
+        def read(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+            tensors, rest = read_checkpoint(file)
+            self._check(net, tensors, rest)
+            return tensors, rest
+
+        return read_file(self.path, read)
 
     def _check(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
         """Raise unless this training can go on from what was read."""
@@ -99,10 +101,11 @@ class Checkpoint:
             raise Wrong(f"params: expected {net.params.size} of {net.dtype}; got {params.shape}")
 
 
-def read_checkpoint(file: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the tensors and the metadata of an open checkpoint."""
     rest = read_metadata(file, "checkpoint", FORMAT, VERSION)
-    names = set(file.keys())
+    file.check_sum()  # from here on it is what `write` wrote
+    names = set(file.tensors)
     fields = {"network", "settings", "epoch", "steps", "examples", "epochs", "order", "schedule"}
     fields |= {"callbacks", "stopped"}
     if not {"params", "optimizer"} <= names or not fields <= set(rest):

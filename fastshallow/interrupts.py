@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from numba.core.compiler_lock import global_compiler_lock
+
 __all__ = ["ctrl_c_noted"]
 
 
@@ -15,8 +17,9 @@ __all__ = ["ctrl_c_noted"]
 def ctrl_c_noted() -> Iterator[list[int]]:
     """Let the first Ctrl-C only add to a list, so that nothing is cut in two.
 
-    The second one raises KeyboardInterrupt at once. Where the program handles the signal in its own
-    way, or this is not the main thread, nothing is changed and the list stays empty.
+    While kernels are compiled, which takes seconds and touches no data, it also raises
+    KeyboardInterrupt at once, as the second one always does. Where the program handles the signal
+    in its own way, or this is not the main thread, nothing is changed and the list stays empty.
 
     Examples
     --------
@@ -32,6 +35,8 @@ def ctrl_c_noted() -> Iterator[list[int]]:
     def note(number: int, frame: Any) -> None:
         seen.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if global_compiler_lock.is_locked():  # by this thread, the main one
+            raise KeyboardInterrupt
 
     ours = (
         threading.current_thread() is threading.main_thread()

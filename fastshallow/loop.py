@@ -146,6 +146,8 @@ class Training:
                     self._take_iterations()
                 else:
                     self._take_epochs()
+            if self._ctrl_c:  # after the last look
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             self._fill_validation()
             self._stop("interrupted")

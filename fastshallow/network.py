@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,6 +114,9 @@ class Network(ByLayer):
         if not known:
             raise ValueError(f"dtype: expected float32 or float64; got {dtype!r}")
         set_(self, "dtype", np.dtype(dtype))
+        wanted = sum((n + 1) * m for n, m in pairwise(sizes)) * self.dtype.itemsize
+        if wanted > sys.maxsize // 16:  # sizes of tiles and offsets must fit int64 too
+            raise MemoryError(f"sizes: {sizes} want {wanted} bytes of parameters")
         codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
         set_(self, "layers", tiles.describe(sizes, codes))
         set_(self, "params", np.zeros(int(tiles.n_params(self.layers)), self.dtype))

@@ -5,9 +5,9 @@ The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n
 metadata, under the key ``fastshallow``::
 
     {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
-     "output": "softmax", "dtype": "float32", "leaky_slope": 0.01}
+     "output": "softmax", "dtype": "float32", "leaky_slope": 0.01, "sha256": "..."}
 
-The format of the tensors: https://github.com/huggingface/safetensors.
+`fastshallow.tensor_files` reads it, and has the checksum. The format of the tensors: https://github.com/huggingface/safetensors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import json
 import os
 import secrets
 import stat
@@ -24,17 +23,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from . import _checks
 from .network import Network
+from .tensor_files import KEY, TensorFile, Wrong, to_bytes
 
 __all__ = ["ModelFileError", "load", "replace_file", "save"]
 
-# One key of metadata and not several: safetensors writes several in any order, and one network
-# should always give one file.
-KEY = "fastshallow"
 FORMAT = "fastshallow.Network"
 VERSION = 1
 FIELDS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
@@ -85,7 +80,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
         tensors[f"W{layer}"] = np.ascontiguousarray(W)
         tensors[f"b{layer}"] = b
-    replace_file(path, to_bytes(tensors, {KEY: json.dumps(architecture)}))
+    replace_file(path, to_bytes(tensors, architecture))
 
 
 def architecture_of(net: Network) -> dict[str, Any]:
@@ -116,7 +111,9 @@ def load(path: str | os.PathLike[str]) -> Network:
     ------
     ModelFileError
         A `ValueError` that says what is wrong with the file: cut short, of another kind or a
-        later version, tensors missing or of another shape or dtype, values not finite.
+        later version, tensors missing or of another shape or dtype, values not finite, one bit
+        changed; or a folder or a pipe. Sizes are compared with that of the file before memory is
+        taken for them.
     OSError
         Where there is no such file (`FileNotFoundError`), or it cannot be read.
 
@@ -131,25 +128,29 @@ def load(path: str | os.PathLike[str]) -> Network:
     return read_file(path, _read)
 
 
-class Wrong(Exception):
-    """What is wrong with a file, without its name."""
-
-
-def read_file(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
-    """Return what ``read`` makes of an open safetensors file; see `load` for the errors."""
-    with open(path, "rb") as opened:  # Python's own errors: missing, a folder, no permission
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+def read_file(path: str | os.PathLike[str], read: Callable[[TensorFile], T]) -> T:
+    """Return what ``read`` makes of an open file of tensors; see `load` for the errors."""
+    if os.path.isdir(path):
+        raise ModelFileError(f"{path}: a folder, and no file")
+    # Python's own errors: missing, no permission. A pipe is not waited for.
+    with open(path, "rb", opener=_without_waiting) as opened:
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise ModelFileError(f"{path}: not a regular file")
-    try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
-            return read(file)
-    except SafetensorError as error:
-        raise ModelFileError(f"{path}: not a whole safetensors file ({error})") from error
-    except Wrong as error:
-        raise ModelFileError(f"{path}: {error}") from error
+        try:
+            file = TensorFile(opened, found.st_size)
+            result = read(file)
+            file.check_sum()
+        except Wrong as error:
+            raise ModelFileError(f"{path}: {error}") from error
+    return result
 
 
-def _read(file: Any) -> Network:
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read(file: TensorFile) -> Network:
     architecture = _architecture(file)
     sizes = _sizes(architecture["sizes"])
     # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
@@ -168,25 +169,22 @@ def _read(file: Any) -> Network:
     return net
 
 
-def read_metadata(file: Any, kind: str, form: str, version: int) -> dict[str, Any]:
+def read_metadata(file: TensorFile, kind: str, form: str, version: int) -> dict[str, Any]:
     """Return what the metadata of a file of this form says."""
-    metadata = file.metadata() or {}
+    metadata = file.metadata
     if KEY not in metadata:
         raise Wrong(f"no fastshallow {kind}: its metadata has no {KEY!r}")
-    try:
-        found = json.loads(metadata[KEY])
-    except (ValueError, RecursionError) as error:
-        raise Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
+    found = file.description()
     if not isinstance(found, dict) or found.get("format") != form:
         raise Wrong(f"no fastshallow {kind}: its metadata has no format {form!r}")
     if found.get("version") != version:
         raise Wrong(
             f"format version {found.get('version')!r}; this fastshallow reads version {version}"
         )
-    return found
+    return {name: value for name, value in found.items() if name != "sha256"}
 
 
-def _architecture(file: Any) -> dict[str, Any]:
+def _architecture(file: TensorFile) -> dict[str, Any]:
     """Return the fields of the metadata that describe the network."""
     found = read_metadata(file, "model", FORMAT, VERSION)
     fields = {name: value for name, value in found.items() if name not in ("format", "version")}
@@ -206,7 +204,7 @@ def _sizes(value: Any) -> list[int]:
         raise Wrong(str(error)) from error
 
 
-def _check_tensors(file: Any, sizes: list[int], dtype: Any) -> None:
+def _check_tensors(file: TensorFile, sizes: list[int], dtype: Any) -> None:
     """Raise unless the file has the tensors of these sizes, all in this dtype, and no other."""
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {dtype!r}")
@@ -214,17 +212,17 @@ def _check_tensors(file: Any, sizes: list[int], dtype: Any) -> None:
     for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), 1):
         expected[f"W{layer}"] = [fan_out, fan_in]
         expected[f"b{layer}"] = [fan_out, 1]
-    names = set(file.keys())
+    names = set(file.tensors)
     if names != set(expected):
         raise Wrong(
             f"tensors: expected {', '.join(expected)}; got {', '.join(sorted(names)) or 'none'}"
         )
     for name, shape in expected.items():
-        tensor = file.get_slice(name)
-        if tensor.get_shape() != shape:
-            raise Wrong(f"{name}: expected shape {shape}; got {tensor.get_shape()}")
-        if tensor.get_dtype() != DTYPES[dtype]:
-            raise Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.get_dtype()}")
+        tensor = file.tensors[name]
+        if tensor.shape != shape:
+            raise Wrong(f"{name}: expected shape {shape}; got {tensor.shape}")
+        if tensor.dtype != DTYPES[dtype]:
+            raise Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.dtype}")
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:

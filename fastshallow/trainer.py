@@ -18,10 +18,10 @@ import numpy as np
 from . import batches, kernels
 from ._linking import prepare
 from ._threads import choose_workers, parallel_region
-from .blocks import Part, tiles_a_block
+from .blocks import TILES_TOGETHER, Part, tiles_a_block
 from .network import Network, Problem
 from .optimizers import LBFGS, Optimizer
-from .tiles import tile_length
+from .tiles import scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]
 
@@ -330,12 +330,31 @@ class Trainer:
         if self._memory_for != wanted:
             groups = batches.groups(self._model, epochs, workers, self._rule.code)
             prepare(self.net.dtype, self.problem.X.dtype, groups)
-            self._memory = (
-                batches.allocate_work(self._model, epochs.size, workers),
-                batches.allocate_buffers(self._model, self._examples, gathered),
-            )
+            self._memory, self._memory_for = (), ()
+            try:
+                self._memory = (
+                    batches.allocate_work(self._model, epochs.size, workers),
+                    batches.allocate_buffers(self._model, self._examples, gathered),
+                )
+            except MemoryError as error:
+                wanted_bytes = self._bytes(epochs.size, workers, gathered)
+                raise MemoryError(
+                    f"batches of {epochs.size} examples on {workers} threads: {wanted_bytes} "
+                    "bytes of workspace were wanted, and are not to be had; a smaller batch_size, "
+                    "fewer n_threads or a smaller network takes less"
+                ) from error
             self._memory_for = wanted
         return self._memory
+
+    def _bytes(self, size: int, workers: int, gathered: int) -> int:
+        """Return how many bytes workspace and buffers take."""
+        net, X, blocks = self.net, self.problem.X, self._blocks(size)
+        scratches = TILES_TOGETHER * workers if workers > 1 and blocks.n == 1 else workers
+        scratch = int(scratch_size(net.layers, blocks.tile))
+        # transposed, packed and two gradients; a slot of each block
+        values = (4 + blocks.n) * net.params.size + scratches * scratch
+        values += gathered * net.sizes[-1]
+        return values * net.dtype.itemsize + gathered * X.shape[0] * X.itemsize
 
     def _rates(self, rates: Callable | float | None, numbers: np.ndarray) -> np.ndarray:
         if rates is None:

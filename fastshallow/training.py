@@ -18,6 +18,7 @@ from . import _checks, kernels
 from ._threads import parallel_region
 from .checkpoints import Checkpoint
 from .history import History
+from .interrupts import ctrl_c_noted
 from .loop import Score, Training
 from .network import Network, Problem
 from .optimizers import LBFGS, Adam, GradientDescent, Optimizer
@@ -98,7 +99,15 @@ def gradient_descent(
     optimizer = GradientDescent(learning_rate)
     n_iter = _checks.whole("n_iter", n_iter, 1)
     trainer = Trainer(net, X, Y, optimizer, None, sample_weight, alpha, n_threads, guard=False)
-    cost = np.concatenate(list(trainer.epochs(n_iter)))
+    parts = []
+    with ctrl_c_noted() as ctrl_c:
+        for part in trainer.epochs(n_iter):
+            parts.append(part)
+            if ctrl_c:
+                break
+    if ctrl_c:
+        raise KeyboardInterrupt
+    cost = np.concatenate(parts)
     if not np.isfinite(cost).all():
         step = int(np.argmin(np.isfinite(cost)))
         warnings.warn(

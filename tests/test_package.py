@@ -49,6 +49,7 @@ ORDER = [
     "trainer",
     "lbfgs",
     "finite_differences",
+    "tensor_files",
     "serialization",
     "plotting",
     "diagnostics",

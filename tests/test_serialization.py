@@ -14,7 +14,8 @@ from safetensors.numpy import save_file
 
 import fastshallow as fs
 from fastshallow import serialization
-from fastshallow.serialization import KEY, ModelFileError, replace_file
+from fastshallow.serialization import ModelFileError, replace_file
+from fastshallow.tensor_files import KEY, to_bytes
 
 ARCHITECTURE = {
     "format": "fastshallow.Network",
@@ -36,7 +37,7 @@ def tensors(dtype="float32"):
 def write(path, arrays=None, **changes):
     """Write a file like that of `save`, with changes to its architecture."""
     architecture = {k: v for k, v in (ARCHITECTURE | changes).items() if v is not None}
-    save_file(tensors() if arrays is None else arrays, path, {KEY: json.dumps(architecture)})
+    path.write_bytes(to_bytes(tensors() if arrays is None else arrays, architecture))
     return path
 
 
@@ -93,7 +94,7 @@ def test_loaded_parameters_are_its_own_and_writable(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.safetensors"):
         fs.load(tmp_path / "none.safetensors")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(ModelFileError, match="a folder, and no file"):
         fs.load(tmp_path)
 
 
