@@ -1,4 +1,4 @@
-"""Save and load a network: one safetensors file, nothing in it that could run.
+"""Save and load a network or a pipeline: one safetensors file, nothing in it that could run.
 
 The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n_{l-1}) and
 (n_l, 1), so that any safetensors reader can use them, and the architecture as JSON in its
@@ -6,6 +6,12 @@ metadata, under the key ``fastshallow``::
 
     {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
      "output": "softmax", "dtype": "float32", "leaky_slope": 0.01}
+
+That of a `Pipeline` holds the same under ``network``, and its columns and its target::
+
+    {"format": "fastshallow.Pipeline", "version": 1, "network": {"sizes": [2, 1], ...},
+     "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
+     "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
 
 The format of the tensors: https://github.com/huggingface/safetensors.
 """
@@ -29,6 +35,7 @@ from safetensors.numpy import save as to_bytes
 
 from . import _checks
 from .network import Network
+from .pipeline import Pipeline
 
 __all__ = ["ModelFileError", "load", "replace_file", "save"]
 
@@ -36,6 +43,7 @@ __all__ = ["ModelFileError", "load", "replace_file", "save"]
 # should always give one file.
 KEY = "fastshallow"
 FORMAT = "fastshallow.Network"
+PIPELINE_FORMAT = "fastshallow.Pipeline"
 VERSION = 1
 FIELDS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
 
@@ -49,12 +57,12 @@ class ModelFileError(ValueError):
     """A file that should hold a network does not; the message says which and why."""
 
 
-def save(net: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network to a file, whole or not at all.
+def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
+    """Write a network or a pipeline to a file, whole or not at all.
 
     Parameters
     ----------
-    net : Network
+    net : Network or Pipeline
         Not modified. Its parameters must be finite.
     path : str or path-like
         The file, usually ``*.safetensors``. One that exists is replaced, in one step: a crash
@@ -77,15 +85,20 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     ...     fs.load(path) == net
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+    if isinstance(net, Pipeline):
+        form, described = PIPELINE_FORMAT, {"network": architecture_of(net.net), **net.describe()}
+        net = net.net
+    elif isinstance(net, Network):
+        form, described = FORMAT, architecture_of(net)
+    else:
+        raise TypeError(f"net: expected a Network or a Pipeline; got {type(net).__name__}")
     _checks.finite_parameters(net.W, net.b)
-    architecture = {"format": FORMAT, "version": VERSION, **architecture_of(net)}
+    text = json.dumps({"format": form, "version": VERSION, **described})
     tensors = {}
     for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
         tensors[f"W{layer}"] = np.ascontiguousarray(W)
         tensors[f"b{layer}"] = b
-    replace_file(path, to_bytes(tensors, {KEY: json.dumps(architecture)}))
+    replace_file(path, to_bytes(tensors, {KEY: text}))
 
 
 def architecture_of(net: Network) -> dict[str, Any]:
@@ -99,8 +112,8 @@ def architecture_of(net: Network) -> dict[str, Any]:
     }
 
 
-def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network from a file that `save` wrote.
+def load(path: str | os.PathLike[str]) -> Network | Pipeline:
+    """Read a network or a pipeline from a file that `save` or ``fastshallow train`` wrote.
 
     Parameters
     ----------
@@ -109,8 +122,8 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Returns
     -------
-    Network
-        Equal, bit by bit, to the one that was saved.
+    Network or Pipeline
+        What was saved, equal to it bit by bit.
 
     Raises
     ------
@@ -149,8 +162,27 @@ def read_file(path: str | os.PathLike[str], read: Callable[[Any], T]) -> T:
         raise ModelFileError(f"{path}: {error}") from error
 
 
-def _read(file: Any) -> Network:
-    architecture = _architecture(file)
+def _read(file: Any) -> Network | Pipeline:
+    kept = read_metadata(file, "model", (FORMAT, PIPELINE_FORMAT), VERSION)
+    form = kept.pop("format")
+    del kept["version"]
+    if form == FORMAT:
+        return _network(file, kept)
+    architecture = kept.pop("network", None)
+    if not isinstance(architecture, dict):
+        raise Wrong(f"network: expected its architecture; got {architecture!r}")
+    net = _network(file, architecture)
+    try:
+        return Pipeline.described(net, kept)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise Wrong(f"its columns or its target are no Pipeline's: {error}") from error
+
+
+def _network(file: Any, architecture: dict[str, Any]) -> Network:
+    if set(architecture) != set(FIELDS):
+        raise Wrong(
+            f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(architecture))}"
+        )
     sizes = _sizes(architecture["sizes"])
     # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
     _check_tensors(file, sizes, architecture["dtype"])
@@ -168,8 +200,11 @@ def _read(file: Any) -> Network:
     return net
 
 
-def read_metadata(file: Any, kind: str, form: str, version: int) -> dict[str, Any]:
-    """Return what the metadata of a file of this form says."""
+def read_metadata(
+    file: Any, kind: str, form: str | tuple[str, ...], version: int
+) -> dict[str, Any]:
+    """Return what the metadata of a file of this form, or one of these, says."""
+    forms = (form,) if isinstance(form, str) else form
     metadata = file.metadata() or {}
     if KEY not in metadata:
         raise Wrong(f"no fastshallow {kind}: its metadata has no {KEY!r}")
@@ -177,24 +212,13 @@ def read_metadata(file: Any, kind: str, form: str, version: int) -> dict[str, An
         found = json.loads(metadata[KEY])
     except (ValueError, RecursionError) as error:
         raise Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
-    if not isinstance(found, dict) or found.get("format") != form:
-        raise Wrong(f"no fastshallow {kind}: its metadata has no format {form!r}")
+    if not isinstance(found, dict) or found.get("format") not in forms:
+        raise Wrong(f"no fastshallow {kind}: its metadata has no format {forms[0]!r}")
     if found.get("version") != version:
         raise Wrong(
             f"format version {found.get('version')!r}; this fastshallow reads version {version}"
         )
     return found
-
-
-def _architecture(file: Any) -> dict[str, Any]:
-    """Return the fields of the metadata that describe the network."""
-    found = read_metadata(file, "model", FORMAT, VERSION)
-    fields = {name: value for name, value in found.items() if name not in ("format", "version")}
-    if set(fields) != set(FIELDS):
-        raise Wrong(
-            f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(fields))}"
-        )
-    return fields
 
 
 def _sizes(value: Any) -> list[int]:

@@ -21,7 +21,7 @@ import fastshallow as fs
 PACKAGE = Path(fs.__file__).parent
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-DOCUMENTS = ("README.md", "docs/notes.md")
+DOCUMENTS = ("README.md", "docs/notes.md", "docs/cli.md")
 
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
@@ -49,6 +49,9 @@ ORDER = [
     "trainer",
     "lbfgs",
     "finite_differences",
+    "mistakes",
+    "columns",
+    "pipeline",
     "serialization",
     "plotting",
     "history",
@@ -62,6 +65,12 @@ ORDER = [
     "estimators",
     "diagnostics",
     "environment",
+    "tables",
+    "reports",
+    "cli_common",
+    "cli_digits",
+    "cli_train",
+    "cli_models",
     "__main__",
 ]
 
