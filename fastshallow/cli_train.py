@@ -20,7 +20,7 @@ from .cli_common import (
     print_json,
     say,
 )
-from .columns import Column, Target, Values, check_present, encode, read_values
+from .columns import Column, Target, Values, check_any, check_present, encode, read_values
 from .estimator_base import NOT_FINITE
 from .mistakes import DONE, INTERRUPTED, Mistake, listed
 from .pipeline import Pipeline
@@ -164,6 +164,8 @@ def prepare(options: argparse.Namespace) -> Prepared:
     found = [read_values(name, table[name]) for name in features]
     del table
     check_present([wanted], "rows to learn from need the target")
+    for values in found:
+        check_any(values)
     if options.impute is None:
         check_present(found, "fill them, or take --impute median")
     target = Target.of(wanted, options.task or "auto")
@@ -268,10 +270,11 @@ def fit(data: Prepared, options: argparse.Namespace) -> Run:
     stopped = _stopped([str(warning.message) for warning in caught], learner, interrupted)
     if not np.isfinite(learner.net_.params).all():
         raise Mistake(_why(ValueError(NOT_FINITE), learner))
+    # callbacks have no turn any more after the epoch that Ctrl-C ends, the curve has that epoch;
+    # L-BFGS leaves no curve when it is interrupted
+    loss = max(recorder.loss, learner.loss_curve_, key=len)
     seconds = recorder.ended - recorder.began
-    return Run(
-        *(learner.net_, recorder.loss, recorder.held_out_loss, seconds, compile_seconds, stopped)
-    )
+    return Run(*(learner.net_, loss, recorder.held_out_loss, seconds, compile_seconds, stopped))
 
 
 def _why(error: ValueError, learner: Any) -> str:
@@ -281,7 +284,8 @@ def _why(error: ValueError, learner: Any) -> str:
             "the weights are not finite any more: try a --learning-rate smaller than "
             f"{learner.learning_rate_init:g}"
         )
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    return f"--early-stopping: {text}" if learner.early_stopping else text
 
 
 def _stopped(messages: list[str], learner: Any, interrupted: bool) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from .mistakes import Mistake, listed
 
-__all__ = ["Column", "Target", "Values", "check_present", "encode", "read_values"]
+__all__ = ["Column", "Target", "Values", "check_any", "check_present", "encode", "read_values"]
 
 #: Categories of a column, and classes of a target, at most.
 CATEGORIES_MOST = 1000
@@ -146,6 +146,14 @@ def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
     return Values(name, "number" if not missing.all() else "", numbers, missing)
 
 
+def check_any(found: Values) -> None:
+    """Raise where all values of a column are missing."""
+    if not found.kind:
+        raise Mistake(
+            f"column {found.name!r}: expected values; all are missing; --drop leaves a column out"
+        )
+
+
 def check_present(columns: Sequence[Values], advice: str) -> None:
     """Raise where values are missing, with the columns and how many of each."""
     counts = {values.name: int(values.missing.sum()) for values in columns}
@@ -202,8 +210,7 @@ class Column:
         Mistake
             Where all values are missing, or there are too many categories.
         """
-        if not found.kind:
-            raise Mistake(f"column {found.name!r}: expected values; all are missing")
+        check_any(found)
         if found.kind == "number":
             mean, scale = standard(found.name, found.present)
             fill = float(np.median(found.present)) if impute else None

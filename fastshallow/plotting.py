@@ -192,6 +192,8 @@ def cost_png(
     figure = _matplotlib("figure").Figure(figsize=(6.4 * panels, 4.8), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     plot_cost(cost, validation, axes[0]).set(title=title, xlabel=step)
+    if validation is not None:
+        axes[0].legend(["training", "held out"])
     if boundary is not None:
         plot_boundary(boundary, axes[1]).set_title("decision boundary")
     buffer = io.BytesIO()
