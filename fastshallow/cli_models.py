@@ -26,7 +26,7 @@ from .mistakes import DONE, Mistake, listed
 from .pipeline import Pipeline
 from .reports import scores_text
 from .serialization import replace_file
-from .tables import read_table
+from .tables import read_table, table_csv
 
 __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 
@@ -46,8 +46,6 @@ def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any,
 
 def predict(options: argparse.Namespace) -> int:
     """Write the predictions of a table's rows as CSV."""
-    import pandas
-
     model = load_pipeline(options.model)
     if options.proba and model.task == "regression":
         raise Mistake(f"--proba: expected a classifier; {options.model} is a regression")
@@ -59,7 +57,7 @@ def predict(options: argparse.Namespace) -> int:
         P = model.probabilities(X, options.threads).T
         for label, column in zip(model.target.classes, P, strict=True):
             answers[f"probability_{label}"] = column
-    text = pandas.DataFrame(answers).to_csv(index=False, lineterminator="\n")
+    text = table_csv(answers)
     if options.out is None:
         sys.stdout.write(text)
     else:

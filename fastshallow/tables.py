@@ -1,6 +1,6 @@
-"""Reading a table: CSV, or Parquet where pandas can, from a file or from standard input.
+"""Reading a table, and writing one: CSV, or Parquet where pandas can, from a file or from standard input.
 
-pandas is imported here and nowhere else in the package, when a table is read.
+pandas is imported here and nowhere else in the package, when it is needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from .mistakes import Mistake, listed
 
-__all__ = ["read_table"]
+__all__ = ["read_table", "table_csv"]
 
 PARQUET = b"PAR1"
 OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -82,6 +82,24 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
     if not len(table):
         raise Mistake(f"{name}: expected rows; got an empty table")
     return table
+
+
+def table_csv(columns: dict[str, Any]) -> str:
+    """Return columns as CSV with a header; numbers have all their digits.
+
+    Parameters
+    ----------
+    columns : dict of str to array_like, (m,)
+        By name.
+
+    Examples
+    --------
+    >>> from fastshallow.tables import table_csv
+    >>> table_csv({"prediction": ["yes", "no"], "probability": [0.75, 0.5]})
+    'prediction,probability\\nyes,0.75\\nno,0.5\\n'
+    """
+    text: str = _pandas().DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def _pandas() -> Any:
