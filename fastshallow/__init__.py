@@ -35,6 +35,7 @@ _HOMES = {
     "LBFGS": "optimizers",
     "ModelCheckpoint": "callbacks",
     "Network": "network",
+    "Pipeline": "pipeline",
     "SGD": "optimizers",
     "ShallowClassifier": "classifier",
     "ShallowRegressor": "regressor",
@@ -68,6 +69,7 @@ __all__ = [
     "JSONLinesLogger",
     "ModelCheckpoint",
     "Network",
+    "Pipeline",
     "ShallowClassifier",
     "ShallowRegressor",
     "StepDecay",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from .history import History
     from .network import Network
     from .optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
+    from .pipeline import Pipeline
     from .plotting import plot_cost
     from .regressor import ShallowRegressor
     from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay

@@ -1,4 +1,4 @@
-"""The ``fastshallow`` command: train a network, look into a model file, show versions.
+"""The ``fastshallow`` command: train on a table, predict, evaluate, look into a model file.
 
 Exit codes: 0 done; 2 a mistake of the user's, in one line on stderr; 130 interrupted by Ctrl-C,
 the last whole state saved; 1 anything else that went wrong outside (a full disk).
@@ -7,208 +7,40 @@ the last whole state saved; 1 anything else that went wrong outside (a full disk
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 import fastshallow as fs
 
-if TYPE_CHECKING:
-    import numpy as np
+from .mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
 
-# numpy, numba and scikit-learn are imported where they are used: --help should not wait for them.
+# numpy, numba, scikit-learn and pandas are imported where they are used, so the modules with the
+# commands are too: --help should not wait for them.
 
 __all__ = ["main"]
 
-DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu")
 
-# Pixels of the digits are 0 ... 16.
-SCALE = 16
-
-
-class Mistake(Exception):
-    """Something that the user can put right; the message is one line."""
-
-
-# Training ------------------------------------------------------------------------------------
-
-
-@dataclass
-class Data:
-    """Examples to train on and examples held out; rows, as scikit-learn gives them."""
-
-    X: np.ndarray
-    y: np.ndarray
-    X_held_out: np.ndarray
-    y_held_out: np.ndarray
-    n_classes: int
-
-
-def digits(seed: int) -> Data:
-    """Return the handwritten digits that scikit-learn ships, a fifth of every class held out."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    X, y = load_digits(return_X_y=True)
-    parts = train_test_split(
-        (X / SCALE).astype("float32"), y, test_size=0.2, stratify=y, random_state=seed
-    )
-    X, X_held_out, y, y_held_out = parts
-    return Data(X, y, X_held_out, y_held_out, n_classes=10)
-
-
-def fit(net: fs.Network, data: Data, options: argparse.Namespace) -> fs.History:
-    """Take the steps."""
-    optimizer = fs.GradientDescent(options.learning_rate)
-    try:
-        return fs.train(
-            *(net, data.X.T, data.y, optimizer, options.iterations),
-            progress=not options.quiet,
-            n_threads=options.threads,
-        )
-    except fs.DivergenceError as error:
-        raise Mistake(
-            f"the cost is not finite any more after {error.step} steps: try a "
-            f"--learning-rate smaller than {options.learning_rate:g}"
-        ) from error
-
-
-def train(options: argparse.Namespace) -> int:
-    """Train on the digits, report, write the model and the loss curve."""
-    check_outputs(options)
-    data = digits(options.seed)
-    m, n_x = data.X.shape
-    print(
-        f"Digits: {m} examples to train on, {len(data.y_held_out)} held out, "
-        f"{n_x} features, {data.n_classes} classes"
-    )
-    if not options.quiet:
-        print("Compiling the kernels (many seconds in the first run, then kept) ...", flush=True)
-    compile_seconds = fs.warmup("float32")
-    net = fs.Network((n_x, options.hidden, data.n_classes), output="softmax")
-    history = fit(net.init(seed=options.seed), data, options)
-    if not len(history):
-        raise KeyboardInterrupt
-    report(net, history, data, compile_seconds)
-    fs.save(net, options.out)
-    print(f"Model              {options.out}")
-    drawn = draw(net, history, options.plot)
-    if not options.quiet:
-        how_to_use(options, drawn)
-    if history.stopped != "interrupted":
-        return DONE
-    print("Interrupted: the files hold the last whole state.", file=sys.stderr)
-    return INTERRUPTED
-
-
-def report(net: fs.Network, history: fs.History, data: Data, compile_seconds: float) -> None:
-    """Print accuracy, speed and where the time went."""
-    steps, cost, seconds = len(history), history.cost, history.seconds[-1]
-    accuracy = net.score(data.X_held_out.T, data.y_held_out)
-    per_second = steps * len(data.y) / seconds
-    print(f"Held-out accuracy  {accuracy:.4f} ({len(data.y_held_out)} examples)")
-    print(f"Cost J             {cost[0]:.4f} -> {cost[-1]:.4f} in {steps} steps")
-    print(f"Speed              {per_second:,.0f} examples per second")
-    print(f"Time               compile {compile_seconds:.2f} s, train {seconds:.2f} s")
-
-
-def draw(net: fs.Network, history: fs.History, path: str) -> bool:
-    """Write the loss curve, or say in one line why not."""
-    from .plotting import cost_png
-    from .serialization import replace_file
-
-    try:
-        sizes = "-".join(map(str, net.sizes))
-        png = cost_png(history.cost, f"digits, {sizes}: the cost before each step")
-    except ImportError as error:
-        print(f"Loss curve         not drawn: {error}")
-        return False
-    replace_file(path, png)
-    print(f"Loss curve         {path}")
-    return True
-
-
-def how_to_use(options: argparse.Namespace, drawn: bool) -> None:
-    """Print what to do with the files."""
-    print(
-        f"""
-Use the model from Python:
-
-    import fastshallow as fs
-    from sklearn.datasets import load_digits
-
-    net = fs.load({options.out!r})
-    X = load_digits().data.T / {SCALE}  # examples are columns; features scaled as in training
-    print(net.predict(X))  # class numbers; net.predict_proba(X) gives probabilities
-"""
-    )
-    if drawn:
-        print(
-            f"Look at {options.plot}: a curve that still falls at its end wants more --iterations, "
-            "one that\njumps up and down a smaller --learning-rate."
-        )
-
-
-def check_outputs(options: argparse.Namespace) -> None:
-    """Raise before training where a file could not be written after it."""
-    from .serialization import check_replaceable
-
-    if os.path.realpath(options.out) == os.path.realpath(options.plot):
-        raise Mistake(f"--out and --plot name the same file: {options.out}")
-    for option, path in (("--out", options.out), ("--plot", options.plot)):
-        target = Path(os.path.realpath(path))
-        try:
-            check_replaceable(target)
-            # the surest way to know: permissions do not tell of a read-only disk
-            with tempfile.TemporaryFile(dir=target.parent):
-                pass
-        except OSError as error:
-            raise Mistake(
-                f"{option} {path}: cannot be written ({error.strerror or error})"
-            ) from error
-
-
-# The other commands --------------------------------------------------------------------------
-
-
-def info(options: argparse.Namespace) -> int:
-    """Print what a model file holds."""
-    from .losses import LOSSES
-
-    try:
-        net = fs.load(options.model)
-    except OSError as error:
-        raise Mistake(f"{options.model}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:  # ModelFileError, which names the file
-        raise Mistake(str(error)) from error
-    print(f"{options.model}: {net!r}")
-    print(f"loss        {LOSSES[net.output].replace('_', ' ')}")
-    print(f"parameters  {net.params.size:,} ({net.params.nbytes:,} bytes)")
-    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
-        name = [*net.hidden, net.output][layer - 1]
-        print(f"layer {layer}     W{layer} {W.shape}, b{layer} {b.shape}, {name}")
-    return DONE
-
-
-def versions(options: argparse.Namespace) -> int:
-    """Print `fastshallow.show_versions`."""
-    fs.show_versions()
-    return DONE
-
-
-# The command line ----------------------------------------------------------------------------
+SEED_MOST = 2**32 - 1
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
+    """A parser whose complaint is one line, and whose examples keep their lines."""
+
+    def __init__(self, **options: Any):
+        super().__init__(
+            **options, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(MISTAKE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+# Readers of options --------------------------------------------------------------------------
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -228,56 +60,201 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def positive(text: str) -> float:
-    """Read a finite number > 0."""
+def real(what: str, legal: Callable[[float], bool]) -> Callable[[str], float]:
+    """Return a reader of finite numbers that are legal."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and legal(value)):
+            raise argparse.ArgumentTypeError(f"expected a number {what}; got {text!r}")
+        return value
+
+    return read
+
+
+def layers(text: str) -> tuple[int, ...]:
+    """Read the sizes of hidden layers: 64, or 64,32, or none."""
+    if text == "none":
+        return ()
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number > 0; got {text!r}")
-    return value
+        return tuple(whole(1, 10**6)(part) for part in text.split(","))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in such as 64 or 64,32 or none") from error
+
+
+positive = real("> 0", lambda value: value > 0)
+not_negative = real(">= 0", lambda value: value >= 0)
+share = real("from 0 to below 1", lambda value: 0 <= value < 1)
+
+
+# The command line ----------------------------------------------------------------------------
+
+
+def command(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """Return a command that is imported when it is run."""
+
+    def run(options: argparse.Namespace) -> int:
+        code: int = getattr(importlib.import_module(f".{module}", "fastshallow"), name)(options)
+        return code
+
+    return run
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train on a table, or on the digits."""
+    if options.data is None:
+        return command("cli_digits", "train_on_digits")(options)
+    return command("cli_train", "train_on_table")(options)
+
+
+def versions(options: argparse.Namespace) -> int:
+    """Print `fastshallow.show_versions`."""
+    fs.show_versions()
+    return DONE
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    top = Parser(prog="fastshallow", description="Train and use a shallow neural network on CPUs.")
+    top = Parser(
+        prog="fastshallow",
+        description="Train and use a shallow neural network on CPUs.",
+        epilog="example:\n  fastshallow train people.csv --target income\n"
+        "  fastshallow predict model.safetensors new.csv --out predictions.csv",
+    )
     top.add_argument("--version", action="version", version=f"fastshallow {fs.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    command = commands.add_parser(
-        "train",
-        help="train on the handwritten digits that come with scikit-learn",
-        description="Train a network with one hidden layer on the handwritten digits that come "
-        "with scikit-learn: relu, softmax output, gradient descent over all examples, a fifth of "
-        "them held out.",
+    def new(name: str, text: str, example: str, run: Callable) -> Parser:
+        made: Parser = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example:\n  {example}",
+        )
+        made.set_defaults(run=run)
+        return made
+
+    add_train(
+        new(
+            "train",
+            "train on a table, or without one on the handwritten digits of scikit-learn",
+            "fastshallow train people.csv --target income --hidden 64,32 --early-stopping",
+            train,
+        )
     )
-    add = command.add_argument
+    made = new(
+        "predict",
+        "write the predictions for a table's rows as CSV",
+        "fastshallow predict model.safetensors new.csv --out predictions.csv --proba",
+        command("cli_models", "predict"),
+    )
+    add_model(made, data=True)
+    made.add_argument("--out", metavar="FILE", help="CSV to write (standard output)")
+    made.add_argument("--proba", action="store_true", help="the probability of each class too")
+    add_threads(made)
+    made = new(
+        "evaluate",
+        "score a model on a table with the right answers",
+        "fastshallow evaluate model.safetensors test.csv --target income",
+        command("cli_models", "evaluate"),
+    )
+    add_model(made, data=True)
+    made.add_argument(
+        "--target", metavar="COLUMN", help="the right answers (the target of training)"
+    )
+    add_threads(made)
+    add_json(made)
+    made = new(
+        "info",
+        "say what a model file holds",
+        "fastshallow info model.safetensors",
+        command("cli_models", "info"),
+    )
+    add_model(made, data=False)
+    add_json(made)
+    made = new(
+        "diagnose",
+        "look for saturated, dead and twin units and vanishing gradients",
+        "fastshallow diagnose model.safetensors people.csv",
+        command("cli_models", "diagnose"),
+    )
+    add_model(made, data=True)
+    add_json(made)
+    new(
+        "warmup",
+        "compile the kernels ahead of time, in the build of a container for example",
+        "fastshallow warmup",
+        command("cli_models", "warmup"),
+    )
+    new("versions", "show versions, processor, threads, cache", "fastshallow versions", versions)
+    return top
+
+
+def add_train(made: argparse.ArgumentParser) -> None:
+    """Add the options of train; those without a default here have the estimators'."""
+    add = made.add_argument
+    add("data", nargs="?", metavar="DATA", help="CSV or Parquet; - is standard input")
+    add("--target", metavar="COLUMN", help="the column to predict; all others are features")
+    add("--drop", action="append", default=[], metavar="COLUMN", help="leave one out; repeatable")
     add(
-        "--hidden", type=whole(1, 10**6), default=64, metavar="N", help="hidden units (%(default)s)"
+        "--task",
+        choices=("auto", "classification", "regression"),
+        help="auto: regression for numbers, unless they are whole and at most 20 different ones",
     )
-    add("--iterations", type=whole(1, 10**9), default=500, metavar="N", help="steps (%(default)s)")
-    add("--learning-rate", type=positive, default=0.3, help="size of a step (%(default)s)")
+    add("--hidden", type=layers, metavar="N[,N]", help="hidden units (100; digits 64), or none")
+    add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
+    add("--solver", choices=("adam", "sgd", "lbfgs"), help="adam; digits: gradient descent")
+    add(
+        "--epochs",
+        "--iterations",
+        type=whole(1, 10**9),
+        metavar="N",
+        help="times through the rows at most (200; digits 500)",
+    )
+    add(
+        "--batch-size",
+        type=whole(1, 10**9),
+        metavar="N",
+        help="rows of a step (200, or all of fewer)",
+    )
+    add("--learning-rate", type=positive, metavar="F", help="of a step (0.001; digits 0.3)")
+    add("--alpha", type=not_negative, metavar="F", help="L2 penalty (0.0001; digits 0)")
+    add("--early-stopping", action="store_true", help="stop by the score on a tenth of the rows")
+    add("--class-weight", choices=("balanced",), help="let every class count as much")
     add(
         "--seed",
-        type=whole(0, 2**32 - 1),
+        type=whole(0, SEED_MOST),
         default=0,
         metavar="N",
-        help="of split and weights (%(default)s)",
+        help="of split, weights and order (%(default)s)",
     )
-    add("--threads", type=whole(1, 10**6), metavar="N", help="threads (by the work)")
+    add("--test-size", type=share, default=0.2, metavar="F", help="share held out (%(default)s)")
+    add("--impute", choices=("median",), help="fill missing numbers; text with the commonest")
     add("--out", default="model.safetensors", metavar="FILE", help="the model file (%(default)s)")
-    add("--plot", default="loss.png", metavar="FILE", help="the loss curve, a PNG (%(default)s)")
+    add("--plot", metavar="FILE", help="a PNG: loss, decision boundary (digits: loss.png)")
     add("--quiet", action="store_true", help="no progress bar, no explanations")
-    command.set_defaults(run=train)
+    add_threads(made)
+    add_json(made)
 
-    command = commands.add_parser("info", help="say what a model file holds")
-    command.add_argument("model", metavar="MODEL", help="a file that train or fs.save wrote")
-    command.set_defaults(run=info)
 
-    command = commands.add_parser("versions", help="show versions, processor, threads, cache")
-    command.set_defaults(run=versions)
-    return top
+def add_model(made: argparse.ArgumentParser, data: bool) -> None:
+    """Add MODEL, and DATA."""
+    made.add_argument("model", metavar="MODEL", help="a file that train or fs.save wrote")
+    if data:
+        made.add_argument("data", metavar="DATA", help="CSV or Parquet; - is standard input")
+
+
+def add_threads(made: argparse.ArgumentParser) -> None:
+    """Add --threads."""
+    made.add_argument("--threads", type=whole(1, 10**6), metavar="N", help="threads (by the work)")
+
+
+def add_json(made: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    made.add_argument("--json", action="store_true", help="print JSON, for machines")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

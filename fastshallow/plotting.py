@@ -1,9 +1,13 @@
-"""The loss curve, and a diagnosis as bars. matplotlib is imported when it is first needed."""
+"""The loss curve, a decision boundary, and a diagnosis as bars.
+
+matplotlib is imported when it is first needed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +17,7 @@ from . import _checks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cost_png", "plot_cost", "plot_diagnosis"]
+__all__ = ["Boundary", "cost_png", "plot_boundary", "plot_cost", "plot_diagnosis"]
 
 
 def _matplotlib(module: str) -> Any:
@@ -84,7 +88,85 @@ def plot_cost(cost: Any, validation: Any = None, ax: Axes | None = None) -> Axes
     return ax
 
 
-def cost_png(cost: Any, title: str = "") -> bytes:
+@dataclass
+class Boundary:
+    """What a classifier of two numbers answers over a rectangle, and the examples in it.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the two numbers.
+    x, y : ndarray, (n,)
+        The grid.
+    numbers : ndarray, (n, n)
+        The class at each point; rows go along y.
+    points : ndarray, (m, 2)
+        Examples.
+    labels : ndarray, (m,)
+        Their classes, as numbers.
+    classes : list of str
+        Names of the classes.
+    """
+
+    names: list[str]
+    x: np.ndarray
+    y: np.ndarray
+    numbers: np.ndarray
+    points: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+
+
+def _colours(n: int) -> Any:
+    """Return a colour map of n classes."""
+    _matplotlib("figure")  # or says how to install it
+    colours = importlib.import_module("matplotlib").colormaps
+    return colours["tab10" if n <= 10 else "turbo"].resampled(n)
+
+
+def plot_boundary(boundary: Boundary, ax: Axes) -> Axes:
+    """Draw the regions of the classes, and the examples as points.
+
+    Parameters
+    ----------
+    boundary : Boundary
+        What to draw.
+    ax : matplotlib Axes
+        Where.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.plotting import Boundary, plot_boundary
+    >>> from matplotlib.figure import Figure
+    >>> grid, half = np.arange(3.0), np.array([[0, 0, 1]] * 3)
+    >>> points = np.array([[0.0, 1.0], [2.0, 1.0]])
+    >>> boundary = Boundary(["a", "b"], grid, grid, half, points, np.array([0, 1]), ["no", "yes"])
+    >>> ax = plot_boundary(boundary, Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel(), len(ax.collections)
+    ('a', 'b', 3)
+    """
+    n = len(boundary.classes)
+    colours = _colours(n)
+    shown = {"cmap": colours, "vmin": -0.5, "vmax": n - 0.5}
+    ax.pcolormesh(boundary.x, boundary.y, boundary.numbers, alpha=0.3, **shown)
+    for number, name in enumerate(boundary.classes):
+        x, y = boundary.points[boundary.labels == number].T
+        ax.scatter(x, y, s=6, color=colours(number), label=name)
+    ax.set_xlabel(boundary.names[0])
+    ax.set_ylabel(boundary.names[1])
+    if n <= 10:
+        ax.legend()
+    return ax
+
+
+def cost_png(
+    cost: Any,
+    title: str = "",
+    validation: Any = None,
+    boundary: Boundary | None = None,
+    step: str = "step",
+) -> bytes:
     """Return the loss curve as a PNG, drawn without a screen and without pyplot's state.
 
     Parameters
@@ -93,6 +175,12 @@ def cost_png(cost: Any, title: str = "") -> bytes:
         J by step.
     title : str
         What stands above it.
+    validation : array_like, (n,), or None
+        J at the same steps on examples held out.
+    boundary : Boundary or None
+        What to draw beside it.
+    step : str
+        What a step is.
 
     Examples
     --------
@@ -100,8 +188,14 @@ def cost_png(cost: Any, title: str = "") -> bytes:
     >>> cost_png([0.69, 0.4, 0.3])[1:4]
     b'PNG'
     """
-    figure = _matplotlib("figure").Figure(layout="constrained")
-    plot_cost(cost, ax=figure.subplots()).set_title(title)
+    panels = 1 if boundary is None else 2
+    figure = _matplotlib("figure").Figure(figsize=(6.4 * panels, 4.8), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    plot_cost(cost, validation, axes[0]).set(title=title, xlabel=step)
+    if validation is not None:
+        axes[0].legend(["training", "held out"])
+    if boundary is not None:
+        plot_boundary(boundary, axes[1]).set_title("decision boundary")
     buffer = io.BytesIO()
     _matplotlib("backends.backend_agg").FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()

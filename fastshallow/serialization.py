@@ -1,4 +1,4 @@
-"""Save and load a network: one safetensors file, nothing in it that could run.
+"""Save and load a network or a pipeline: one safetensors file, nothing in it that could run.
 
 The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n_{l-1}) and
 (n_l, 1), so that any safetensors reader can use them, and the architecture as JSON in its
@@ -7,7 +7,15 @@ metadata, under the key ``fastshallow``::
     {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
      "output": "softmax", "dtype": "float32", "leaky_slope": 0.01, "sha256": "..."}
 
-`fastshallow.tensor_files` reads it, and has the checksum. The format of the tensors: https://github.com/huggingface/safetensors.
+That of a `Pipeline` holds the same under ``network``, and its columns and its target::
+
+    {"format": "fastshallow.Pipeline", "version": 1, "network": {"sizes": [2, 1], ...},
+     "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
+     "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
+
+
+`fastshallow.tensor_files` reads it, and has the checksum. The format of the tensors:
+https://github.com/huggingface/safetensors.
 """
 
 from __future__ import annotations
@@ -26,11 +34,13 @@ import numpy as np
 
 from . import _checks
 from .network import Network
+from .pipeline import Pipeline
 from .tensor_files import KEY, TensorFile, Wrong, to_bytes
 
 __all__ = ["ModelFileError", "load", "replace_file", "save"]
 
 FORMAT = "fastshallow.Network"
+PIPELINE_FORMAT = "fastshallow.Pipeline"
 VERSION = 1
 FIELDS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
 
@@ -44,12 +54,12 @@ class ModelFileError(ValueError):
     """A file that should hold a network does not; the message says which and why."""
 
 
-def save(net: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network to a file, whole or not at all.
+def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
+    """Write a network or a pipeline to a file, whole or not at all.
 
     Parameters
     ----------
-    net : Network
+    net : Network or Pipeline
         Not modified. Its parameters must be finite.
     path : str or path-like
         The file, usually ``*.safetensors``. One that exists is replaced, in one step: a crash
@@ -72,15 +82,19 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     ...     fs.load(path) == net
     True
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+    if isinstance(net, Pipeline):
+        form, described = PIPELINE_FORMAT, {"network": architecture_of(net.net), **net.describe()}
+        net = net.net
+    elif isinstance(net, Network):
+        form, described = FORMAT, architecture_of(net)
+    else:
+        raise TypeError(f"net: expected a Network or a Pipeline; got {type(net).__name__}")
     _checks.finite_parameters(net.W, net.b)
-    architecture = {"format": FORMAT, "version": VERSION, **architecture_of(net)}
     tensors = {}
     for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
         tensors[f"W{layer}"] = np.ascontiguousarray(W)
         tensors[f"b{layer}"] = b
-    replace_file(path, to_bytes(tensors, architecture))
+    replace_file(path, to_bytes(tensors, {"format": form, "version": VERSION, **described}))
 
 
 def architecture_of(net: Network) -> dict[str, Any]:
@@ -94,8 +108,8 @@ def architecture_of(net: Network) -> dict[str, Any]:
     }
 
 
-def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network from a file that `save` wrote.
+def load(path: str | os.PathLike[str]) -> Network | Pipeline:
+    """Read a network or a pipeline from a file that `save` or ``fastshallow train`` wrote.
 
     Parameters
     ----------
@@ -104,8 +118,8 @@ def load(path: str | os.PathLike[str]) -> Network:
 
     Returns
     -------
-    Network
-        Equal, bit by bit, to the one that was saved.
+    Network or Pipeline
+        What was saved, equal to it bit by bit.
 
     Raises
     ------
@@ -150,8 +164,27 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read(file: TensorFile) -> Network:
-    architecture = _architecture(file)
+def _read(file: TensorFile) -> Network | Pipeline:
+    kept = read_metadata(file, "model", (FORMAT, PIPELINE_FORMAT), VERSION)
+    form = kept.pop("format")
+    del kept["version"]
+    if form == FORMAT:
+        return _network(file, kept)
+    architecture = kept.pop("network", None)
+    if not isinstance(architecture, dict):
+        raise Wrong(f"network: expected its architecture; got {architecture!r}")
+    net = _network(file, architecture)
+    try:
+        return Pipeline.described(net, kept)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise Wrong(f"its columns or its target are no Pipeline's: {error}") from error
+
+
+def _network(file: TensorFile, architecture: dict[str, Any]) -> Network:
+    if set(architecture) != set(FIELDS):
+        raise Wrong(
+            f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(architecture))}"
+        )
     sizes = _sizes(architecture["sizes"])
     # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
     _check_tensors(file, sizes, architecture["dtype"])
@@ -169,30 +202,22 @@ def _read(file: TensorFile) -> Network:
     return net
 
 
-def read_metadata(file: TensorFile, kind: str, form: str, version: int) -> dict[str, Any]:
-    """Return what the metadata of a file of this form says."""
+def read_metadata(
+    file: TensorFile, kind: str, form: str | tuple[str, ...], version: int
+) -> dict[str, Any]:
+    """Return what the metadata of a file of this form, or one of these, says."""
+    forms = (form,) if isinstance(form, str) else form
     metadata = file.metadata
     if KEY not in metadata:
         raise Wrong(f"no fastshallow {kind}: its metadata has no {KEY!r}")
     found = file.description()
-    if not isinstance(found, dict) or found.get("format") != form:
-        raise Wrong(f"no fastshallow {kind}: its metadata has no format {form!r}")
+    if not isinstance(found, dict) or found.get("format") not in forms:
+        raise Wrong(f"no fastshallow {kind}: its metadata has no format {forms[0]!r}")
     if found.get("version") != version:
         raise Wrong(
             f"format version {found.get('version')!r}; this fastshallow reads version {version}"
         )
     return {name: value for name, value in found.items() if name != "sha256"}
-
-
-def _architecture(file: TensorFile) -> dict[str, Any]:
-    """Return the fields of the metadata that describe the network."""
-    found = read_metadata(file, "model", FORMAT, VERSION)
-    fields = {name: value for name, value in found.items() if name not in ("format", "version")}
-    if set(fields) != set(FIELDS):
-        raise Wrong(
-            f"its architecture: expected {', '.join(FIELDS)}; got {', '.join(sorted(fields))}"
-        )
-    return fields
 
 
 def _sizes(value: Any) -> list[int]:

@@ -1,44 +1,20 @@
-"""The command, driven as a process: what it prints, what it writes, how it fails."""
+"""The command without a table, driven as a process: train on the digits, info, versions."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
+from command_line import command, environment, value
 
 import fastshallow as fs
-from fastshallow.__main__ import digits
-
-PACKAGE_ROOT = str(Path(fs.__file__).parents[1])
-
-
-def environment(*first):
-    """Return an environment in which processes find the package, after these folders."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, first), PACKAGE_ROOT])}
-
-
-def command(folder, *arguments, env=None):
-    """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "fastshallow", *map(str, arguments)],
-        cwd=folder,
-        env=env or environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def value(output, name):
-    """Return what stands behind a name in the command's report."""
-    return re.search(rf"^{name} +(.*)$", output, re.MULTILINE)[1]
+from fastshallow.cli_digits import digits
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +100,8 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--hiden", "3"], "unrecognized arguments: --hiden 3"),
         (["train", "--hidden", "0"], "--hidden: expected a whole number from 1 to .*; got '0'"),
         (["train", "--hidden", "many"], "--hidden: expected .*; got 'many'"),
-        (["train", "--iterations", "1.5"], "--iterations: expected .*; got '1.5'"),
+        (["train", "--hidden", "64,"], "--hidden: expected .*; got '', in such as 64 or 64,32"),
+        (["train", "--iterations", "1.5"], "--epochs/--iterations: expected .*; got '1.5'"),
         (["train", "--learning-rate", "nan"], "--learning-rate: expected a number > 0; got 'nan'"),
         (["train", "--learning-rate", "0"], "--learning-rate: expected a number > 0; got '0'"),
         (["train", "--seed", "-1"], "--seed: expected .*; got '-1'"),
@@ -133,6 +110,8 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--out", "none/m"], "--out none/m: cannot be written .No such file"),
         (["train", "--out", "."], "--out .: cannot be written .Is a directory"),
         (["train", "--plot", "none/p"], "--plot none/p: cannot be written"),
+        (["train", "--target", "y"], "--target: expected DATA"),
+        (["train", "--early-stopping"], "--early-stopping: expected DATA"),
         (["train", "--out", "same", "--plot", "./same"], "--out and --plot name the same file"),
         (["info"], "required: MODEL"),
         (["info", "none"], "none: cannot be read .No such file"),
@@ -235,5 +214,26 @@ def test_reader_that_goes_away(tmp_path):
 def test_versions_and_help(tmp_path):
     assert command(tmp_path, "--version").stdout == f"fastshallow {fs.__version__}\n"
     assert "threading layer" in command(tmp_path, "versions").stdout
-    for name in ("train", "info", "versions"):
-        assert command(tmp_path, name, "--help").returncode == 0
+    for name in ("train", "predict", "evaluate", "info", "diagnose", "warmup", "versions"):
+        done = command(tmp_path, name, "--help")
+        assert done.returncode == 0
+        assert f"example:\n  fastshallow {name}" in done.stdout
+
+
+def test_digits_with_a_solver_and_json(tmp_path):
+    options = "--solver adam --hidden 16,8 --activation tanh --epochs 20 --test-size 0.5 --json"
+    done = command(tmp_path, "train", *options.split(), "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["model"]["sizes"] == [64, 16, 8, 10]
+    assert report["training"]["epochs"] == len(report["training"]["loss_curve"]) == 20
+    assert report["held_out"]["accuracy"] > 0.8
+    data = digits(seed=0, share=0.5)
+    net = fs.load(tmp_path / "model.safetensors")
+    assert net.score(data.X_held_out.T, data.y_held_out) == report["held_out"]["accuracy"]
+
+
+def test_warmup(tmp_path):
+    done = command(tmp_path, "warmup")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"float32  \d+\.\d\d s\nfloat64  \d+\.\d\d s\n", done.stdout)

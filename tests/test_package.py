@@ -21,7 +21,7 @@ import fastshallow as fs
 PACKAGE = Path(fs.__file__).parent
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md")
+DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md", "docs/cli.md")
 
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
@@ -50,6 +50,9 @@ ORDER = [
     "lbfgs",
     "finite_differences",
     "tensor_files",
+    "mistakes",
+    "columns",
+    "pipeline",
     "serialization",
     "plotting",
     "diagnostics",
@@ -65,6 +68,12 @@ ORDER = [
     "classifier",
     "regressor",
     "environment",
+    "tables",
+    "reports",
+    "cli_common",
+    "cli_digits",
+    "cli_train",
+    "cli_models",
     "__main__",
 ]
 
