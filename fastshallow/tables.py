@@ -1,4 +1,4 @@
-"""Reading and writing a table: CSV, or Parquet where pandas can, in a file or standard input.
+"""Reading a table, CSV or Parquet where pandas can, from a file or standard input; writing CSV.
 
 pandas is imported here and nowhere else in the package, when it is needed.
 """

@@ -97,7 +97,7 @@ def test_held_out_digits_are_a_fifth_of_every_class():
     [
         ([], "the following arguments are required: COMMAND"),
         (["trian"], "invalid choice: 'trian'"),
-        (["train", "--hiden", "3"], "unrecognized arguments: --hiden 3"),
+        (["train", "--hiden", "3"], "unrecognized arguments: --hiden"),
         (["train", "--hidden", "0"], "--hidden: expected a whole number from 1 to .*; got '0'"),
         (["train", "--hidden", "many"], "--hidden: expected .*; got 'many'"),
         (["train", "--hidden", "64,"], "--hidden: expected .*; got '', in such as 64 or 64,32"),
@@ -115,7 +115,7 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--out", "same", "--plot", "./same"], "--out and --plot name the same file"),
         (["info"], "required: MODEL"),
         (["info", "none"], "none: cannot be read .No such file"),
-        (["info", "."], ".: cannot be read .Is a directory"),
+        (["info", "."], ".: a folder, and no file"),
         (["info", "broken"], "broken: not a whole safetensors file"),
     ],
 )
@@ -221,13 +221,14 @@ def test_versions_and_help(tmp_path):
 
 
 def test_digits_with_a_solver_and_json(tmp_path):
-    options = "--solver adam --hidden 16,8 --activation tanh --epochs 20 --test-size 0.5 --json"
-    done = command(tmp_path, "train", *options.split(), "--quiet")
+    options = "--solver adam --hidden 16,8 --activation tanh --epochs 20 --learning-rate 0.01"
+    also = ("--test-size", "0.5", "--json", "--quiet")
+    done = command(tmp_path, "train", *options.split(), *also)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["model"]["sizes"] == [64, 16, 8, 10]
     assert report["training"]["epochs"] == len(report["training"]["loss_curve"]) == 20
-    assert report["held_out"]["accuracy"] > 0.8
+    assert report["held_out"]["accuracy"] > 0.9
     data = digits(seed=0, share=0.5)
     net = fs.load(tmp_path / "model.safetensors")
     assert net.score(data.X_held_out.T, data.y_held_out) == report["held_out"]["accuracy"]

@@ -206,7 +206,7 @@ def test_only_finite_networks_are_saved(tmp_path):
     net.W2[0, 1] = np.nan
     with pytest.raises(ValueError, match="W2: expected finite parameters; got nan"):
         fs.save(net, tmp_path / "m")
-    with pytest.raises(TypeError, match="net: expected a Network; got dict"):
+    with pytest.raises(TypeError, match="net: expected a Network or a Pipeline; got dict"):
         fs.save({}, tmp_path / "m")
     assert not list(tmp_path.iterdir())
 
