@@ -364,6 +364,9 @@ class Network(ByLayer):
             truth = (Y > 0.5).astype(np.int64)
             right = (truth == prediction).all(axis=0)
             return float(np.average(right, weights=sample_weight))
+        largest = max(np.abs(Y).max(), np.abs(prediction).max())
+        if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
+            Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
         return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
 
     # Cost and gradient -----------------------------------------------------------------------

@@ -420,6 +420,10 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
         cost()
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from error
+    with ctrl_c_noted() as ctrl_c:  # an import that is cut in two leaves modules broken
+        import sklearn.metrics  # noqa: F401
+    if ctrl_c:
+        raise KeyboardInterrupt
 
     def score() -> tuple[float, float]:
         J = cost() if np.isfinite(net.params).all() else math.nan

@@ -28,10 +28,10 @@ MOMENTS = """
         os.kill(os.getpid(), signal.SIGINT)
 
     def descent():
-        fs.gradient_descent(net, X, Y, 0.1, 10**7, n_threads=2)
+        fs.gradient_descent(net, X, Y, 0.1, 10**7)
 
     def train(optimizer, **options):
-        fs.train(net, X, Y, optimizer, 10**6, on_interrupt="raise", n_threads=2, **options)
+        fs.train(net, X, Y, optimizer, 10**6, on_interrupt="raise", **options)
 
     runs = {
         "descent": descent,
@@ -45,8 +45,10 @@ MOMENTS = """
             while True:
                 net.init(seed=0)
                 runs["lbfgs"]()
-    fs.train(net, X, Y, epochs=1, n_threads=2)
-    fs.gradient_descent(net, X, Y, 0.1, 1, n_threads=2)
+    # compiled and imported before: LLVM and imports are not cut in two
+    fs.train(net, X, Y, epochs=2, validation=0.2)
+    fs.train(net, X, Y, fs.LBFGS(), epochs=2)
+    fs.gradient_descent(net, X, Y, 0.1, 2)
     threads, slowest = threading.active_count(), 0.0
     for moment in range(moments):
         sender = threading.Thread(target=send, args=(chance.random() * 0.15,))

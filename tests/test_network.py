@@ -282,6 +282,15 @@ def test_score_is_accuracy_or_r2(rng):
     assert net.score(X, Y) == (net.predict(X) == Y).all(axis=0).mean()
 
 
+@pytest.mark.parametrize(("dtype", "unit"), [("float32", 1e30), ("float64", 1e300)])
+def test_r2_knows_no_unit(dtype, unit):
+    net = fs.Network((1, 1), output="linear", dtype=dtype)
+    net.W1 = [[unit]]
+    X, Y = np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 2.0, 4.0]])
+    expected = 1 - 1 / ((Y - Y.mean()) ** 2).sum()
+    assert net.score(X, unit * Y) == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("output", cases.OUTPUTS)
 def test_sample_weights_count_examples(output, rng):
     X, Y = rng.standard_normal((3, 6)), cases.draw_targets(rng, output, 2, 6)

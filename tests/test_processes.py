@@ -178,8 +178,9 @@ QUOTA = """
 
     files = {files}
     real_open, real_exists = builtins.open, os.path.exists
-    builtins.open = lambda p, *a, **k: (
-        io.StringIO(files[p]) if p in files else real_open(p, *a, **k))
+    def opened(path, *more, **options):
+        return io.StringIO(files[path]) if path in files else real_open(path, *more, **options)
+    builtins.open = opened
     os.path.exists = lambda p: p in files or (
         not str(p).startswith("/sys/fs/cgroup/cpu") and real_exists(p))
     os.cpu_count = lambda: 16
