@@ -236,7 +236,7 @@ def lying_batch(examples, at, n):
 def gathered_batch(model, examples, buffers, n):
     """Return the n examples that lie in the buffers, in the types of `lying_batch`.
 
-    Those are read-only; a second type of examples would be a second of compiling.
+    Those may be read-only; a second type of examples would be a second of compiling.
     """
     layers = model.layers
     n_x = layers[0, FAN_IN]
@@ -245,7 +245,7 @@ def gathered_batch(model, examples, buffers, n):
         matrix(view_as(buffers.X, examples.X.data), ZERO, n_x, ONE),
         matrix(view_as(buffers.Y, examples.Y.data), ZERO, n_y, ONE),
         examples.labels,
-        buffers.weight[:n],
+        view_as(buffers.weight, examples.weight)[:n],
     )
 
 

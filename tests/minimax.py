@@ -39,7 +39,10 @@ FITS = {
 
 def value(coefficients, x):
     """Return the polynomial, its coefficients from the constant term on."""
-    return mp.polyval(coefficients[::-1], x)
+    result = mp.mpf(0)
+    for c in reversed(coefficients):  # mp.polyval is about to change its order of coefficients
+        result = result * x + c
+    return result
 
 
 def fit(function, interval, weight, n, rounds=6, mesh=60):

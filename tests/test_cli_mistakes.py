@@ -75,7 +75,10 @@ CASES = [
         "target 'id': expected at most 1000 classes; got 1500",
     ),
     (("train", "picture.png", "--target", "y"), "picture.png: expected text in UTF-8; got byte 0x"),
-    (("train", "broken.parquet", "--target", "y"), "broken.parquet: not a whole Parquet file"),
+    (
+        ("train", "broken.parquet", "--target", "y"),
+        "broken.parquet: (not a whole Parquet file|Parquet needs pyarrow)",
+    ),
     (("train", "broken.csv.gz", "--target", "y"), "broken.csv.gz: cannot be read"),
     ((*TRAIN, "--task", "regression"), "expected numbers for --task regression; got text, .* 'no'"),
     (
