@@ -136,7 +136,7 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--out", "same", "--plot", "./same"], "--out and --plot name the same file"),
         (["info"], "required: MODEL"),
         (["info", "none"], "none: cannot be read .No such file"),
-        (["info", "."], ".: cannot be read .Is a directory"),
+        (["info", "."], ".: a folder, and no file"),
         (["info", "broken"], "broken: not a whole safetensors file"),
     ],
 )
