@@ -62,7 +62,8 @@ def warmup(dtype: Any = "float32") -> float:
     gradient_descent(net, X, Y, learning_rate=0.0, n_iter=1)
     train(net, X, Y, epochs=1, batch_size=2)
     net.cost_and_grad(X, Y)
-    net.predict(X)
+    net.predict(X)  # of a few examples
+    net.predict(X, n_threads=1)  # of many
     return time.perf_counter() - began
 
 
