@@ -340,10 +340,11 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     orders, m, size = epochs
     tile, part = tile_length(layers, params.itemsize), span.part
     batches, J = (m + size - 1) // size, 0.0
+    whole_batch = workspace_for(work, min(size, m), layers, params.itemsize)
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size
         n = min(size, m - at)
-        room = workspace_for(work, n, layers, params.itemsize)
+        room = whole_batch if n == size else workspace_for(work, n, layers, params.itemsize)
         order = orders[epoch % orders.shape[0]]
         total = step_forward_and_back(model, examples, (order, at, n), workers, room, buffers, part)
         blocks = room.losses.size

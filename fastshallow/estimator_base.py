@@ -42,7 +42,7 @@ from .network import CLASSIFIERS, FEW_VALUES, Network
 from .optimizers import LBFGS
 from .orders import InOrder
 from .trainer import DivergenceError, Trainer
-from .training import _callbacks as checked_callbacks
+from .training import checked_callbacks
 
 __all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
 

@@ -23,7 +23,7 @@ from .optimizers import SGD, Adam
 from .orders import InOrder
 from .schedules import Adaptive, Constant, InverseScaling, Schedule
 from .trainer import State, Trainer
-from .training import _bar
+from .training import progress_bar
 
 __all__ = [
     "ClippedTrainer",
@@ -291,7 +291,7 @@ def run(
     schedule.set_state(carried | {"learning_rate": solver.learning_rate})
     interrupted = False
     try:
-        with _bar(training, epochs, watch.progress):
+        with progress_bar(training, epochs, watch.progress):
             training.run()
     except KeyboardInterrupt:
         interrupted = True
@@ -353,7 +353,7 @@ def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> History:
         own.append(Printer(None, int, schedule))
     callbacks = [*own, *watch.callbacks]
     training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
-    with _bar(training, epochs, watch.progress):
+    with progress_bar(training, epochs, watch.progress):
         return training.run()
 
 

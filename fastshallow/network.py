@@ -16,6 +16,7 @@ from ._threads import choose_workers, parallel_region
 from .activations import ACTIVATIONS, HIDDEN
 from .initialization import METHODS, draw
 from .losses import LOSSES
+from .problem import Problem
 from .views import ByLayer, Gradient, LayerValues, layer_views
 
 __all__ = ["Gradient", "LayerValues", "Network"]
@@ -494,33 +495,3 @@ def _rebuild(architecture: tuple, params: np.ndarray) -> Network:
     net = Network(*architecture)
     net.params[...] = params
     return net
-
-
-class Problem:
-    """A checked network, X, Y and weights, as the kernels of J take them."""
-
-    def __init__(self, net: Network, X, Y, sample_weight, alpha, n_threads):
-        _checks.finite_parameters(net.W, net.b)
-        self.net = net
-        self.X = _checks.inputs(X, net.sizes[0], net.dtype)
-        m = self.X.shape[1]
-        softmax = net.output == "softmax"
-        self.Y, self.labels = _checks.targets(Y, net.sizes[-1], m, softmax, net.dtype)
-        weight, total = _checks.weights(sample_weight, m, net.dtype)
-        alpha = _checks.number("alpha", alpha, least=0)
-        tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
-        # forward takes 2 operations a parameter and example, backward twice as many
-        self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
-        groups: tuple[str, ...] = ()
-        if self.workers > 1:
-            large = kernels.in_panels(net.layers, net.dtype.itemsize)
-            groups = ("large",) if large else ("parallel",)
-        prepare(net.dtype, self.X.dtype, groups)
-        rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
-        examples = kernels.Examples(rows, wanted, self.labels, weight)
-        self.arguments = (net._model, examples, m, total, alpha, self.workers)
-
-    def check(self, status: int) -> None:
-        """Raise the error that the kernel's status stands for, if any."""
-        if status != kernels.OK:
-            _checks.explain(status, self.X, self.Y, self.labels, self.net)

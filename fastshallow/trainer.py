@@ -19,8 +19,9 @@ from . import batches, kernels
 from ._linking import prepare
 from ._threads import choose_workers, parallel_region
 from .blocks import TILES_TOGETHER, Part, tiles_a_block
-from .network import Network, Problem
+from .network import Network
 from .optimizers import LBFGS, Optimizer
+from .problem import Problem
 from .tiles import scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]

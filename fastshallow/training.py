@@ -20,9 +20,10 @@ from .checkpoints import Checkpoint
 from .history import History
 from .interrupts import ctrl_c_noted
 from .loop import Score, Training
-from .network import Network, Problem
+from .network import Network
 from .optimizers import LBFGS, Adam, GradientDescent, Optimizer
 from .orders import Given, InOrder, Shuffled, ShuffledWindows
+from .problem import Problem
 from .schedules import Schedule, schedule_of
 from .serialization import check_replaceable
 from .trainer import DivergenceError, Trainer
@@ -224,7 +225,7 @@ def train(
     progress, resume = _checks.flag("progress", progress), _checks.flag("resume", resume)
     optimizer = _optimizer(optimizer)
     rates = _schedule(schedule, optimizer)
-    callbacks = _callbacks(callbacks)
+    callbacks = checked_callbacks(callbacks)
     rng = _generator(seed)
     path = _checkpoint_path(checkpoint, resume, optimizer, validation, seed)
     size = _batch_size(batch_size, optimizer)
@@ -249,7 +250,7 @@ def train(
         }
         kept = Checkpoint(path, settings)
     training = Training(trainer, epochs, order, rates, callbacks, score, None, kept, resume)
-    with _bar(training, epochs, progress):
+    with progress_bar(training, epochs, progress):
         try:
             return training.run()
         except KeyboardInterrupt:
@@ -284,7 +285,7 @@ def _schedule(schedule: Any, optimizer: Any) -> Schedule:
     return schedule_of(schedule)
 
 
-def _callbacks(callbacks: Any) -> list[Any]:
+def checked_callbacks(callbacks: Any) -> list[Any]:
     found = _checks.listed("callbacks", callbacks, "a list of callbacks")
     for i, callback in enumerate(found):
         method = getattr(callback, "on_epoch_end", None)
@@ -434,7 +435,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
 
 
 @contextmanager
-def _bar(training: Training, epochs: int, progress: bool):
+def progress_bar(training: Training, epochs: int, progress: bool):
     """Show a progress bar, if it is wanted, while training goes on."""
     if not progress:
         yield

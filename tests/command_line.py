@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,30 @@ def command(folder, *arguments, env=None, stdin=None):
         text=True,
         timeout=300,
         check=False,
+    )
+
+
+def interrupted(folder, seen, *arguments):
+    """Run the command, press Ctrl-C once standard error matches ``seen``, and wait for its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastshallow", *map(str, arguments)],
+        cwd=folder,
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        said = b""
+        while not re.search(seen, said.decode()):
+            more = os.read(process.stderr.fileno(), 4096)
+            assert more, said
+            said += more
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(
+        arguments, process.returncode, out.decode(), (said + err).decode()
     )
 
 

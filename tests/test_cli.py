@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from command_line import command, environment, value
+from command_line import command, environment, interrupted, value
 
 import fastshallow as fs
 from fastshallow.cli_digits import digits
@@ -162,29 +161,14 @@ def test_without_matplotlib(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_ctrl_c_saves_the_last_whole_state(tmp_path):
     fs.warmup()  # so that the wait below is short
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fastshallow", "train", "--iterations", "1000000"],
-        cwd=tmp_path,
-        env=environment() | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        seen = b""
-        while not re.search(rb" [1-9]\d*/1000000", seen):  # steps have been taken
-            more = os.read(process.stderr.fileno(), 4096)
-            assert more, seen
-            seen += more
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert b"the files hold the last whole state" in err
+    arguments = ("train", "--iterations", "1000000")
+    done = interrupted(tmp_path, r" [1-9]\d*/1000000", *arguments)  # steps have been taken
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "the files hold the last whole state" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loss.png", "model.safetensors"]
     # The state after exactly the steps that it says, no half of one.
-    steps = int(re.search(r"in (\d+) steps", out.decode())[1])
+    steps = int(re.search(r"in (\d+) steps", done.stdout)[1])
     assert 0 < steps < 1_000_000
     data = digits(seed=0)
     net = fs.Network((64, 64, 10), output="softmax").init(seed=0)

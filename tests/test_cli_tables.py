@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from contextlib import nullcontext
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import command, environment, value
+from command_line import command, environment, interrupted, value
 from sklearn.compose import make_column_transformer
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from sklearn.model_selection import train_test_split
@@ -376,27 +375,11 @@ def test_ctrl_c_saves_the_last_whole_state(tmp_path, solver):
     size = () if solver == "lbfgs" else ("--batch-size", str(m))  # a step is an epoch
     options = ("--target", "y", "--solver", solver, "--epochs", "100000", "--hidden", "300")
     arguments = ("train", "t.csv", *options, "--test-size", "0", "--json", *size)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fastshallow", *arguments],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        seen = b""
-        while not re.search(rb" [2-9]\d*/100000", seen):  # epochs have been taken
-            more = os.read(process.stderr.fileno(), 4096)
-            assert more, seen
-            seen += more
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert b"interrupted: model.safetensors holds the last whole state" in err
-    training = json.loads(out)["training"]
+    done = interrupted(tmp_path, r" [2-9]\d*/100000", *arguments)  # epochs have been taken
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "interrupted: model.safetensors holds the last whole state" in done.stderr
+    training = json.loads(done.stdout)["training"]
     assert training["stopped"] == "interrupted" and training["epochs"] >= 2
     model = fs.load(tmp_path / "model.safetensors")
     net = fs.ShallowRegressor(

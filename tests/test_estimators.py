@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import textwrap
-import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -453,75 +447,3 @@ def test_loss_curve_of_lbfgs():
     assert model.loss_curve_[-1] == model.loss_
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 2 iteration"):
         model.set_params(max_iter=2).fit(*data("iris"))
-
-
-# One row -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["iris", "binary", "multilabel", "strings", *NUMBERS])
-def test_few_rows_are_predicted_as_many(name, dtype):
-    X, y = data(name)
-    model = quietly(mine(name, **QUICK, dtype=dtype).fit, X, y)
-    # above FEW_VALUES values the rows go another way
-    many = np.tile(X, (9, 1))
-    methods = ["predict"] + ["predict_proba"] * (name not in NUMBERS)
-    for method in methods:
-        wanted = getattr(model, method)(many)[: len(X)]
-        for kind in ("float32", "float64"):
-            if kind == "float32" and dtype == "float64":
-                continue  # X is rounded
-            for rows in (1, 3):
-                found = getattr(model, method)(X[:rows].astype(kind))
-                assert np.array_equal(found, wanted[:rows])
-                assert found.dtype == wanted.dtype
-        listed = getattr(model, method)(X[:1].tolist())
-        assert np.array_equal(listed, wanted[:1])
-
-
-def test_one_row_is_fast():
-    X = np.random.default_rng(0).standard_normal((200, 30))
-
-    def seconds(method):
-        method(X[:1])
-        row, best = X[:1].copy(), np.inf
-        for _ in range(20):
-            began = time.perf_counter()
-            for _ in range(20):
-                method(row)
-            best = min(best, time.perf_counter() - began)
-        return best
-
-    for ours, theirs in PEERS.items():
-        y = X[:, 0] > 0
-        our = quietly(ours(max_iter=2).set_params(random_state=0).fit, X, y)
-        other = quietly(theirs(max_iter=2).set_params(random_state=0).fit, X, y)
-        for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
-            # 20 and more without load (asv_bench/peers.py); half of it on a busy machine
-            assert seconds(getattr(other, method)) > 10 * seconds(getattr(our, method))
-
-
-# Imports -------------------------------------------------------------------------------------
-
-
-def test_import_costs_nothing():
-    code = """
-        import time, sys, numpy
-        began = time.perf_counter()
-        import fastshallow
-        taken = time.perf_counter() - began
-        assert not {"numba", "sklearn", "scipy"} & set(sys.modules)
-        assert "ShallowClassifier" in dir(fastshallow)
-        print(taken)
-    """
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            env=os.environ | {"PYTHONPATH": str(Path(fs.__file__).parents[1])},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for _ in range(3)
-    ]
-    assert min(float(done.stdout) for done in runs) < 0.1

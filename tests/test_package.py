@@ -45,6 +45,7 @@ ORDER = [
     "batches",
     "initialization",
     "views",
+    "problem",
     "network",
     "trainer",
     "lbfgs",

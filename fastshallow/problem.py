@@ -1,0 +1,60 @@
+"""What is computed about: a network, X, Y and weights, checked, as the kernels of J take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _checks, kernels
+from ._linking import prepare
+from ._threads import choose_workers
+
+__all__ = ["Problem"]
+
+
+class Problem:
+    """A checked network, X, Y and weights.
+
+    Parameters
+    ----------
+    net : Network
+        Not modified.
+    X, Y, sample_weight, alpha, n_threads
+        As for `Network.cost_and_grad`, which has the errors, too.
+
+    Attributes
+    ----------
+    X, Y : ndarray
+        (n_x, m), and (n_y, m) or class numbers (1, m).
+    labels : int
+        1 where Y holds class numbers.
+    workers : int
+        Threads to use.
+    arguments : tuple
+        The first arguments of `fastshallow.kernels.cost_and_grad`.
+    """
+
+    def __init__(self, net: Any, X, Y, sample_weight, alpha, n_threads):
+        _checks.finite_parameters(net.W, net.b)
+        self.net = net
+        self.X = _checks.inputs(X, net.sizes[0], net.dtype)
+        m = self.X.shape[1]
+        softmax = net.output == "softmax"
+        self.Y, self.labels = _checks.targets(Y, net.sizes[-1], m, softmax, net.dtype)
+        weight, total = _checks.weights(sample_weight, m, net.dtype)
+        alpha = _checks.number("alpha", alpha, least=0)
+        tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
+        # forward takes 2 operations a parameter and example, backward twice as many
+        self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
+        groups: tuple[str, ...] = ()
+        if self.workers > 1:
+            large = kernels.in_panels(net.layers, net.dtype.itemsize)
+            groups = ("large",) if large else ("parallel",)
+        prepare(net.dtype, self.X.dtype, groups)
+        rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
+        examples = kernels.Examples(rows, wanted, self.labels, weight)
+        self.arguments = (net._model, examples, m, total, alpha, self.workers)
+
+    def check(self, status: int) -> None:
+        """Raise the error that the kernel's status stands for, if any."""
+        if status != kernels.OK:
+            _checks.explain(status, self.X, self.Y, self.labels, self.net)
