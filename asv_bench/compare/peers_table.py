@@ -63,6 +63,22 @@ class Times:
         return f"{readable(self.median)} ±{self.spread:.0%}"
 
 
+def steps_that_take(seconds: float, run: Run, warm: int) -> int:
+    """Return how many steps take so long, once a function has been called with that number.
+
+    Found by taking more and more, as what a call costs by itself would hide the time of a few.
+    """
+    steps = warm
+    while True:
+        run(steps)  # JAX compiles for every number of steps
+        began = time.perf_counter()
+        run(steps)
+        taken = time.perf_counter() - began
+        if taken > 0.7 * seconds:
+            return steps
+        steps = max(steps + 1, int(steps * min(seconds / taken, 10)))
+
+
 def measure(runs: dict[str, Run], repeat: int, warm: int, seconds: float = 0.2) -> dict[str, Times]:
     """Return the time of a step of each peer, timed in turn.
 
@@ -73,17 +89,11 @@ def measure(runs: dict[str, Run], repeat: int, warm: int, seconds: float = 0.2) 
     repeat : int
         Times that each is timed.
     warm : int
-        Steps of the first call, whose time says how many make ``seconds``.
+        Steps of the first call.
     seconds : float
-        What is timed at once.
+        What is timed at once, unless a step takes longer.
     """
-    counts = {}
-    for name, run in runs.items():
-        began = time.perf_counter()
-        run(warm)
-        one = (time.perf_counter() - began) / warm
-        counts[name] = max(1, int(seconds / one))
-        run(counts[name])  # JAX compiles for every number of steps
+    counts = {name: steps_that_take(seconds, run, warm) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeat):
         for name, run in runs.items():
