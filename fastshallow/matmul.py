@@ -160,9 +160,8 @@ def matmul_add(C, D, A, B, M, N, K):
         c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
         columns(zero, c, c_row, c_col, d, d_row, d_col, a, A.col, b, B.row, B.col, M, N, K)
     elif A.col == 1 and B.row == 1:
-        for j in range(N):
-            c_j, d_j, b_j = c + j * C.col * size, d + j * D.col * size, b + j * B.col * size
-            dots(zero, c_j, C.row, d_j, D.row, a, A.row, b_j, M, K)
+        c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
+        dots(zero, c, c_row, c_col, d, d_row, d_col, a, A.row, b, B.col, M, N, K)
     else:
         product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
 

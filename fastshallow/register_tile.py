@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._linking import INT, out_of_line
-from .simd import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, standalone, vector_sum
+from .simd import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, standalone, vector_sums
 
 __all__ = ["PACKED", "PANEL_BYTES", "columns", "dots", "product"]
 
@@ -125,55 +125,103 @@ _panel_1, _panel_2, _panel_3, _panel_4 = (
 )
 
 
-# Three columns together, and one tree of shuffles for the sums of 8 rows, made 13-50-3 faster by
-# 4 % and 2-4-1 slower by 9 %.
-DOT_ROWS = (8, 4, 2, 1)
+# Sums that `dots` keeps in registers: 16, or 8 where there are 16 registers; of one column, or of
+# several, where 4 rows and 4 columns are loaded for 16 products.
+SUMS = 16 if REGISTERS == 32 else 8
+DOT_BLOCKS = {"one": (8, 1), "several": (4, SUMS // 4)}
 
 
-@intrinsic
-def _dots(typingctx, zero, c, c_row, d, d_row, a, a_row, b, M, K):
-    """Emit C[r] = D[r] + sum_k A[r, k] b[k], lanes over k: A and b contiguous in k."""
-    signature = types.void(zero, *[types.intp] * 9)
+def _make_dots(rows, columns):
+    """Return an intrinsic that computes C block by block of so many rows and columns: `dots`."""
 
-    def codegen(context, builder, signature, arguments):
-        _, c, c_row, d, d_row, a, a_row, b, M, K = arguments
-        vectors = Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-        whole = builder.sdiv(K, constant(vectors.lanes))
-        first = builder.mul(whole, constant(vectors.lanes))
-        mask = vectors.first_lanes(builder.sub(K, first))
-        at = constant(0)
-        for rows in DOT_ROWS:
-            count = builder.sdiv(builder.sub(M, at), constant(rows))
-            with cgutils.for_range(builder, count) as block:
-                r = builder.add(at, builder.mul(block.index, constant(rows)))
-                places = [
-                    cgutils.alloca_once_value(builder, ir.Constant(vectors.type, None))
-                    for _ in range(rows)
-                ]
-                row = lambda i, r=r: builder.add(r, constant(i))  # noqa: E731
+    @intrinsic
+    def block_dots(
+        typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K
+    ):
+        signature = types.void(zero, *[types.intp] * 13)
 
-                def add_products(k, mask=None, rows=rows, places=places, row=row):
-                    w = vectors.load(vectors.at(b, k), mask)
-                    for i in range(rows):
-                        x = vectors.load(vectors.at(a, builder.mul(row(i), a_row), k), mask)
-                        total = builder.call(vectors.fma, [x, w, builder.load(places[i])])
-                        builder.store(total, places[i])
+        def codegen(context, builder, signature, arguments):
+            _, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
+            vectors = Vectors(builder, signature.args[0])
+            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
+            lanes = constant(vectors.lanes)
+            whole = builder.sdiv(builder.sub(K, constant(1)), lanes)  # the rest is not empty
+            rest = builder.mul(whole, lanes)
+            mask = vectors.first_lanes(builder.sub(K, rest))
+            places = [
+                [cgutils.alloca_once(builder, vectors.type) for _ in range(columns)]
+                for _ in range(rows)
+            ]
+            sums = list(itertools.chain(*places))
 
-                for place in places:
+            def offsets(first, end, size, step):
+                """Return where the block's rows or columns lie; the last one stands for more."""
+                found = [builder.mul(first, step)]
+                for i in range(1, size):
+                    there = builder.icmp_signed("<", builder.add(first, constant(i)), end)
+                    more = builder.select(there, step, constant(0))
+                    found.append(builder.add(found[-1], more))
+                return found
+
+            def add_products(lefts, rights, k, mask=None):
+                y = [vectors.load(vectors.at(right, k), mask) for right in rights]
+                for i, left in enumerate(lefts):
+                    x = vectors.load(vectors.at(left, k), mask)
+                    for j, place in enumerate(places[i]):
+                        total = builder.call(vectors.fma, [x, y[j], builder.load(place)])
+                        builder.store(total, place)
+
+            def count(n, size):
+                return builder.sdiv(builder.add(n, constant(size - 1)), constant(size))
+
+            with (
+                cgutils.for_range(builder, count(N, columns)) as across,
+                cgutils.for_range(builder, count(M, rows)) as down,
+            ):
+                down_at, at = (
+                    builder.mul(loop.index, constant(size))
+                    for loop, size in ((down, rows), (across, columns))
+                )
+                lefts = [vectors.at(a, i) for i in offsets(down_at, M, rows, a_row)]
+                rights = [vectors.at(b, j) for j in offsets(at, N, columns, b_col)]
+                for place in sums:
                     builder.store(ir.Constant(vectors.type, None), place)
                 with cgutils.for_range(builder, whole) as loop:
-                    add_products(builder.mul(loop.index, constant(vectors.lanes)))
-                add_products(first, mask)
-                for i in range(rows):
-                    total = vector_sum(vectors, builder.load(places[i]))
-                    bias = vectors.load_scalar(vectors.at(d, builder.mul(row(i), d_row)))
-                    where = vectors.at(c, builder.mul(row(i), c_row))
-                    vectors.store_scalar(builder.fadd(bias, total), where)
-            at = builder.add(at, builder.mul(count, constant(rows)))
-        return context.get_dummy_value()
+                    add_products(lefts, rights, builder.mul(loop.index, lanes))
+                add_products(lefts, rights, rest, mask)
+                found = []
+                for s in range(0, len(sums), vectors.lanes):
+                    group = [builder.load(place) for place in sums[s : s + vectors.lanes]]
+                    together = vector_sums(vectors, group)
+                    found += [
+                        builder.extract_element(together, ir.Constant(ir.IntType(32), i))
+                        for i in range(len(group))
+                    ]
+                # first all of D, then all of C, which may be D: a row that stands for others too
+                # is computed from the same values, and stored to the same place
+                from_d, to_c = (
+                    [
+                        vectors.at(vectors.at(start, i), j)
+                        for i, j in itertools.product(
+                            offsets(down_at, M, rows, row), offsets(at, N, columns, col)
+                        )
+                    ]
+                    for start, row, col in ((d, d_row, d_col), (c, c_row, c_col))
+                )
+                totals = [
+                    builder.fadd(vectors.load_scalar(where), total)
+                    for total, where in zip(found, from_d, strict=True)
+                ]
+                for total, where in zip(totals, to_c, strict=True):
+                    vectors.store_scalar(total, where)
+            return context.get_dummy_value()
 
-    return signature, codegen
+        return signature, codegen
+
+    return block_dots
+
+
+_dots_one, _dots_several = (_make_dots(*DOT_BLOCKS[name]) for name in ("one", "several"))
 
 
 def _make_columns(N):
@@ -275,11 +323,17 @@ def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N,
             _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 9), internal=True)
-def dots(zero, c, c_row, d, d_row, a, a_row, b, M, K):
-    """C[r] = D[r] + sum_k A[r, k] b[k], lanes over k; see `product` for the arguments."""
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13), internal=True)
+def dots(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
+    """C = D + A B, lanes over k: rows of A and columns of B are contiguous.
+
+    Every element is D plus a sum of its own; see `product` for the arguments.
+    """
     standalone()
-    _dots(zero, c, c_row, d, d_row, a, a_row, b, M, K)
+    if N == 1:
+        _dots_one(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
+    else:
+        _dots_several(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 14), internal=True)

@@ -37,6 +37,7 @@ __all__ = [
     "split",
     "standalone",
     "vector_sum",
+    "vector_sums",
     "view_as",
 ]
 
@@ -147,15 +148,37 @@ def vector_sum(vectors, value):
     """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
     builder, half = vectors.builder, vectors.lanes // 2
     while half >= 1:
-        undefined = ir.Constant(value.type, ir.Undefined)
-        pick = lambda first, n=half: ir.Constant(  # noqa: E731
-            ir.VectorType(ir.IntType(32), n), [first + i for i in range(n)]
-        )
-        low = builder.shuffle_vector(value, undefined, pick(0))
-        high = builder.shuffle_vector(value, undefined, pick(half))
+        low = _pick(builder, value, value, range(half))
+        high = _pick(builder, value, value, range(half, 2 * half))
         value = builder.fadd(low, high)
         half //= 2
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
+def vector_sums(vectors, values):
+    """Emit one vector that has the `vector_sum` of each of these in its first lanes.
+
+    Halves of two neighbours are added at once, and lie side by side: half the shuffles. They are
+    1, 2, 4, ... vectors, as many as there are lanes at most.
+    """
+    builder, lanes, segment = vectors.builder, vectors.lanes, vectors.lanes // 2
+    while segment >= 1:
+        low = [i for i in range(2 * lanes) if i // segment % 2 == 0]
+        high = [i + segment for i in low]
+        values = [
+            builder.fadd(_pick(builder, x, y, low), _pick(builder, x, y, high))
+            for x, y in zip(values[::2], values[1::2] or values, strict=True)
+        ]
+        segment //= 2
+    return values[0]
+
+
+def _pick(builder, x, y, lanes):
+    """Emit the vector of these lanes of x, and, from their number on, of y."""
+    lanes = list(lanes)
+    return builder.shuffle_vector(
+        x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    )
 
 
 @intrinsic
