@@ -24,6 +24,7 @@ from .blocks import (
     allocate,
     block_count,
     is_whole,
+    loaded_after,
     own_subtree,
     run,
     tiles_a_block,
@@ -33,7 +34,7 @@ from .matmul import Matrix, matrix
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
 from .simd import all_finite, view_as
-from .tiles import FAN_IN, FAN_OUT, tile_length
+from .tiles import FAN_IN, FAN_OUT, even_tile, tile_length
 
 __all__ = [
     "DIVERGED",
@@ -338,7 +339,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     """
     params, layers, _ = model
     orders, m, size = epochs
-    tile, part = tile_length(layers, params.itemsize), span.part
+    longest, part = tile_length(layers, params.itemsize), span.part
     batches, J = (m + size - 1) // size, 0.0
     whole_batch = workspace_for(work, min(size, m), layers, params.itemsize)
     for s in range(span.first, span.last):
@@ -348,8 +349,11 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         order = orders[epoch % orders.shape[0]]
         total = step_forward_and_back(model, examples, (order, at, n), workers, room, buffers, part)
         blocks = room.losses.size
+        tile = even_tile(n, blocks, longest)
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
+        if orders.size == 0 and n == m and workers == 1:
+            part = loaded_after(part, m, blocks, tile)
         if total == 0:  # a batch of which nothing counts
             continue
         summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE

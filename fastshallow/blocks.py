@@ -35,10 +35,12 @@ from .propagation import (
     tile_gradient,
     tile_step,
 )
+from .simd import inlined
 from .tiles import (
     WIDEST,
     aligned_empty,
     constants,
+    even_tile,
     n_params,
     prepare_scratch,
     scratch_size,
@@ -103,22 +105,39 @@ def block_step(model, ready, examples, first, last, scratch, slot):
         0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
         is not made for (2).
     """
-    return block_part(model, ready, examples, first, first, last, 0.0, scratch, slot)
+    tile = tile_length(model.layers, scratch.itemsize)
+    tiles = Tiles(first, first, last, tile, ZERO)
+    return block_part(model, ready, examples, tiles, 0.0, scratch, slot)
+
+
+class Tiles(NamedTuple):
+    """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
+
+    ``loaded`` tells whether there is one, whose examples the scratch still holds.
+    """
+
+    begin: int
+    first: int
+    last: int
+    tile: int
+    loaded: int
 
 
 @jit(internal=True)
-def block_part(model, ready, examples, begin, first, last, loss, scratch, slot):
-    """Do what `block_step` does for a part of the tiles of the block that begins at ``begin``.
+def block_part(model, ready, examples, tiles, loss, scratch, slot):
+    """Do what `block_step` does for some tiles of a block.
 
     ``loss`` is the sum over the tiles before, whose sums the slot holds.
     """
+    inlined()
     layers, status = model.layers, OK
-    tile = tile_length(layers, scratch.itemsize)
-    _, room, _ = constants(layers, tile)
-    prepare_scratch(layers, tile, scratch)
+    begin, first, last, tile, loaded = tiles
+    longest = tile_length(layers, scratch.itemsize)
+    _, room, _ = constants(layers, longest)
+    prepare_scratch(layers, longest, scratch)
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
-        tile_loss, found = tile_step(model, ready, examples, at, end, backward, scratch)
+        tile_loss, found = tile_step(model, ready, examples, at, end, loaded, backward, scratch)
         loss += tile_loss
         status |= found
         if backward:
@@ -159,18 +178,30 @@ class Workspace(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on."""
+    """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
+
+    ``loaded`` tells whether there is one tile in all, whose examples the scratch still holds.
+    """
 
     block: Any
     block_end: Any
     tile: Any
     tile_end: Any
+    loaded: Any
 
 
 @jit(internal=True)
 def whole(m):
     """Return the `Part` that is all of m examples."""
-    return Part(ZERO, m, ZERO, m)
+    return Part(ZERO, m, ZERO, m, ZERO)
+
+
+@jit(internal=True)
+def loaded_after(part, m, blocks, tile):
+    """Return a part again, for the next step over the same examples, which lie as they lay."""
+    block, block_end, first, end, _ = part
+    single = blocks == 1 and m <= tile and end > first
+    return Part(block, block_end, first, end, ONE if single else ZERO)
 
 
 @jit
@@ -212,7 +243,7 @@ def _work_type(dtype):
 
 
 def _run_types(dtype, x_dtype):
-    part = types.NamedUniTuple(INT, 4, Part)
+    part = types.NamedUniTuple(INT, 5, Part)
     return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), part
 
 
@@ -258,8 +289,9 @@ def is_whole(part, m, blocks, tile):
 @jit(internal=True)
 def run_share(model, examples, m, share, workers, work, part):
     """Let one worker go through its share of the blocks, and sum them if they are a subtree."""
+    inlined()
     blocks = work.losses.size
-    tile = tile_length(model.layers, model.params.itemsize)
+    tile = even_tile(m, blocks, tile_length(model.layers, model.params.itemsize))
     tiles = (m + tile - 1) // tile
     n = min(part.block_end, blocks) - part.block
     for b in range(part.block + share * n // workers, part.block + (share + 1) * n // workers):
@@ -270,9 +302,13 @@ def run_share(model, examples, m, share, workers, work, part):
             model,
             Ready(work.packed, work.transposed),
             examples,
-            begin * tile,
-            (begin + part.tile) * tile,
-            min(m, min(begin + part.tile_end, end) * tile),
+            Tiles(
+                begin * tile,
+                (begin + part.tile) * tile,
+                min(m, min(begin + part.tile_end, end) * tile),
+                tile,
+                part.loaded,
+            ),
             work.losses[b],
             work.scratch[share],
             work.slots[b],
@@ -292,7 +328,7 @@ def run_blocks(model, examples, m, workers, work, part):
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
     packed, transposed, slots, losses, found, scratch = work
-    block, block_end, tile, tile_end = part
+    block, block_end, tile, tile_end, loaded = part
     for share in prange(workers):
         run_share(
             Model(params, layers, slope),
@@ -301,7 +337,7 @@ def run_blocks(model, examples, m, workers, work, part):
             np.int64(share),
             workers,
             Workspace(packed, transposed, slots, losses, found, scratch),
-            Part(block, block_end, tile, tile_end),
+            Part(block, block_end, tile, tile_end, loaded),
         )
 
 
@@ -316,10 +352,10 @@ def run_panels(model, examples, m, workers, work, part):
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
     packed, transposed, slots, losses, found, scratch = work
-    tile = tile_length(layers, params.itemsize)
-    together = scratch.shape[0]
+    longest = tile_length(layers, params.itemsize)
+    tile, together = even_tile(m, ONE, longest), scratch.shape[0]
     tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
-    rooms = aligned_empty(workers * tile * layers[0, WIDEST], params)
+    rooms = aligned_empty(workers * longest * layers[0, WIDEST], params)
     if part.tile == 0:
         losses[0], found[0] = 0.0, OK
     stop = min(m, part.tile_end * tile)
@@ -327,13 +363,14 @@ def run_panels(model, examples, m, workers, work, part):
         tiles = min(together, (stop - start + tile - 1) // tile)
         for t in prange(tiles):
             at = start + np.int64(t) * tile
-            prepare_scratch(layers, tile, scratch[t])
+            prepare_scratch(layers, longest, scratch[t])
             tile_losses[t], tile_found[t] = tile_step(
                 Model(params, layers, slope),
                 Ready(packed, transposed),
                 Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
                 at,
                 min(at + tile, m),
+                ZERO,
                 slots.size > 0,
                 scratch[t],
             )
@@ -351,7 +388,7 @@ def run_panels(model, examples, m, workers, work, part):
                         min(at + tile, m),
                         scratch[t],
                         rooms,
-                        np.int64(share) * tile * layers[0, WIDEST],
+                        np.int64(share) * longest * layers[0, WIDEST],
                         slots[0],
                         at == 0,
                         np.int64(share),
@@ -366,6 +403,7 @@ def run(model, examples, m, workers, work, part):
     Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
     workers need the kernels of the group "parallel", or "large" where there is one block.
     """
+    inlined()
     if workers == 1:
         run_share(model, examples, m, ZERO, ONE, work, part)
     elif work.losses.size == 1:

@@ -28,7 +28,6 @@ True
 from __future__ import annotations
 
 import numpy as np
-from numba import types
 
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
@@ -52,6 +51,7 @@ from .propagation import (
     Examples,
     Model,
     Ready,
+    activate_output,
     forward_layer,
     forward_tile,
     make_ready,
@@ -63,15 +63,18 @@ from .propagation import (
 )
 from .simd import address, all_finite, flat, on_stack
 from .tiles import (
+    ACROSS,
     FAN_IN,
     FAN_OUT,
     OUT,
+    WIDEST,
+    Y_AT,
     B,
     G,
     W,
     aligned_empty,
+    constants,
     input_rows,
-    layout,
     load_input,
     load_rows,
     n_params,
@@ -224,18 +227,17 @@ def forward_share(model, ready, X, m, out, share, workers, scratch):
     top = layers.shape[0] - 1
     n_x, n_y = layers[0, FAN_IN], layers[top, FAN_OUT]
     tile = tile_length(layers, scratch.itemsize)
-    a = tile * layers[top, OUT]
     prepare_scratch(layers, tile, scratch)
     status, tiles = OK, (m + tile - 1) // tile
     for t in range(share * tiles // workers, (share + 1) * tiles // workers):
         at = t * tile
         n = min(tile, m - at)
-        load_input(layers, X, at, n, scratch)
+        load_input(layers, X, at, n, tile, scratch)
         x = input_rows(layers, X, at, n, scratch)
         if not rows_finite(x, n, n_x):
             status |= BAD_X
         forward_tile(model, ready, x, scratch, tile, n)
-        activate(layers[top, G], slope, scratch, a, n, n_y)
+        a = activate_output(layers, slope, scratch, tile, n)
         for i in range(n):
             for j in range(n_y):
                 value = scratch[a + i * n_y + j]
@@ -350,8 +352,8 @@ def predict(params, layers, slope, X, threshold, out):
         return REFUSED
     for at in range(0, m, tile):
         n = min(tile, m - at)
-        forward_few(model, rows, at, n, tile, scratch)
-        write_predictions(output, scratch, tile * layers[top, OUT], n, n_y, threshold, out, at)
+        a = forward_few(model, rows, at, n, tile, scratch)
+        write_predictions(output, scratch, a, n, n_y, threshold, out, at)
     return OK
 
 
@@ -384,6 +386,8 @@ def copies_of_few(layers):
 @jit(internal=True)
 def tile_of_few(layers, size):
     """Return how many examples `forward_few` takes in scratch of a size."""
+    if layers[0, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
+        return (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
     units = layers[-1, OUT] + layers[-1, FAN_OUT]
     return (size - copies_of_few(layers)) // units
 
@@ -394,19 +398,22 @@ def tile_of_few(layers, size):
         *(model_type(dtype), matrix_type(vector(dtype))),
         *(INT, INT, INT, vector(dtype)),
     ),
-    result=types.none,
+    result=INT,
     group="few",
     internal=True,
 )
 def forward_few(model, X, at, n, tile, scratch):
-    """Take examples at ... at + n - 1 to A[L], in scratch where a tile of a length has it."""
+    """Take examples at ... at + n - 1 to A[L], and return where in scratch it is."""
     _, layers, slope = model
-    top = layers.shape[0] - 1
     ready = Ready(scratch[:0], scratch[scratch.size - copies_of_few(layers) :])
     make_ready(model, False, ready)
-    load_input(layers, X, at, n, scratch)
+    if layers[0, ACROSS]:
+        at_zeros, _, _ = constants(layers, tile)
+        for p in range(at_zeros, at_zeros + n):
+            scratch[p] = 0
+    load_input(layers, X, at, n, tile, scratch)
     forward_tile(model, ready, input_rows(layers, X, at, n, scratch), scratch, tile, n)
-    activate(layers[top, G], slope, scratch, tile * layers[top, OUT], n, layers[top, FAN_OUT])
+    return activate_output(layers, slope, scratch, tile, n)
 
 
 @jit(internal=True)
@@ -417,20 +424,24 @@ def forward_layers_into(model, ready, X, m, Z, A, scratch):
     prepare_scratch(layers, tile, scratch)
     status = OK
     for at in range(0, m, tile):
-        n = min(tile, m - at)
-        load_input(layers, X, at, n, scratch)
+        n, start = min(tile, m - at), ZERO
+        load_input(layers, X, at, n, tile, scratch)
         x = input_rows(layers, X, at, n, scratch)
         if not rows_finite(x, n, n_x):
             status |= BAD_X
         for i in range(layers.shape[0]):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
-            to = m * (layers[i, OUT] - n_x) + at * width
+            to = start + at * width
             forward_layer(model, ready, i, x, scratch, tile, n)
             layer = tile_matrix(layers, scratch, a, width, n)
             load_rows(layer, ZERO, n, width, Z, to, width, ONE)
-            _, _, size = layout(layers, width, n)
-            activate(layers[i, G], slope, scratch, a, size // width, width)
-            load_rows(layer, ZERO, n, width, A, to, width, ONE)
+            if i < layers.shape[0] - 1:
+                activate(layers[i, G], slope, scratch, a, n, width)
+                load_rows(layer, ZERO, n, width, A, to, width, ONE)
+            else:
+                rows = matrix(scratch, activate_output(layers, slope, scratch, tile, n), width, ONE)
+                load_rows(rows, ZERO, n, width, A, to, width, ONE)
+            start += m * width
     return status
 
 

@@ -43,8 +43,8 @@ from .simd import standalone
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
 
-# Classes for which softmax has its lanes over examples: three rows of room are needed, and more
-# classes than this fill the lanes themselves.
+# Classes for which softmax has its lanes over examples, also where examples lie one after the
+# other: three rows of room are needed, and more classes than this fill the lanes themselves.
 ACROSS_LEAST, ACROSS_MOST = 3, 32
 
 #: Output activation and the loss that goes with it.
@@ -213,44 +213,70 @@ def softmax_step(z, y, dz, n, n_y, weight, first):
         scale = type(total)(1) / total
         for j in range(n_y):
             z[i * n_y + j] *= scale
-    return weighted_sum(dz, n, ONE, weight, first)
+    return weighted_sum(dz, n, ONE, ONE, ONE, weight, first)
 
 
 @jit(internal=True)
-def softmax_step_across(z, y, dz, n, n_y, weight, first):
-    """Do the same with lanes over examples, for classes too few to fill the lanes.
+def softmax_across(z, right, total, n, n_y):
+    """Take n examples from z to a = softmax(z), unit by unit, so that lanes run over examples.
 
-    ``dz`` holds the transpose, (n_y, n); the first 3 n values of ``z``, once it is read, hold
-    z of the right class, the largest z, and the sum of exponentials, by example.
+    ``right`` is z of the right class, and L afterwards; ``total`` is room, n values too.
     """
+    top = total
     for i in range(n):
-        right = z[i * n_y] * 0
+        top[i] = z[i]
+    for j in range(1, n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            top[i] = max(top[i], row[i])
+    for i in range(n):
+        right[i] = top[i] - right[i]
+    for j in range(n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] = exp(row[i] - top[i])
+    for i in range(n):
+        total[i] = z[i]
+    for j in range(1, n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            total[i] += row[i]
+    for i in range(n):
+        right[i] += log(total[i])
+        total[i] = type(total[i])(1) / total[i]
+    for j in range(n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] *= total[i]
+
+
+@jit(internal=True)
+def softmax_step_across(z, y, dz, n, n_y, col, weight, first):
+    """Do what `softmax_step` does with lanes over examples: for classes too few for the lanes.
+
+    Where examples lie one after the other (``col`` is 1), ``dz`` holds the transpose of z, and z,
+    once it is read, the losses.
+    """
+    if col != 1:
+        right = dz[:n]
+        for i in range(n):
+            right[i] = 0
+        for j in range(n_y):
+            row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
+            for i in range(n):
+                right[i] += one[i] * row[i]
+        softmax_across(z, right, dz[n : 2 * n], n, n_y)
+        return weighted_sum(right, n, ONE, ONE, ONE, weight, first)
+    for i in range(n):
+        total = z[i * n_y] * 0
         for j in range(n_y):
             value = z[i * n_y + j]
             dz[j * n + i] = value
-            right += y[i * n_y + j] * value
-        z[i] = right
-    right, top, total = z[:n], z[n : 2 * n], z[2 * n : 3 * n]
-    for i in range(n):
-        top[i] = dz[i]
-        total[i] = 0
-    for j in range(1, n_y):
-        row = dz[j * n : (j + 1) * n]
-        for i in range(n):
-            top[i] = max(top[i], row[i])
-    for j in range(n_y):
-        row = dz[j * n : (j + 1) * n]
-        for i in range(n):
-            row[i] = exp(row[i] - top[i])
-            total[i] += row[i]
-    for i in range(n):
-        right[i] = (top[i] - right[i]) + log(total[i])
-        total[i] = type(total[i])(1) / total[i]
-    loss = weighted_sum(right, n, ONE, weight, first)
-    for j in range(n_y):
-        row = dz[j * n : (j + 1) * n]
-        for i in range(n):
-            row[i] *= total[i]
+            total += y[i * n_y + j] * value
+        z[i] = total
+    right = z[:n]
+    softmax_across(dz, right, z[n : 2 * n], n, n_y)
+    loss = weighted_sum(right, n, ONE, ONE, ONE, weight, first)
     for i in range(n):
         for j in range(n_y):
             z[i * n_y + j] = dz[j * n + i]
@@ -272,15 +298,21 @@ def unit_step(output, z, y, losses, size):
 
 
 @jit(internal=True)
-def weighted_sum(losses, n, n_y, weight, first):
+def weigh(values, n, n_y, row, col, weight, first):
+    """Multiply the values of n examples by their weights, if there are any."""
+    if weight.size > 0:
+        for i in range(n):
+            for j in range(n_y):
+                values[i * row + j * col] *= weight[first + i]
+
+
+@jit(internal=True)
+def weighted_sum(losses, n, n_y, row, col, weight, first):
     """Return sum of w_i L_i over n examples of n_y losses each, in float64.
 
     ``losses`` is modified in place: it holds w L afterwards.
     """
-    if weight.size > 0:
-        for i in range(n):
-            for j in range(n_y):
-                losses[i * n_y + j] *= weight[first + i]
+    weigh(losses, n, n_y, row, col, weight, first)
     # eight chains of additions, as one would wait for each addition to end
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     size = np.uint64(n * n_y)
@@ -301,9 +333,9 @@ def weighted_sum(losses, n, n_y, weight, first):
 
 @out_of_line(
     lambda output, scratch, *_: (scratch.dtype,),
-    lambda dtype: (INT, vector(dtype), *[INT] * 5, vector(dtype), INT),
+    lambda dtype: (INT, vector(dtype), *[INT] * 7, vector(dtype), INT),
 )
-def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
+def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
     """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.
 
     Parameters
@@ -315,6 +347,8 @@ def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
         targets from ``y`` on (one-hot for softmax); dZ is written from ``dz`` on.
     z, y, dz, n, n_y : int
         As above.
+    row, col : int
+        Strides of examples and units: (n_y, 1) or (1, n).
     weight : ndarray, 1-D
         Weights w of the examples from ``first`` on; empty for w = 1.
     first : int
@@ -330,20 +364,17 @@ def output_step(output, scratch, z, y, dz, n, n_y, weight, first):
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
     # the place of dZ holds the losses until they are summed
     if output == SOFTMAX:
-        if ACROSS_LEAST <= n_y <= ACROSS_MOST:
-            total = softmax_step_across(Z, Y, dZ, n, n_y, weight, first)
+        if col != 1 or ACROSS_LEAST <= n_y <= ACROSS_MOST:
+            total = softmax_step_across(Z, Y, dZ, n, n_y, col, weight, first)
         else:
             total = softmax_step(Z, Y, dZ, n, n_y, weight, first)
     else:
         unit_step(output, Z, Y, dZ, size)
-        total = weighted_sum(dZ, n, n_y, weight, first)
+        total = weighted_sum(dZ, n, n_y, row, col, weight, first)
     for p in range(size):
         dZ[p] = Z[p] - Y[p]
     if output == RELU:
         for p in range(size):
             dZ[p] = dZ[p] if Z[p] > 0 else type(dZ[p])(0)
-    if weight.size > 0:
-        for i in range(n):
-            for j in range(n_y):
-                dZ[i * n_y + j] *= weight[first + i]
+    weigh(dZ, n, n_y, row, col, weight, first)
     return total

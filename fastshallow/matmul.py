@@ -126,8 +126,9 @@ def matmul_add(C, D, A, B, M, N, K):
     ==========  ======================================  =====================================
     lanes over  where                                   every element is
     ==========  ======================================  =====================================
-    rows        C lies column by column (``C.row = 1``  summed over k in rising order, from D
-                and ``C.col > 1``), and so does A
+    rows        C and A lie column by column (``C.row   summed over k in rising order, from D
+                = 1``), D is a column for all (``D.row
+                = 1``, ``D.col = 0``)
     rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
     k           ``A.col = B.row = 1``                   D plus one sum over k a lane
     columns     else: rows of B, C and D are            summed over k in rising order, from D
@@ -145,17 +146,8 @@ def matmul_add(C, D, A, B, M, N, K):
     size = C.data.itemsize
     c, d = address(C.data, C.start), address(D.data, D.start)
     a, b = address(A.data, A.start), address(B.data, B.start)
-    if C.row == 1 and C.col > 1:
-        for j in range(N):
-            start = np.uint64(C.start + j * C.col)  # unsigned, so that the loop is vectorised
-            if D.row == 0:
-                value = D.data[D.start + j * D.col]
-                for i in range(np.uint64(M)):
-                    C.data[start + i] = value
-            else:
-                for i in range(M):
-                    C.data[C.start + i + j * C.col] = D.data[D.start + i * D.row + j * D.col]
-        product(zero, size, c, C.col, c, C.col, b, B.col, B.row, a, A.col, N, M, K)
+    if C.row == 1 and D.row == 1 and D.col == 0:
+        product(zero, size, c, C.col, d, D.col, b, B.col, B.row, a, A.col, N, M, K)
     elif A.row == 1 and N <= FEW:
         c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
         columns(zero, c, c_row, c_col, d, d_row, d_col, a, A.col, b, B.row, B.col, M, N, K)

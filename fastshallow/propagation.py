@@ -41,6 +41,7 @@ from .tiles import (
     input_rows,
     layout,
     load_input,
+    load_rows,
     load_targets,
     rows_finite,
     tile_length,
@@ -153,8 +154,16 @@ def ready_weights(model, m, backward):
 @jit(internal=True)
 def tile_matrix(layers, scratch, start, width, n):
     """Return n examples of a layer in scratch as a `Matrix`."""
-    row, col, _ = layout(layers, width, n)
+    row, col = layout(layers, width, n)
     return matrix(scratch, start, row, col)
+
+
+@jit(internal=True)
+def tile_zeros(layers, scratch, tile):
+    """Return as many zeros as a product with lanes over units, or over examples, starts from."""
+    at_zeros, _, _ = constants(layers, tile)
+    row, col = (ONE, ZERO) if layers[0, ACROSS] else (ZERO, ONE)
+    return matrix(scratch, at_zeros, row, col)
 
 
 @jit(internal=True)
@@ -167,9 +176,10 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
     b = matrix(params, layers[i, B], ZERO, ONE)
     W_l = matrix(params, w, fan_out, ONE)
-    if layers[0, ACROSS]:
-        pass
-    elif fan_out == 1:
+    if layers[0, ACROSS]:  # b[l] is the weight of a unit that is 1
+        matmul_add(Z, tile_zeros(layers, scratch, tile), A, W_l, n, fan_out, fan_in + 1)
+        return
+    if fan_out == 1:
         W_l = matrix(params, w, ONE, fan_in)
     elif transposes(layers, i):
         W_l = matrix(ready.W_T, w, ONE, fan_in)
@@ -186,7 +196,6 @@ def backward_layer(model, ready, i, scratch, tile, n):
     """
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-    at_zeros, _, _ = constants(layers, tile)
     da = tile * layers[i - 1, DZ]
     dA = tile_matrix(layers, scratch, da, fan_in, n)
     dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
@@ -195,9 +204,9 @@ def backward_layer(model, ready, i, scratch, tile, n):
         W_T = matrix(params, w, ONE, fan_out)
     elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
         W_T = matrix(ready.W_T, w, PACKED, ONE)
-    matmul_add(dA, matrix(scratch, at_zeros, ZERO, ONE), dZ, W_T, n, fan_in, fan_out)
-    _, _, size = layout(layers, fan_in, n)
-    multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, tile * layers[i, IN], size)
+    matmul_add(dA, tile_zeros(layers, scratch, tile), dZ, W_T, n, fan_in, fan_out)
+    a, size = tile * layers[i, IN], n * fan_in
+    multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, size)
 
 
 @jit(internal=True)
@@ -218,8 +227,10 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
         pack(dZ, n, fan_out, room.data, room.start)
         right = matrix(room.data, room.start, PACKED, ONE)
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
+    if layers[0, ACROSS] and part == parts - 1:  # db[l] is the gradient of a unit that is 1
+        last += 1
     matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
-    if part == 0:
+    if part == 0 and not layers[0, ACROSS]:
         db = matrix(slot, layers[i, B], ONE, ONE)
         dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
         matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
@@ -250,8 +261,20 @@ def forward_tile(model, ready, x, scratch, tile, n):
     for i in range(last + 1):
         forward_layer(model, ready, i, x, scratch, tile, n)
         if i < last:
-            _, _, size = layout(layers, layers[i, FAN_OUT], n)
+            size = n * layers[i, FAN_OUT]
             activate(layers[i, G], slope, scratch, tile * layers[i, OUT], size, 1)
+
+
+@jit(internal=True)
+def activate_output(layers, slope, scratch, tile, n):
+    """Take a tile's Z[L] to A[L], and return where that begins, as rows of examples."""
+    top = layers.shape[0] - 1
+    n_y, at = layers[top, FAN_OUT], tile * layers[top, OUT]
+    if layers[0, ACROSS] and n_y > 1:
+        Z, at = tile_matrix(layers, scratch, at, n_y, n), tile * layers[top, DZ]
+        load_rows(Z, ZERO, n, n_y, scratch, at, n_y, ONE)
+    activate(layers[top, G], slope, scratch, at, n, n_y)
+    return at
 
 
 def table_type():
@@ -281,14 +304,12 @@ def examples_type(dtype, x_dtype):
         model_type(dtype),
         ready_type(dtype),
         examples_type(dtype, x_dtype),
-        INT,
-        INT,
-        INT,
+        *[INT] * 4,
         vector(dtype),
     ),
     internal=True,
 )
-def tile_step(model, ready, examples, first, last, backward, scratch):
+def tile_step(model, ready, examples, first, last, loaded, backward, scratch):
     """Take examples first ... last - 1 through forward, loss and, if asked, backward to dZ[1].
 
     Parameters
@@ -301,6 +322,8 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
         All examples.
     first, last : int
         The tile: `tile_length` examples at most.
+    loaded : int
+        Whether the scratch still holds what was copied there of X and Y, and they were usable.
     backward : int
         Whether dZ[1] ... dZ[L-1] are wanted; dZ[L] always comes with the loss.
     scratch : ndarray, 1-D, of the dtype of the parameters
@@ -320,15 +343,18 @@ def tile_step(model, ready, examples, first, last, backward, scratch):
     n, top, status = last - first, layers.shape[0] - 1, OK
     n_y, output = layers[top, FAN_OUT], layers[top, G]
     tile = tile_length(layers, scratch.itemsize)
-    load_input(layers, X, first, n, scratch)
+    y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
+    row, col = layout(layers, n_y, n)
+    if not loaded:
+        load_input(layers, X, first, n, tile, scratch)
     x = input_rows(layers, X, first, n, scratch)
     forward_tile(model, ready, x, scratch, tile, n)
-    if not rows_finite(x, n, layers[0, FAN_IN]):  # after forward, which brought them in
-        status |= BAD_X
-    y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
-    if not load_targets(output, labels, Y, first, n, n_y, scratch, y):
-        status |= BAD_Y
-    loss = output_step(output, scratch, z, y, dz, n, n_y, weight, first)
+    if not loaded:
+        if not rows_finite(x, n, layers[0, FAN_IN]):  # after forward, which brought them in
+            status |= BAD_X
+        if not load_targets(output, labels, Y, first, n, n_y, scratch, y, row, col):
+            status |= BAD_Y
+    loss = output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first)
     if backward:
         for i in range(top, 0, -1):
             backward_layer(model, ready, i, scratch, tile, n)

@@ -135,9 +135,7 @@ def _make_dots(rows, columns):
     """Return an intrinsic that computes C block by block of so many rows and columns: `dots`."""
 
     @intrinsic
-    def block_dots(
-        typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K
-    ):
+    def block_dots(typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
         signature = types.void(zero, *[types.intp] * 13)
 
         def codegen(context, builder, signature, arguments):

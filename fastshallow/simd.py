@@ -31,6 +31,7 @@ __all__ = [
     "copysign",
     "flat",
     "fma",
+    "inlined",
     "on_stack",
     "polynomial",
     "power_of_two",
@@ -300,6 +301,20 @@ def _standalone(typingctx):
 
 
 @intrinsic
+def _inlined(typingctx):
+    """Write the calling function into its callers, whatever LLVM thinks of it.
+
+    A call passes every field of every array in every tuple: a hundred and more values.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("alwaysinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def _fma(typingctx, a, b, c):
     """Return a * b + c, rounded once."""
 
@@ -441,15 +456,31 @@ if config.DISABLE_JIT:
         """Return STACK_BYTES of memory, as an array of the dtype of another."""
         return np.empty(STACK_BYTES // array.itemsize, array.dtype)
 
+    def inlined():
+        """Do nothing: there is no compiled code to inline."""
+
     def standalone():
         """Do nothing: there is no compiled code to keep apart."""
 
 else:
-    address, copysign, flat, fma, on_stack, polynomial, power_of_two, split, standalone, view_as = (
+    (
+        address,
+        copysign,
+        flat,
+        fma,
+        inlined,
+        on_stack,
+        polynomial,
+        power_of_two,
+        split,
+        standalone,
+        view_as,
+    ) = (
         _address,
         _copysign,
         _flat,
         _fma,
+        _inlined,
         _on_stack,
         _polynomial,
         _power_of_two,

@@ -22,11 +22,13 @@ ACROSS      1 where lanes run over examples, 0 over units; the same in every row
 ==========  =====================================================================
 
 A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then as
-many zeros as the widest layer has units, room to pack a dZ, and a tile of ones.
+many zeros as the widest layer has units and the tile has examples, room to pack a dZ, and a tile of
+ones.
 
-In very small networks, whose layers do not fill the lanes of a vector, a tile holds each layer unit
-by unit instead, and the lanes run over its examples. The equations do not know: they are written
-for matrices with strides.
+In small networks, whose layers do not fill the lanes of a vector, a tile holds each layer unit by
+unit instead, and the lanes run over its examples. A unit that is 1 for every example then follows
+each layer's own: as b[l] follows W[l], a product with it is the linear step, and its gradient is
+that of both. The equations do not know: they are written for matrices with strides.
 """
 
 from __future__ import annotations
@@ -49,6 +51,9 @@ LINE_BYTES = 64
 TILE_BYTES = 100_000
 
 TILE_LEAST, TILE_MOST, TILE_STEP = 64, 192, 64
+
+# Tiles of a block are of one length, a multiple of this but for the last.
+EVEN_STEP = 16
 
 # Features and units above which X is copied if its features lie far apart, each on a page of its
 # own (784-1024-10, X feature by feature: 158 ms a step as it lies, 95 ms example by example).
@@ -75,13 +80,20 @@ def describe(sizes, codes) -> np.ndarray:
     ends = np.cumsum((fan_in + 1) * fan_out)
     layers[:, B] = ends - fan_out
     layers[:, W] = layers[:, B] - fan_in * fan_out
-    layers[:, OUT] = np.cumsum(fan_in)
-    layers[:, IN] = layers[:, OUT] - fan_in
-    layers[:, DZ] = layers[:, OUT] + fan_out.sum()
-    layers[:, Y_AT] = sum(sizes) + fan_out.sum()
+    across = lanes_over_examples(sizes)
+    rows = fan_in + across
+    layers[:, OUT] = np.cumsum(rows)
+    layers[:, IN] = layers[:, OUT] - rows
+    layers[:, DZ] = rows.sum() + np.cumsum(fan_out) - fan_out + fan_out[-1]
+    layers[:, Y_AT] = rows.sum() + fan_out[-1] + fan_out.sum()
     layers[:, WIDEST] = max(sizes)
-    layers[:, ACROSS] = max(sizes) <= ACROSS_MOST and sizes[-1] == 1
+    layers[:, ACROSS] = across
     return layers
+
+
+def lanes_over_examples(sizes) -> bool:
+    """Return whether a network of these sizes is small enough for lanes over examples."""
+    return max(sizes) <= ACROSS_MOST
 
 
 @jit
@@ -98,16 +110,17 @@ def tile_length(layers, itemsize):
     return max(TILE_LEAST, min(most, fits // TILE_STEP * TILE_STEP))
 
 
+@jit
+def even_tile(m, blocks, tile):
+    """Return the length of tiles, ``tile`` at most, that are as many in each block."""
+    tiles = (m + blocks * tile - 1) // (blocks * tile) * blocks
+    return min(tile, ((m + tiles - 1) // tiles + EVEN_STEP - 1) // EVEN_STEP * EVEN_STEP)
+
+
 @jit(internal=True)
 def layout(layers, width, n):
-    """Return how a tile of n examples lies: the strides of examples and units, and its length.
-
-    Unit by unit the stride of units is 2 at least, so that it tells this layout from the other.
-    """
-    if layers[0, ACROSS]:
-        step = max(n, 2)
-        return 1, step, step * width
-    return width, 1, n * width
+    """Return the strides of examples and units of a layer, in a tile of n examples."""
+    return (ONE, n) if layers[0, ACROSS] else (width, ONE)
 
 
 @jit(internal=True, allocates=True)
@@ -126,7 +139,7 @@ def aligned_empty(n, like):
 def constants(layers, tile):
     """Return where in scratch the zeros, the room to pack and the ones begin."""
     zeros = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
-    room = zeros + (layers[0, WIDEST] + 15) // 16 * 16
+    room = zeros + max(tile, (layers[0, WIDEST] + 15) // 16 * 16)
     return zeros, room, room + tile * layers[0, WIDEST]
 
 
@@ -151,24 +164,27 @@ def prepare_scratch(layers, tile, scratch):
 def reads_as_it_lies(layers, X, scratch):
     """Return whether the first layer's product reads X itself, in its own order and strides.
 
-    Not if its dtype is not that of the scratch; or lanes run over examples and X's do not lie so;
-    or the first layer has few units, where the order of a sum would follow the strides; or
-    its features lie far apart and are read so often that a copy pays.
+    Not if its dtype is not that of the scratch; or lanes run over examples; or the first layer has
+    few units, where the order of a sum would follow the strides; or its features lie far apart and
+    are read so often that a copy pays.
     """
-    if X.data.itemsize != scratch.itemsize:
+    if X.data.itemsize != scratch.itemsize or layers[0, ACROSS]:
         return False
     many = layers[0, FAN_IN] > COPY_FEATURES and layers[0, FAN_OUT] > COPY_UNITS
-    if X.col != 1 and many:
-        return False
-    return X.row == 1 and X.col > 1 if layers[0, ACROSS] else layers[0, FAN_OUT] > FEW
+    return layers[0, FAN_OUT] > FEW and not (X.col != 1 and many)
 
 
 @jit(internal=True)
-def load_input(layers, X, first, n, scratch):
-    """Copy n rows of X into scratch, if they are not read as they lie."""
+def load_input(layers, X, first, n, tile, scratch):
+    """Copy n rows of X into scratch, if they are not read as they lie, and write units of 1."""
     if not reads_as_it_lies(layers, X, scratch):
-        row, col, _ = layout(layers, layers[0, FAN_IN], n)
+        row, col = layout(layers, layers[0, FAN_IN], n)
         load_rows(X, first, n, layers[0, FAN_IN], scratch, ZERO, row, col)
+    if layers[0, ACROSS]:
+        for i in range(layers.shape[0]):
+            start = np.uint64(tile * layers[i, IN] + n * layers[i, FAN_IN])
+            for p in range(np.uint64(n)):
+                scratch[start + p] = 1
 
 
 @jit(internal=True)
@@ -176,7 +192,7 @@ def input_rows(layers, X, first, n, scratch):
     """Return n rows of X as the first layer's product takes them, after `load_input`."""
     if reads_as_it_lies(layers, X, scratch):
         return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
-    row, col, _ = layout(layers, layers[0, FAN_IN], n)
+    row, col = layout(layers, layers[0, FAN_IN], n)
     return matrix(scratch, ZERO, row, col)
 
 
@@ -232,7 +248,7 @@ def load_rows(source, first, n, width, out, start, row, col):
 
 
 @jit(internal=True)
-def load_targets(output, labels, source, first, n, n_y, out, start):
+def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
     """Copy the targets of n examples into scratch, class numbers as one-hot rows.
 
     Parameters
@@ -241,7 +257,7 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
         Code of the output activation.
     labels : int
         1 where ``source`` holds class numbers, one a row; 0 where it holds n_y values a row.
-    source, first, n, out, start
+    source, first, n, out, start, row, col
         As for `load_rows`.
 
     Returns
@@ -251,8 +267,8 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
         sigmoid; not negative for exp; a class number or a one-hot row for softmax.
     """
     if labels:
-        return load_labels(source, first, n, n_y, out, start)
-    load_rows(source, first, n, n_y, out, start, n_y, ONE)
+        return load_labels(source, first, n, n_y, out, start, row, col)
+    load_rows(source, first, n, n_y, out, start, row, col)
     y = out[start : start + n * n_y]
     bad = 0 if all_finite(out, start, n * n_y) else 1
     if output == SIGMOID:
@@ -262,26 +278,27 @@ def load_targets(output, labels, source, first, n, n_y, out, start):
         for p in range(y.size):
             bad |= not y[p] >= 0
     elif output == SOFTMAX:
-        for p in range(0, y.size, n_y):
+        for i in range(n):
             ones = 0
-            for q in range(p, p + n_y):
-                ones += y[q] == 1
-                bad |= not (y[q] == 0 or y[q] == 1)
+            for j in range(n_y):
+                value = y[i * row + j * col]
+                ones += value == 1
+                bad |= (value != 0) & (value != 1)
             bad |= ones != 1
     return bad == 0
 
 
 @jit(internal=True)
-def load_labels(source, first, n, n_y, out, start):
+def load_labels(source, first, n, n_y, out, start, row, col):
     """Copy class numbers as one-hot rows; see `load_targets`."""
     o, bad = np.uint64(start), False
     for p in range(np.uint64(n * n_y)):
         out[o + p] = 0
     s = np.uint64(source.start + first * source.row)
-    step, width = np.uint64(source.row), np.uint64(n_y)
+    step, o_row, o_col = np.uint64(source.row), np.uint64(row), np.uint64(col)
     for i in range(np.uint64(n)):
         y = source.data[s + i * step]
         label = np.int64(y) if y >= 0 and y < n_y else ZERO
-        out[o + i * width + np.uint64(label)] = 1
+        out[o + i * o_row + np.uint64(label) * o_col] = 1
         bad |= y != label
     return not bad

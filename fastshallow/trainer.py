@@ -22,7 +22,7 @@ from .blocks import TILES_TOGETHER, Part, tiles_a_block
 from .network import Network
 from .optimizers import LBFGS, Optimizer
 from .problem import Problem
-from .tiles import scratch_size, tile_length
+from .tiles import even_tile, scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]
 
@@ -117,7 +117,7 @@ class Blocks(NamedTuple):
         """Return where the part after this one begins."""
         if part.tile_end < self.tiles:
             return part._replace(tile=part.tile_end)
-        return Part(part.block_end, part.block_end, 0, 0)
+        return Part(part.block_end, part.block_end, 0, 0, 0)
 
     def done(self, part: Part) -> float:
         """Return how much of the batch is done where this part begins."""
@@ -267,7 +267,7 @@ class Trainer:
         work, buffers = self._allocate(epochs, workers)
         steps = self.steps(epochs.m)
         costs, done, reported = np.zeros((n, 2)), 0, 0
-        cursor = Part(0, 0, 0, 0)
+        cursor = Part(0, 0, 0, 0, 0)
         self.position, self.begun = 0.0, 0
         while done < n * steps:
             size = min(epochs.size, epochs.m - done % steps * epochs.size)
@@ -285,7 +285,7 @@ class Trainer:
             seconds = time.perf_counter() - began
             share = (part.block_end - part.block) * (part.tile_end - part.tile)
             self._measure(count * size * share / (blocks.n * blocks.tiles), seconds)
-            cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0)
+            cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0, 0)
             self.state.steps += taken
             done += taken
             finished, self.begun = done // steps, done % steps
@@ -321,7 +321,7 @@ class Trainer:
         """Return into what a batch of so many examples is split."""
         layers, itemsize = self.net.layers, self.net.dtype.itemsize
         n = int(kernels.block_count(size, layers, itemsize))
-        tile = int(tile_length(layers, itemsize))
+        tile = int(even_tile(size, n, tile_length(layers, itemsize)))
         return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
 
     def _allocate(self, epochs: batches.Epochs, workers: int) -> tuple[Any, ...]:
@@ -385,7 +385,7 @@ class Trainer:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
         tiles = int(examples // blocks.tile)
         if not any(cursor) and (tiles >= blocks.n * blocks.tiles or blocks.n * blocks.tiles == 1):
-            return max(1, int(examples // epochs.size)), Part(0, blocks.n, 0, blocks.tiles)
+            return max(1, int(examples // epochs.size)), Part(0, blocks.n, 0, blocks.tiles, 0)
         if cursor.tile == 0:
             together = max(workers, tiles // blocks.tiles // workers * workers)
             cursor = cursor._replace(block_end=min(blocks.n, cursor.block + together))
