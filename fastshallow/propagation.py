@@ -25,6 +25,7 @@ from ._linking import INT, REAL, out_of_line, vector
 from .activations import activate, multiply_dg
 from .losses import output_step
 from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
+from .simd import inlined
 from .tiles import (
     ACROSS,
     DZ,
@@ -127,6 +128,7 @@ def transposes(layers, i):
 @jit(internal=True)
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
+    inlined()
     params, layers, _ = model
     if layers[0, ACROSS]:  # the weights are broadcast, from wherever they lie
         return
@@ -169,6 +171,7 @@ def tile_zeros(layers, scratch, tile):
 @jit(internal=True)
 def forward_layer(model, ready, i, x, scratch, tile, n):
     """Z[l] = A[l-1] W[l] + b[l] of the n examples in scratch, for layer i = l - 1."""
+    inlined()
     params, layers, _ = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     # A[l] comes in the place of Z[l]
@@ -194,6 +197,7 @@ def backward_layer(model, ready, i, scratch, tile, n):
 
     dA[l-1] = dZ[l] W[l]^T, dZ[l-1] = dA[l-1] * g[l-1]'(Z[l-1])
     """
+    inlined()
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
     da = tile * layers[i - 1, DZ]
@@ -215,6 +219,7 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
 
     dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1
     """
+    inlined()
     fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
     first, last = part * fan_in // parts, (part + 1) * fan_in // parts
     at_zeros, _, at_ones = constants(layers, tile)
@@ -256,6 +261,7 @@ def forward_tile(model, ready, x, scratch, tile, n):
     tile, n : int
         Length of a tile, and examples in this one.
     """
+    inlined()
     _, layers, slope = model
     last = layers.shape[0] - 1
     for i in range(last + 1):
