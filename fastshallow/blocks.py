@@ -197,10 +197,10 @@ def whole(m):
 
 
 @jit(internal=True)
-def loaded_after(part, m, blocks, tile):
-    """Return a part again, for the next step over the same examples, which lie as they lay."""
+def loaded_after(part, m, workers, params, layers):
+    """Return a whole part again, for the next step over the same examples."""
     block, block_end, first, end, _ = part
-    single = blocks == 1 and m <= tile and end > first
+    single = workers == 1 and m <= tile_length(layers, params.itemsize)
     return Part(block, block_end, first, end, ONE if single else ZERO)
 
 

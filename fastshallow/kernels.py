@@ -37,6 +37,7 @@ from .blocks import (
     block_count,
     block_step,
     in_panels,
+    loaded_after,
     own_subtree,
     run,
     sum_gradient,
@@ -124,10 +125,10 @@ def l2(model, factor, grad):
 
 
 @jit(internal=True)
-def cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad):
+def cost_and_grad_into(model, examples, m, total, alpha, workers, work, part, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
-    run(model, examples, m, workers, work, whole(m))
+    run(model, examples, m, workers, work, part)
     summed = own_subtree(work.losses.size, workers)
     loss, penalty, status = collect(model, total, alpha, summed, work, grad)
     return loss + penalty, status
@@ -181,7 +182,7 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
         As `block_step` gives it; if not 0, J and the gradient mean nothing.
     """
     work = allocate(model, m, workers, grad.size > 0)
-    return cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
+    return cost_and_grad_into(model, examples, m, total, alpha, workers, work, whole(m), grad)
 
 
 @jit(allocates=True)
@@ -204,12 +205,15 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     int
         Status as of `block_step`; if not 0, nothing was changed.
     """
-    params = model.params
+    params, layers, _ = model
     rate = params.dtype.type(learning_rate)
     work = allocate(model, m, workers, True)
-    grad = np.empty_like(params)
+    grad, part = np.empty_like(params), whole(m)
     for i in range(cost.size):
-        cost[i], status = cost_and_grad_into(model, examples, m, total, alpha, workers, work, grad)
+        cost[i], status = cost_and_grad_into(
+            model, examples, m, total, alpha, workers, work, part, grad
+        )
+        part = loaded_after(part, m, workers, params, layers)
         if status != OK:
             return status
         for p in range(params.size):

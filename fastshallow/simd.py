@@ -33,6 +33,7 @@ __all__ = [
     "fma",
     "inlined",
     "on_stack",
+    "pick",
     "polynomial",
     "power_of_two",
     "split",
@@ -149,8 +150,8 @@ def vector_sum(vectors, value):
     """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
     builder, half = vectors.builder, vectors.lanes // 2
     while half >= 1:
-        low = _pick(builder, value, value, range(half))
-        high = _pick(builder, value, value, range(half, 2 * half))
+        low = pick(builder, value, value, range(half))
+        high = pick(builder, value, value, range(half, 2 * half))
         value = builder.fadd(low, high)
         half //= 2
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
@@ -167,14 +168,14 @@ def vector_sums(vectors, values):
         low = [i for i in range(2 * lanes) if i // segment % 2 == 0]
         high = [i + segment for i in low]
         values = [
-            builder.fadd(_pick(builder, x, y, low), _pick(builder, x, y, high))
+            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high))
             for x, y in zip(values[::2], values[1::2] or values, strict=True)
         ]
         segment //= 2
     return values[0]
 
 
-def _pick(builder, x, y, lanes):
+def pick(builder, x, y, lanes):
     """Emit the vector of these lanes of x, and, from their number on, of y."""
     lanes = list(lanes)
     return builder.shuffle_vector(
