@@ -30,6 +30,7 @@ ORDER = [
     "_threads",
     "simd",
     "register_tile",
+    "transpose",
     "elementary",
     "activations",
     "losses",

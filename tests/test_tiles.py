@@ -12,7 +12,7 @@ from fastshallow._checks import flat_rows
 from fastshallow._jit import jit
 from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
-from fastshallow.tiles import DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
+from fastshallow.tiles import ACROSS, DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 
 
 # These kernels have no entry for Python of their own.
@@ -23,15 +23,15 @@ def load_rows(source, first, n, width, out, start, row, col):
 
 
 @jit
-def load_targets(output, labels, source, first, n, n_y, out, start):
+def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
     """Call the kernel of that name."""
-    return tiles.load_targets(output, labels, source, first, n, n_y, out, start)
+    return tiles.load_targets(output, labels, source, first, n, n_y, out, start, row, col)
 
 
 @jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
-    tiles.load_input(layers, X, first, n, scratch)
+    tiles.load_input(layers, X, first, n, n, scratch)
     return tiles.rows_finite(tiles.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN])
 
 
@@ -41,19 +41,55 @@ LINEAR, SIGMOID, SOFTMAX, EXP = (
 
 
 def test_the_table_of_layers_by_hand():
-    layers = fs.Network((3, 5, 2), "tanh", "softmax").layers
-    # W1 has 15 values, b1 5, W2 10, b2 2; of an example come 3 values of X, then 5 of A[1]
-    assert layers[:, FAN_IN].tolist() == [3, 5]
+    layers = fs.Network((65, 5, 2), "tanh", "softmax").layers
+    # W1 has 325 values, b1 5, W2 10, b2 2; of an example come 65 values of X, then 5 of A[1]
+    assert layers[:, FAN_IN].tolist() == [65, 5]
     assert layers[:, FAN_OUT].tolist() == [5, 2]
+    assert layers[:, W].tolist() == [0, 330]
+    assert layers[:, B].tolist() == [325, 340]
+    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SOFTMAX]
+    assert layers[:, IN].tolist() == [0, 65]
+    assert layers[:, OUT].tolist() == [65, 70]
+    assert layers[:, DZ].tolist() == [72, 77]
+    assert layers[:, Y_AT].tolist() == [79, 79]
+    assert layers[:, WIDEST].tolist() == [65, 65]
+    assert layers[:, ACROSS].tolist() == [0, 0]
+    assert tiles.n_params(layers) == 342
+
+
+def test_the_table_of_a_small_network_by_hand():
+    # lanes run over examples: a unit that is 1 follows those of X and of A[1]
+    layers = fs.Network((3, 5, 2), "tanh", "softmax").layers
     assert layers[:, W].tolist() == [0, 20]
     assert layers[:, B].tolist() == [15, 30]
-    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SOFTMAX]
-    assert layers[:, IN].tolist() == [0, 3]
-    assert layers[:, OUT].tolist() == [3, 8]
-    assert layers[:, DZ].tolist() == [10, 15]
-    assert layers[:, Y_AT].tolist() == [17, 17]
-    assert layers[:, WIDEST].tolist() == [5, 5]
-    assert tiles.n_params(layers) == 32
+    assert layers[:, IN].tolist() == [0, 4]
+    assert layers[:, OUT].tolist() == [4, 10]
+    assert layers[:, DZ].tolist() == [12, 17]
+    assert layers[:, Y_AT].tolist() == [19, 19]
+    assert layers[:, ACROSS].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "across"),
+    [
+        *[((2, 4, 1), 1), ((10, 16, 1), 1), ((13, 50, 3), 1), ((64, 32, 10), 1), ((30, 1), 1)],
+        *[((30, 64, 1), 0), ((64, 64, 10), 0), ((784, 4, 1), 0), ((30, 32, 1), 0)],
+    ],
+)
+def test_lanes_run_over_examples_where_units_are_few(sizes, across):
+    assert (fs.Network(sizes).layers[:, ACROSS] == across).all()
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 8, 128])
+@pytest.mark.parametrize("tile", [64, 192, 512])
+def test_tiles_are_even(blocks, tile):
+    for m in (1, 15, 64, 178, 569, 1797, 10_000, 123_457):
+        if blocks > 1 and m < blocks * tile:
+            continue
+        length = tiles.even_tile(m, blocks, tile)
+        assert length <= tile and length % tiles.EVEN_STEP == 0
+        # as many tiles in each block, but for what rounding up saves
+        assert blocks <= -(-m // length) <= -(-m // (blocks * tile)) * blocks
 
 
 @pytest.mark.parametrize("itemsize", [4, 8])
@@ -61,7 +97,8 @@ def test_tiles_are_a_function_of_the_sizes_within_their_bounds(itemsize):
     for width in cases.SIZES:
         layers = fs.Network((width, 16, 1)).layers
         tile = tiles.tile_length(layers, itemsize)
-        assert tiles.TILE_LEAST <= tile <= tiles.TILE_MOST
+        longest = tiles.ACROSS_TILE_MOST if layers[0, ACROSS] else tiles.TILE_MOST
+        assert tiles.TILE_LEAST <= tile <= longest
         # X, A[1], A[2], dZ[1], dZ[2] and Y at the least
         assert tiles.scratch_size(layers, tile) >= tile * (width + 2 * 17 + 1)
 
@@ -94,12 +131,13 @@ def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
 def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
     X = np.ones((3, 30), order=order)
     X[1, 20] = value
-    for units in (1, 7):  # few units have X copied, more read it where it lies
+    # copied unit by unit; copied, as the units are few; and read where it lies
+    for sizes in ((3, 1), (3, 2, 1000), (3, 1000)):
         for dtype in (np.float32, np.float64):
-            layers = fs.Network((3, units)).layers
+            layers = fs.Network(sizes).layers
 
             def finite(first, n, layers=layers, dtype=dtype):
-                return input_is_finite(layers, flat_rows(X), first, n, np.empty(100, dtype))
+                return input_is_finite(layers, flat_rows(X), first, n, np.empty(200, dtype))
 
             assert finite(0, 20)
             assert finite(20, 1) == (value == 1e300 and dtype == np.float64)
@@ -110,10 +148,14 @@ def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
 def targets(output, labels, Y):
     """Load all targets; return whether they were fit, and what was loaded."""
     Y = np.array(Y, float, ndmin=2)
-    n_y = 3 if labels else Y.shape[0]
-    out = np.full(Y.shape[1] * n_y, 99.0)
-    fit = load_targets(output, labels, flat_rows(Y), 0, Y.shape[1], n_y, out, 0)
-    return fit, out.reshape(-1, n_y).T.tolist()
+    n_y, m = 3 if labels else Y.shape[0], Y.shape[1]
+    found = []
+    for row, col in ((n_y, 1), (1, m)):  # example by example, and unit by unit
+        out = np.full(m * n_y, 99.0)
+        fit = load_targets(output, labels, flat_rows(Y), 0, m, n_y, out, 0, row, col)
+        found.append((fit, (out.reshape(m, n_y).T if col == 1 else out.reshape(n_y, m)).tolist()))
+    assert found[0] == found[1] or np.isnan(Y).any()
+    return found[0]
 
 
 def test_class_numbers_become_one_hot():
