@@ -103,7 +103,6 @@ class Span(NamedTuple):
 # Memory --------------------------------------------------------------------------------------
 
 
-@jit(allocates=True)
 def allocate_work(model, size, workers):
     """Return the workspace of steps over batches of at most ``size`` examples."""
     work = allocate(model, size, workers, True)
@@ -260,7 +259,7 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
     order, at, n = batch
     begins = part.block == 0 and part.tile == 0
     if begins:
-        make_ready(model, True, Ready(work.packed, work.transposed))
+        make_ready(model, ONE, Ready(work.packed, work.transposed))
     if begins and order.size > 0:
         X, Y, w = buffers.X, buffers.Y, buffers.weight
         chosen = order[at : at + n]

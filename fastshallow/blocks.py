@@ -218,7 +218,7 @@ def task_count(m, layers, itemsize):
     return block_count(m, layers, itemsize)
 
 
-@jit(internal=True, allocates=True)
+@jit(allocates=True)
 def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model

@@ -35,17 +35,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import ONE, jit
+from ._jit import ONE, ZERO, jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
 from .elementary import exp, log, sigmoid_log1p
 from .simd import standalone
+from .transpose import transpose
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
-
-# Classes for which softmax has its lanes over examples, also where examples lie one after the
-# other: three rows of room are needed, and more classes than this fill the lanes themselves.
-ACROSS_LEAST, ACROSS_MOST = 3, 32
 
 #: Output activation and the loss that goes with it.
 LOSSES = {
@@ -68,7 +65,7 @@ def xlogx(y):
 
 @jit(internal=True)
 def unit_loss(output, z, y):
-    """Return the loss of one output unit from its z; NaN for softmax."""
+    """Return the loss of one output unit from its z; of softmax, that of the only unit."""
     if output == SIGMOID:
         # softplus(z) - y z, with what may cancel taken first: it is exact for y = 0 and 1
         return (relu(z) - y * z) + sigmoid_log1p(z)[1]
@@ -79,7 +76,7 @@ def unit_loss(output, z, y):
         return type(z)(0.5) * (a - y) * (a - y)
     if output == EXP:
         return xlogx(y) - y * z - y + exp(z)
-    return type(z)(float("nan"))
+    return z - z  # a is 1; NaN stays NaN
 
 
 @jit(internal=True)
@@ -192,95 +189,49 @@ def dL_dz(output, a, y, out):
 
 
 @jit(internal=True)
-def softmax_step(z, y, dz, n, n_y, weight, first):
-    """Take n examples from z to a = softmax(z), and return the sum of w L."""
-    for i in range(n):
-        top = z[i * n_y]
-        for j in range(1, n_y):
-            top = max(top, z[i * n_y + j])
-        right = top * 0
-        for j in range(n_y):
-            z[i * n_y + j] -= top
-            right += y[i * n_y + j] * z[i * n_y + j]
-        dz[i] = -right
-    for p in range(n * n_y):
-        z[p] = exp(z[p])
-    for i in range(n):
-        total = z[i * n_y]
-        for j in range(1, n_y):
-            total += z[i * n_y + j]
-        dz[i] += log(total)
-        scale = type(total)(1) / total
-        for j in range(n_y):
-            z[i * n_y + j] *= scale
-    return weighted_sum(dz, n, ONE, ONE, ONE, weight, first)
+def softmax_step(z, y, losses, n, n_y, weight, first):
+    """Take n examples, unit by unit, from z to a = softmax(z), and return the sum of w L.
 
-
-@jit(internal=True)
-def softmax_across(z, right, total, n, n_y):
-    """Take n examples from z to a = softmax(z), unit by unit, so that lanes run over examples.
-
-    ``right`` is z of the right class, and L afterwards; ``total`` is room, n values too.
+    Lanes run over examples. ``losses`` is room for 2 n values.
     """
+    loss, total = losses[:n], losses[n : 2 * n]
     top = total
     for i in range(n):
+        loss[i] = 0
         top[i] = z[i]
-    for j in range(1, n_y):
-        row = z[j * n : (j + 1) * n]
+    for j in range(n_y):
+        row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
         for i in range(n):
+            loss[i] -= one[i] * row[i]
             top[i] = max(top[i], row[i])
     for i in range(n):
-        right[i] = top[i] - right[i]
+        loss[i] += top[i]
     for j in range(n_y):
         row = z[j * n : (j + 1) * n]
         for i in range(n):
             row[i] = exp(row[i] - top[i])
     for i in range(n):
-        total[i] = z[i]
-    for j in range(1, n_y):
+        total[i] = 0
+    for j in range(n_y):
         row = z[j * n : (j + 1) * n]
         for i in range(n):
             total[i] += row[i]
     for i in range(n):
-        right[i] += log(total[i])
+        loss[i] += log(total[i])
         total[i] = type(total[i])(1) / total[i]
     for j in range(n_y):
         row = z[j * n : (j + 1) * n]
         for i in range(n):
             row[i] *= total[i]
+    return weighted_sum(loss, n, ONE, ONE, ONE, weight, first)
 
 
 @jit(internal=True)
-def softmax_step_across(z, y, dz, n, n_y, col, weight, first):
-    """Do what `softmax_step` does with lanes over examples: for classes too few for the lanes.
-
-    Where examples lie one after the other (``col`` is 1), ``dz`` holds the transpose of z, and z,
-    once it is read, the losses.
-    """
-    if col != 1:
-        right = dz[:n]
-        for i in range(n):
-            right[i] = 0
-        for j in range(n_y):
-            row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
-            for i in range(n):
-                right[i] += one[i] * row[i]
-        softmax_across(z, right, dz[n : 2 * n], n, n_y)
-        return weighted_sum(right, n, ONE, ONE, ONE, weight, first)
-    for i in range(n):
-        total = z[i * n_y] * 0
-        for j in range(n_y):
-            value = z[i * n_y + j]
-            dz[j * n + i] = value
-            total += y[i * n_y + j] * value
-        z[i] = total
-    right = z[:n]
-    softmax_across(dz, right, z[n : 2 * n], n, n_y)
-    loss = weighted_sum(right, n, ONE, ONE, ONE, weight, first)
-    for i in range(n):
-        for j in range(n_y):
-            z[i * n_y + j] = dz[j * n + i]
-    return loss
+def turn(z, room, M, N):
+    """Transpose a matrix, (M, N), in its place."""
+    transpose(z, ZERO, N, room, ZERO, M, M, N)
+    for p in range(z.size):
+        z[p] = room[p]
 
 
 @jit(internal=True)
@@ -343,12 +294,12 @@ def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
     output : int
         Code of the output activation.
     scratch : ndarray, 1-D
-        n examples of n_y values each: linear steps from ``z`` on, which A takes the place of;
-        targets from ``y`` on (one-hot for softmax); dZ is written from ``dz`` on.
+        n examples of n_y values each: linear steps from ``z`` on, which are overwritten; targets
+        from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on.
     z, y, dz, n, n_y : int
-        As above.
+        As above. Softmax needs room for 2 n values in a dZ: one of a single unit has less.
     row, col : int
-        Strides of examples and units: (n_y, 1) or (1, n).
+        Strides of examples and units in Z and dZ: (n_y, 1) or (1, n).
     weight : ndarray, 1-D
         Weights w of the examples from ``first`` on; empty for w = 1.
     first : int
@@ -362,12 +313,13 @@ def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
     standalone()
     size = n * n_y
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
+    turned = output == SOFTMAX and row != 1
+    if turned:
+        turn(Z, dZ, n, n_y)
+        row, col = ONE, n
     # the place of dZ holds the losses until they are summed
-    if output == SOFTMAX:
-        if col != 1 or ACROSS_LEAST <= n_y <= ACROSS_MOST:
-            total = softmax_step_across(Z, Y, dZ, n, n_y, col, weight, first)
-        else:
-            total = softmax_step(Z, Y, dZ, n, n_y, weight, first)
+    if output == SOFTMAX and n_y > 1:
+        total = softmax_step(Z, Y, dZ, n, n_y, weight, first)
     else:
         unit_step(output, Z, Y, dZ, size)
         total = weighted_sum(dZ, n, n_y, row, col, weight, first)
@@ -377,4 +329,6 @@ def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
         for p in range(size):
             dZ[p] = dZ[p] if Z[p] > 0 else type(dZ[p])(0)
     weigh(dZ, n, n_y, row, col, weight, first)
+    if turned:
+        turn(dZ, Z, n_y, n)
     return total

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import types
 
 from ._jit import ONE, ZERO, jit
 from ._linking import INT, REAL, out_of_line, vector
-from .activations import activate, multiply_dg
+from .activations import SOFTMAX, activate, multiply_dg
 from .losses import output_step
 from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
 from .simd import inlined
@@ -47,6 +46,7 @@ from .tiles import (
     rows_finite,
     tile_length,
 )
+from .transpose import transpose
 
 __all__ = [
     "Examples",
@@ -108,36 +108,58 @@ class Ready(NamedTuple):
 
 
 @jit(internal=True)
-def copy_transposed(W_T, fan_in, fan_out, out, start):
-    """Copy W[l]^T, (fan_out, fan_in) of any strides, in C order, or `pack`ed where that pays."""
-    if pays_to_pack(fan_out, fan_in, out.itemsize):
-        pack(W_T, fan_out, fan_in, out, start)
-        return
-    for j in range(fan_out):
-        o, w = np.uint64(start + j * fan_in), np.uint64(W_T.start + j * W_T.row)
-        for k in range(np.uint64(fan_in)):
-            out[o + k] = W_T.data[w + k * np.uint64(W_T.col)]
-
-
-@jit(internal=True)
 def transposes(layers, i):
     """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
     return not layers[0, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
+
+
+def table_type():
+    return types.Array(types.int64, 2, "C")
+
+
+def model_type(dtype):
+    return types.NamedTuple((vector(dtype), table_type(), REAL), Model)
+
+
+def ready_type(dtype):
+    return types.NamedUniTuple(vector(dtype), 2, Ready)
+
+
+def matrix_type(data):
+    return types.NamedTuple((data, INT, INT, INT), Matrix)
+
+
+def examples_type(dtype, x_dtype):
+    X, Y = (matrix_type(vector(d)) for d in (x_dtype, dtype))
+    return types.NamedTuple((X, Y, INT, vector(dtype)), Examples)
 
 
 @jit(internal=True)
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     inlined()
+    if not model.layers[0, ACROSS]:  # else the weights are broadcast, from wherever they lie
+        copy_weights(model, backward, ready)
+
+
+@out_of_line(
+    lambda model, *_: (model[0].dtype,),
+    lambda dtype: (model_type(dtype), INT, ready_type(dtype)),
+    result=types.none,
+    internal=True,
+)
+def copy_weights(model, backward, ready):
+    """Pack every W[l], and transpose it, in C order or packed, where a product reads it so."""
     params, layers, _ = model
-    if layers[0, ACROSS]:  # the weights are broadcast, from wherever they lie
-        return
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
             pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
         if transposes(layers, i) or (backward and i > 0):
-            copy_transposed(matrix(params, w, ONE, fan_out), fan_in, fan_out, ready.W_T, w)
+            if pays_to_pack(fan_out, fan_in, params.itemsize):
+                pack(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
+            else:
+                transpose(params, w, fan_out, ready.W_T, w, fan_in, fan_in, fan_out)
 
 
 @jit(allocates=True)
@@ -283,27 +305,6 @@ def activate_output(layers, slope, scratch, tile, n):
     return at
 
 
-def table_type():
-    return types.Array(types.int64, 2, "C")
-
-
-def model_type(dtype):
-    return types.NamedTuple((vector(dtype), table_type(), REAL), Model)
-
-
-def ready_type(dtype):
-    return types.NamedUniTuple(vector(dtype), 2, Ready)
-
-
-def matrix_type(data):
-    return types.NamedTuple((data, INT, INT, INT), Matrix)
-
-
-def examples_type(dtype, x_dtype):
-    X, Y = (matrix_type(vector(d)) for d in (x_dtype, dtype))
-    return types.NamedTuple((X, Y, INT, vector(dtype)), Examples)
-
-
 @out_of_line(
     lambda model, ready, examples, *_: (model[0].dtype, examples[0][0].dtype),
     lambda dtype, x_dtype: (
@@ -358,7 +359,8 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch):
     if not loaded:
         if not rows_finite(x, n, layers[0, FAN_IN]):  # after forward, which brought them in
             status |= BAD_X
-        if not load_targets(output, labels, Y, first, n, n_y, scratch, y, row, col):
+        y_row, y_col = (ONE, n) if output == SOFTMAX else (row, col)
+        if not load_targets(output, labels, Y, first, n, n_y, scratch, y, y_row, y_col):
             status |= BAD_Y
     loss = output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first)
     if backward:
