@@ -201,10 +201,15 @@ def test_lbfgs_where_probabilities_are_clipped(load, seed):
 def test_lbfgs_to_the_end_has_the_same_score():
     for name in ("iris", "regression"):
         X, y = data(name)
-        ours, theirs = both(name, solver="lbfgs", hidden_layer_sizes=(10,), max_iter=1000)
-        quietly(ours.fit, X, y)
-        quietly(theirs.fit, X, y)
-        assert abs(ours.score(X, y) - theirs.score(X, y)) < 0.02
+        differences = []
+        for seed in range(6):
+            arguments = {"hidden_layer_sizes": (10,), "max_iter": 1000, "random_state": seed}
+            ours, theirs = both(name, solver="lbfgs", **arguments)
+            quietly(ours.fit, X, y)
+            quietly(theirs.fit, X, y)
+            differences.append(ours.score(X, y) - theirs.score(X, y))
+        # a single one may end in another minimum
+        assert abs(np.mean(differences)) < 0.01
 
 
 def test_diverging():
