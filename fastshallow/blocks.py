@@ -116,11 +116,11 @@ class Tiles(NamedTuple):
     ``loaded`` tells whether there is one, whose examples the scratch still holds.
     """
 
-    begin: int
-    first: int
-    last: int
-    tile: int
-    loaded: int
+    begin: Any
+    first: Any
+    last: Any
+    tile: Any
+    loaded: Any
 
 
 @jit(internal=True)

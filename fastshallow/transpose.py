@@ -83,6 +83,13 @@ def transpose_at(zero, a, a_row, t, t_row, M, N):
     _transpose(zero, a, a_row, t, t_row, M, N)
 
 
+def transpose_loops(source, start, row, out, at, to_row, M, N):
+    """Do what `transpose` does, in plain loops."""
+    for i in range(M):
+        for j in range(N):
+            out[at + j * to_row + i] = source[start + i * row + j]
+
+
 @jit(internal=True)
 def transpose(source, start, row, out, at, to_row, M, N):
     """Copy the transpose of a matrix, (M, N), whose rows are contiguous.
@@ -101,9 +108,4 @@ def transpose(source, start, row, out, at, to_row, M, N):
 
 
 if config.DISABLE_JIT:
-
-    def transpose(source, start, row, out, at, to_row, M, N):
-        """Copy the transpose of a matrix, (M, N), whose rows are contiguous."""
-        for i in range(M):
-            for j in range(N):
-                out[at + j * to_row + i] = source[start + i * row + j]
+    transpose = transpose_loops
