@@ -15,7 +15,7 @@ from .trainer import DivergenceError, Trainer
 __all__ = ["Evaluations", "minimize"]
 
 ASTRAY = (
-    "checkpoint: the same answers do not lead L-BFGS to the same parameters, as SciPy's does on one "
+    "checkpoint: the same answers do not lead L-BFGS to the same parameters, as they do on one "
     "type of machine; take up the training where the file was written"
 )
 
