@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from .estimator_base import BaseShallow
-from .fitting import Data
+from .fitting import Data, unchanged_if_refused
 from .network import FEW_VALUES
 
 __all__ = ["ShallowRegressor"]
@@ -217,7 +217,9 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         self
             The fitted estimator.
         """
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        with unchanged_if_refused(self):
+            prepared = self._prepare(X, y, sample_weight, None, incremental=True)
+        return self._train(*prepared, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.
