@@ -250,9 +250,11 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
         Returns what takes the epochs, the examples of ``eval_set``, and those whose score decides.
         """
-        sizes = list(np.atleast_1d(self.hidden_layer_sizes).tolist())
-        if any(n <= 0 for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        sizes = np.atleast_1d(self.hidden_layer_sizes).tolist()
+        for n in sizes:
+            if isinstance(n, int) and n <= 0:
+                raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+            _checks.whole("hidden_layer_sizes", n, 1)
         self._callbacks()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")

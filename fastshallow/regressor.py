@@ -157,6 +157,8 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
             dtype=self._dtypes(),
             reset=reset,
         )
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y: expected numbers; got dtype {y.dtype}")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, self._check_sign(y)

@@ -245,6 +245,7 @@ def train(
         settings = {
             "optimizer": repr(optimizer),
             "schedule": repr(rates),
+            "validation": _described(validation, seed),
             "batch_size": trainer.batch_size(order.m),
             "examples": order.m,
             "alpha": trainer.alpha,
@@ -321,6 +322,15 @@ def _checkpoint_path(checkpoint: Any, resume: bool, validation: Any, seed: Any) 
     path = _checks.path("checkpoint", checkpoint)
     check_replaceable(Path(os.path.realpath(path)))
     return path
+
+
+def _described(validation: Any, seed: Any) -> str:
+    """Return what a training that goes on from a checkpoint must validate with."""
+    if validation is None:
+        return "none"
+    if isinstance(validation, numbers.Real):
+        return f"{float(validation)} of the examples, by seed {seed}"
+    return "examples"
 
 
 def _batch_size(batch_size: Any, optimizer: Any) -> int | None:

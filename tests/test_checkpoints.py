@@ -301,6 +301,10 @@ def test_writing_takes_a_small_part_of_the_time(tmp_path, monkeypatch):
         ({"batch_size": 10}, "batch_size: this training has 10; the file has 200"),
         ({"alpha": 1.0}, "alpha: this training has 1.0; the file has 0.0"),
         ({"shuffle": False}, "shuffle: this training has False; the file has True"),
+        (
+            {"validation": 0.01},
+            "validation: this training has 0.01 of the examples, by seed 0",
+        ),
         ({"schedule": "cosine"}, "schedule: this training has Cosine"),
         ({"callbacks": [Stop()]}, r"callbacks: this training has \['Stop'\]; the file has \[\]"),
         ({"X": np.ones((3, 7)), "Y": np.ones(7)}, "batch_size: this training has 7"),

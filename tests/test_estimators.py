@@ -101,6 +101,19 @@ def test_errors_are_theirs(ours, arguments):
 
 
 @pytest.mark.parametrize("ours", PEERS)
+@pytest.mark.parametrize("sizes", [(3.5,), [[3, 4]], ["a"], [True]], ids=str)
+def test_layers_that_are_no_integers(ours, sizes):
+    with pytest.raises(TypeError, match="hidden_layer_sizes: expected an integer >= 1; got"):
+        ours(hidden_layer_sizes=sizes).fit(*data("iris"))
+
+
+def test_numbers_that_are_strings():
+    X, y = data("regression")
+    with pytest.raises(ValueError, match="y: expected numbers; got dtype <U"):
+        REGRESSOR(**QUICK).fit(X, y.astype(str))
+
+
+@pytest.mark.parametrize("ours", PEERS)
 def test_not_fitted(ours):
     X, _ = data("iris")
     for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
