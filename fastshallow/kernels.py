@@ -306,7 +306,8 @@ def predict(params, layers, slope, X, threshold, out):
     threshold : float
         A sigmoid output predicts 1 where A[L] > threshold. NaN asks for A[L] itself.
     out : ndarray, (n_y, m) or (m,)
-        Modified in place if all is well. With one dimension: the class numbers of softmax.
+        Modified in place: all of it if all is well, a part where a Z[l] of finite parameters
+        overflows, else nothing. With one dimension: the class numbers of softmax.
 
     Returns
     -------
