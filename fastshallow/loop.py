@@ -119,7 +119,7 @@ class Training:
         self._stopped = ""
         self._earlier = 0.0  # seconds of the training that this one goes on from
         self._owed = False  # an epoch is done whose end nobody has seen
-        self._whole = False  # all is in order to be saved: Ctrl-C was found by a look
+        self._whole = False  # Ctrl-C was found by a look, so that all can be saved
         self._order_state = self.order.get_state()
         self._evaluations = Evaluations(net.params.copy()) if self._remembers() else None
         loaded = self.checkpoint.read(net) if self.checkpoint and self.resume else None
@@ -193,8 +193,6 @@ class Training:
             return bool(self._stopped)
 
         done = self.state.epoch + 1
-        if self._owed:
-            self._end_epoch()
         if done < self.epochs and not self._stopped:
             reason = minimize(
                 *(self.trainer, self.order, self.epochs, ended, self._look),
@@ -203,7 +201,7 @@ class Training:
             self._stopped = self._stopped or reason
 
     def _look(self) -> None:
-        """Raise KeyboardInterrupt after Ctrl-C."""
+        """Raise KeyboardInterrupt after Ctrl-C, where a checkpoint can be written."""
         if self._ctrl_c:
             self._whole = True
             raise KeyboardInterrupt
