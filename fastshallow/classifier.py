@@ -276,7 +276,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
                 "class_weight: expected None or a dict for partial_fit, which sees a part of the "
                 "examples only; got 'balanced'"
             )
-        factors = compute_sample_weight(self.class_weight, y)
+        factors = compute_sample_weight(self.class_weight, np.asarray(y))
         if weight is None:
             return factors
         return factors * _check_sample_weight(weight, factors, ensure_non_negative=True)

@@ -244,3 +244,8 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
                 return values[0] if net.sizes[-1] == 1 else values.T
         values = self._outputs(X)
         return values[0] if self.n_outputs_ == 1 else values.T
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags
