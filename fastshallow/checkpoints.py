@@ -1,8 +1,9 @@
 """Checkpoints: one safetensors file from which a training goes on as if it had never stopped.
 
 It holds the tensors ``params``, ``optimizer`` (the vectors of its state), the history's series as
-``history.NAME`` and the callbacks' arrays as ``callback.NUMBER.NAME``, and all else as JSON in its
-metadata under the key ``fastshallow``. It is written whole or not at all.
+``history.NAME``, the callbacks' arrays as ``callback.NUMBER.NAME`` and what L-BFGS was answered as
+``evaluations.NAME``, and all else as JSON in its metadata under the key ``fastshallow``. It is
+written whole or not at all.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PAUSE = 19
 
 
 class Checkpoint:
-    """A file with the state of a training after its last written epoch.
+    """A file with the state of a training after an epoch, or after a step where Ctrl-C ended it.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, 
     file.check_sum()  # from here on it is what `write` wrote
     names = set(file.tensors)
     fields = {"network", "settings", "epoch", "steps", "examples", "epochs", "order", "schedule"}
-    fields |= {"callbacks", "stopped"}
+    fields |= {"callbacks", "stopped", "begun", "sums", "owed"}
     if not {"params", "optimizer"} <= names or not fields <= set(rest):
         raise Wrong("no whole checkpoint: parts of it are missing")
     return {name: file.get_tensor(name) for name in names}, rest

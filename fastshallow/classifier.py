@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .estimator_base import BaseShallow
-from .fitting import Data
+from .fitting import Data, unchanged_if_refused
 from .network import FEW_VALUES
 
 __all__ = ["ShallowClassifier"]
@@ -276,7 +276,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
                 "class_weight: expected None or a dict for partial_fit, which sees a part of the "
                 "examples only; got 'balanced'"
             )
-        factors = compute_sample_weight(self.class_weight, y)
+        factors = compute_sample_weight(self.class_weight, np.asarray(y))
         if weight is None:
             return factors
         return factors * _check_sample_weight(weight, factors, ensure_non_negative=True)
@@ -313,10 +313,12 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         self
             The fitted estimator.
         """
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        with unchanged_if_refused(self):
+            if _check_partial_fit_first_call(self, classes):
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            prepared = self._prepare(X, y, sample_weight, None, incremental=True)
+        return self._train(*prepared, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted classes.

@@ -70,12 +70,11 @@ class Run:
 
 @dataclass
 class Recorder(Callback):
-    """Keep the loss of every epoch, and that of the examples held out where they are given."""
+    """Keep when training began and ended, and every epoch's loss of the examples held out."""
 
     X: np.ndarray | None = None
     y: np.ndarray | None = None
     n_threads: int | None = None
-    loss: list[float] = field(default_factory=list)
     held_out_loss: list[float] = field(default_factory=list)
     began: float = 0.0
     ended: float = 0.0
@@ -85,8 +84,7 @@ class Recorder(Callback):
         self.began = self.ended = time.perf_counter()
 
     def on_epoch_end(self, state: Any) -> bool:
-        """Add the epoch."""
-        self.loss.append(float(state.cost))
+        """Add the epoch's, if any are held out, and note the time."""
         if self.X is not None:
             cost = state.net.cost(self.X.T, self.y, n_threads=self.n_threads)
             self.held_out_loss.append(float(cost))
@@ -270,10 +268,7 @@ def fit(data: Prepared, options: argparse.Namespace) -> Run:
     stopped = _stopped([str(warning.message) for warning in caught], learner, interrupted)
     if not np.isfinite(learner.net_.params).all():
         raise Mistake(_why(ValueError(NOT_FINITE), learner))
-    # callbacks have no turn any more after the epoch that Ctrl-C ends, the curve has that epoch;
-    # L-BFGS leaves no curve when it is interrupted
-    loss = max(recorder.loss, learner.loss_curve_, key=len)
-    seconds = recorder.ended - recorder.began
+    seconds, loss = recorder.ended - recorder.began, learner.loss_curve_
     return Run(*(learner.net_, loss, recorder.held_out_loss, seconds, compile_seconds, stopped))
 
 

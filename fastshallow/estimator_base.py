@@ -35,6 +35,7 @@ from .fitting import (
     run,
     run_lbfgs,
     scipy_result,
+    unchanged_if_refused,
 )
 from .initialization import METHODS
 from .loop import Score
@@ -224,13 +225,36 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         self
             The fitted estimator.
         """
-        return self._fit(X, y, sample_weight, eval_set, incremental=False)
+        with unchanged_if_refused(self):
+            prepared = self._prepare(X, y, sample_weight, eval_set, incremental=False)
+        return self._train(*prepared, incremental=False)
 
-    def _fit(self, X: Any, y: Any, weight: Any, eval_set: Any, incremental: bool) -> Any:
-        stochastic = self.solver != "lbfgs"
-        sizes = list(np.atleast_1d(self.hidden_layer_sizes).tolist())
-        if any(n <= 0 for n in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    def _train(
+        self, trainer: Trainer, eval_set: Data | None, held_out: Data | None, incremental: bool
+    ) -> Any:
+        try:
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(trainer, eval_set)
+            else:
+                self._fit_stochastic(trainer, eval_set, held_out, incremental)
+        except DivergenceError as error:
+            raise ValueError(NOT_FINITE) from error
+        if not np.isfinite(self.net_.params).all():
+            raise ValueError(NOT_FINITE)
+        return self
+
+    def _prepare(
+        self, X: Any, y: Any, weight: Any, eval_set: Any, incremental: bool
+    ) -> tuple[Trainer, Data | None, Data | None]:
+        """Check all arguments and make the network, or take that of the fit before.
+
+        Returns what takes the epochs, the examples of ``eval_set``, and those whose score decides.
+        """
+        sizes = np.atleast_1d(self.hidden_layer_sizes).tolist()
+        for n in sizes:
+            if isinstance(n, int) and n <= 0:
+                raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+            _checks.whole("hidden_layer_sizes", n, 1)
         self._callbacks()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -243,17 +267,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             targets = targets.reshape(-1, 1)
         self._random_state = check_random_state(self.random_state)
         self._set_network([X.shape[1], *sizes, targets.shape[1]], X.dtype, again)
-        data, held_out = Data(X, targets, weight), self._check_eval_set(eval_set)
-        try:
-            if stochastic:
-                self._fit_stochastic(data, held_out, incremental)
-            else:
-                self._fit_lbfgs(data, held_out)
-        except DivergenceError as error:
-            raise ValueError(NOT_FINITE) from error
-        if not np.isfinite(self.net_.params).all():
-            raise ValueError(NOT_FINITE)
-        return self
+        return self._start(Data(X, targets, weight), self._check_eval_set(eval_set), incremental)
 
     def _set_network(self, sizes: list[int], dtype: Any, again: bool) -> None:
         """Make the network, or take the one of the fit before."""
@@ -293,21 +307,16 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         """Return whether a validation score decides."""
         return bool(self.early_stopping) and self.solver != "lbfgs"
 
-    def _fit_lbfgs(self, data: Data, eval_set: Data | None) -> None:
-        optimizer = LBFGS(gtol=self.tol, max_evaluations=int(self.max_fun))
-        trainer = self._trainer(data, optimizer, None)
-        history = run_lbfgs(trainer, int(self.max_iter), self._watch(eval_set, None))
-        result = scipy_result(history, self._callbacks())
-        self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        self._keep_history(history)
-        if len(history) == 0:  # the start was a minimum
-            self.loss_ = float(trainer.epoch(rates=0.0))
-
-    def _fit_stochastic(self, data: Data, eval_set: Data | None, incremental: bool) -> None:
-        net = self.net_
+    def _start(
+        self, data: Data, eval_set: Data | None, incremental: bool
+    ) -> tuple[Trainer, Data | None, Data | None]:
+        """Return what `_prepare` does, from checked examples."""
+        if self.solver == "lbfgs":
+            optimizer = LBFGS(gtol=self.tol, max_evaluations=int(self.max_fun))
+            return self._trainer(data, optimizer, None), eval_set, None
         scored = self._scored()
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = Solver.start(self, net)
+            self._optimizer = Solver.start(self, self.net_)
         held_out = eval_set if scored else None
         if scored and held_out is None:
             stratify = self._stratify(data.y)
@@ -322,11 +331,29 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             )
         solver = self._optimizer
         trainer = self._trainer(data, solver.optimizer, size, solver.state(self.t_))
+        return trainer, eval_set, held_out
+
+    def _fit_lbfgs(self, trainer: Trainer, eval_set: Data | None) -> None:
+        watch = self._watch(eval_set, None)
+        history, interrupted = run_lbfgs(trainer, int(self.max_iter), watch)
+        self._keep_history(history)
+        self.n_iter_ = len(history)
+        if interrupted:
+            raise KeyboardInterrupt
+        result = scipy_result(history, self._callbacks())
+        _check_optimize_result("lbfgs", result, self.max_iter)
+        if len(history) == 0:  # the start was a minimum
+            self.loss_ = float(trainer.epoch(rates=0.0))
+
+    def _fit_stochastic(
+        self, trainer: Trainer, eval_set: Data | None, held_out: Data | None, incremental: bool
+    ) -> None:
+        scored, m = self._scored(), trainer.m
         order = Reshuffled(m, self._random_state) if self.shuffle else InOrder(m)
         epochs = 1 if incremental else int(self.max_iter)
         judgement = self._judgement(scored)
         watch = self._watch(eval_set, held_out)
-        history, interrupted = run(trainer, solver, epochs, order, judgement, watch)
+        history, interrupted = run(trainer, self._optimizer, epochs, order, judgement, watch)
         self.n_iter_, self.t_ = len(history), trainer.state.examples
         self._no_improvement_count = judgement.count
         self._keep_history(history)

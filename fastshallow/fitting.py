@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,7 +37,20 @@ __all__ = [
     "run",
     "run_lbfgs",
     "scipy_result",
+    "unchanged_if_refused",
 ]
+
+
+@contextmanager
+def unchanged_if_refused(estimator: Any) -> Iterator[None]:
+    """Put all attributes back where an argument is refused: a fitted model stays one."""
+    before = estimator.__dict__.copy()
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
 
 
 class Reshuffled(InOrder):
@@ -343,18 +357,26 @@ class ClippedTrainer(Trainer):
         return np.array([loss + penalty])
 
 
-def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> History:
-    """Take iterations of L-BFGS; arguments as for `run`."""
+def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> tuple[History, bool]:
+    """Take iterations of L-BFGS; arguments and results as for `run`."""
     schedule = Constant()
     own: list[Any] = []
+    best = EarlyStopping(math.inf, 0.0, True, watch.keep_best)
     if watch.keep_best:
-        own.append(EarlyStopping(math.inf, 0.0, True, watch.keep_best))
+        own.append(best)
     if watch.verbose:
         own.append(Printer(None, int, schedule))
     callbacks = [*own, *watch.callbacks]
     training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
-    with progress_bar(training, epochs, watch.progress):
-        return training.run()
+    interrupted = False
+    try:
+        with progress_bar(training, epochs, watch.progress):
+            training.run()
+    except KeyboardInterrupt:
+        interrupted = True
+    if best.best_params is not None:
+        trainer.net.params[...] = best.best_params
+    return training.state.history, interrupted
 
 
 def scipy_result(history: History, callbacks: list[Any]) -> OptimizeResult:

@@ -17,7 +17,7 @@ import numpy as np
 from .checkpoints import Checkpoint
 from .history import SERIES, History
 from .interrupts import ctrl_c_noted
-from .lbfgs import minimize
+from .lbfgs import Evaluations, minimize
 from .network import Network
 from .optimizers import LBFGS
 from .orders import InOrder
@@ -118,6 +118,10 @@ class Training:
         )
         self._stopped = ""
         self._earlier = 0.0  # seconds of the training that this one goes on from
+        self._owed = False  # an epoch is done whose end nobody has seen
+        self._whole = False  # Ctrl-C was found by a look, so that all can be saved
+        self._order_state = self.order.get_state()
+        self._evaluations = Evaluations(net.params.copy()) if self._remembers() else None
         loaded = self.checkpoint.read(net) if self.checkpoint and self.resume else None
         self.state.resumed = loaded is not None
         if loaded is not None:
@@ -135,7 +139,7 @@ class Training:
         ------
         KeyboardInterrupt
             After Ctrl-C, when the network has the parameters of the last whole step and the
-            history is complete, as `state.history`.
+            history is complete, as `state.history`; the checkpoint is that of this step.
         DivergenceError
             Where a cost or a parameter was not finite, likewise.
         """
@@ -146,11 +150,14 @@ class Training:
                     self._take_iterations()
                 else:
                     self._take_epochs()
-            if self._ctrl_c:  # after the last look
-                raise KeyboardInterrupt
+            self._look()
         except KeyboardInterrupt:
-            self._fill_validation()
-            self._stop("interrupted")
+            try:
+                if self._whole:
+                    self._save(now=True)
+            finally:  # a second Ctrl-C cuts the saving short
+                self._fill_validation()
+                self._stop("interrupted")
             raise
         except DivergenceError as error:
             error.history = self.state.history
@@ -163,15 +170,17 @@ class Training:
 
     def _take_epochs(self) -> None:
         state, trainer = self.state, self.trainer
+        if self._owed:
+            self._end_epoch()
         while state.epoch + 1 < self.epochs and not self._stopped:
             together = self._together()
             before = state.epoch + 1
+            self._order_state = self.order.get_state()
             for costs in trainer.epochs(together, self.order(together), self.schedule.rates):
                 self._record(costs)
                 if self.progress:
                     self.progress(before + trainer.position, state.cost)
-                if self._ctrl_c:
-                    raise KeyboardInterrupt
+                self._look()
             if self._by_epoch():
                 self._end_epoch()
 
@@ -183,12 +192,23 @@ class Training:
                 self.progress(self.state.epoch + 1, cost)
             return bool(self._stopped)
 
-        def interrupted() -> None:
-            if self._ctrl_c:
-                raise KeyboardInterrupt
+        done = self.state.epoch + 1
+        if done < self.epochs and not self._stopped:
+            reason = minimize(
+                *(self.trainer, self.order, self.epochs, ended, self._look),
+                *(self._evaluations, done),
+            )
+            self._stopped = self._stopped or reason
 
-        reason = minimize(self.trainer, self.order, self.epochs, ended, interrupted)
-        self._stopped = self._stopped or reason
+    def _look(self) -> None:
+        """Raise KeyboardInterrupt after Ctrl-C, where a checkpoint can be written."""
+        if self._ctrl_c:
+            self._whole = True
+            raise KeyboardInterrupt
+
+    def _remembers(self) -> bool:
+        """Return whether the evaluations of L-BFGS are kept."""
+        return self.checkpoint is not None and isinstance(self.trainer.optimizer, LBFGS)
 
     def _by_epoch(self) -> bool:
         """Return whether anything wants its turn after every epoch."""
@@ -208,7 +228,7 @@ class Training:
         state, n = self.state, costs.size
         steps = self.trainer.steps(self.order.m)
         # a later epoch may have begun in the same call
-        last = self.trainer.state.steps - self.trainer.begun
+        last = self.trainer.state.steps - self.trainer.state.begun
         ends = last - steps * np.arange(n)[::-1]
         if isinstance(self.trainer.optimizer, LBFGS):
             ends, rates = np.full(n, self.trainer.state.steps), np.full(n, np.nan)
@@ -218,6 +238,7 @@ class Training:
         times = state.seconds + (seconds - state.seconds) * np.arange(1, n + 1) / n
         state.history.append(cost=costs, learning_rate=rates, seconds=times, steps=ends)
         state.epoch += n
+        self._owed, self._order_state = self._by_epoch(), self.order.get_state()
         state.cost, state.learning_rate = float(costs[-1]), float(rates[-1])
         state.seconds, state.steps = seconds, int(ends[-1])
         state.examples = self.trainer.state.examples
@@ -235,8 +256,8 @@ class Training:
         for callback in self.callbacks:
             if callback.on_epoch_end(state) is True:
                 self._stopped = self._stopped or type(callback).__name__
-        if self._ctrl_c:
-            raise KeyboardInterrupt
+        self._owed = False
+        self._look()
         self._save()
 
     def _fill_validation(self) -> None:
@@ -265,6 +286,8 @@ class Training:
         tensors = {"optimizer": trainer.state.vectors}
         for name, series in state.history.arrays().items():
             tensors[f"history.{name}"] = series
+        if self._evaluations:
+            tensors |= self._evaluations.tensors()
         kept = []
         for i, callback in enumerate(self.callbacks):
             values = callback.get_state() if hasattr(callback, "get_state") else {}
@@ -276,7 +299,10 @@ class Training:
             "steps": trainer.state.steps,
             "examples": trainer.state.examples,
             "epochs": trainer.state.epochs,
-            "order": self.order.get_state(),
+            "begun": trainer.state.begun,
+            "sums": trainer.state.sums,
+            "owed": self._owed,
+            "order": self._order_state,
             "schedule": self.schedule.get_state(),
             "callbacks": kept,
             "stopped": self._stopped,
@@ -288,16 +314,20 @@ class Training:
         """Take up what `_save` wrote."""
         state, trainer = self.state, self.trainer
         state.net.params[...] = tensors["params"]
-        trainer.restore(
-            State(tensors["optimizer"], rest["steps"], rest["examples"], rest["epochs"])
-        )
-        state.history.append(**{name: tensors[f"history.{name}"] for name in SERIES})
-        state.epoch = rest["epoch"]
-        if len(state.history):
-            state.cost, state.seconds = state.history.cost[-1], state.history.seconds[-1]
+        names = ("steps", "examples", "epochs", "begun", "sums")
+        trainer.restore(State(tensors["optimizer"], **{name: rest[name] for name in names}))
+        history = state.history
+        history.append(**{name: tensors[f"history.{name}"] for name in SERIES})
+        state.epoch, state.examples = rest["epoch"], rest["examples"]
+        if len(history):
+            state.cost, state.learning_rate = history.cost[-1], history.learning_rate[-1]
+            state.steps, state.seconds = history.steps[-1], history.seconds[-1]
+        if self._evaluations:
+            self._evaluations = Evaluations.of(tensors)
         self._earlier = state.seconds
-        self._stopped = rest["stopped"]
-        self.order.set_state(rest["order"], state.epoch + 1)
+        self._stopped, self._owed = rest["stopped"], rest["owed"]
+        self._order_state = rest["order"]
+        self.order.set_state(self._order_state, state.epoch + 1)
         self.schedule.set_state(rest["schedule"])
         logger.info("resumed after epoch %d", state.epoch)
 

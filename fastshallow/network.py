@@ -319,8 +319,9 @@ class Network(ByLayer):
     def _predict_few(self, X: Any, threshold: float, out: Any) -> bool:
         """Write predictions of one example or a few, and return whether that was possible.
 
-        If not, nothing has changed; the other path does it, or says what is wrong. A threshold of
-        NaN asks for A[L]. (One row of 30-64-1 takes 1.2 us so, 23 us with NumPy's checks.)
+        If not, the other path does it, or says what is wrong; ``out`` may hold a part where a Z[l]
+        of finite parameters overflows, and is as it was otherwise. A threshold of NaN asks for
+        A[L]. (One row of 30-64-1 takes 1.2 us so, 23 us with NumPy's checks.)
         """
         if not (
             type(X) is np.ndarray

@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from .estimator_base import BaseShallow
-from .fitting import Data
+from .fitting import Data, unchanged_if_refused
 from .network import FEW_VALUES
 
 __all__ = ["ShallowRegressor"]
@@ -157,6 +157,8 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
             dtype=self._dtypes(),
             reset=reset,
         )
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y: expected numbers; got dtype {y.dtype}")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, self._check_sign(y)
@@ -217,7 +219,9 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         self
             The fitted estimator.
         """
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        with unchanged_if_refused(self):
+            prepared = self._prepare(X, y, sample_weight, None, incremental=True)
+        return self._train(*prepared, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.
@@ -240,3 +244,8 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
                 return values[0] if net.sizes[-1] == 1 else values.T
         values = self._outputs(X)
         return values[0] if self.n_outputs_ == 1 else values.T
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss == "poisson"
+        return tags

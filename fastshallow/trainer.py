@@ -98,12 +98,18 @@ class State:
         Steps taken.
     examples, epochs : int
         Whole epochs, and their examples.
+    begun : int
+        Steps taken of an epoch that is not done.
+    sums : tuple of float
+        Their part of its loss and penalty.
     """
 
     vectors: np.ndarray
     steps: int = 0
     examples: int = 0
     epochs: int = 0
+    begun: int = 0
+    sums: tuple[float, float] = (0.0, 0.0)
 
 
 class Blocks(NamedTuple):
@@ -156,8 +162,6 @@ class Trainer:
         Examples.
     position : float
         Epochs done since `epochs` was called, a fraction too.
-    begun : int
-        Steps taken of an epoch that is not done.
     """
 
     def __init__(
@@ -183,7 +187,7 @@ class Trainer:
         self._n_threads, self._batch_size = n_threads, batch_size
         if state is None:
             state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
-        self.position, self.begun = 0.0, 0
+        self.position = 0.0
         self._flops = 6.0 * net.params.size  # an example's
         self._speed = SLOWEST / self._flops  # examples a second
         self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
@@ -245,12 +249,13 @@ class Trainer:
     ) -> Iterator[np.ndarray]:
         """Take n epochs in kernel calls of a tenth of a second, and yield after each.
 
-        Whoever does not ask for more leaves whole steps behind.
+        Whoever does not ask for more leaves whole steps behind; the next call goes on after them,
+        within their epoch.
 
         Parameters
         ----------
         n : int
-            Epochs.
+            Epochs, one that has begun included.
         orders : ndarray of int64, (n, m) or (1, m), or None
             As for `epoch`, one row an epoch, or one for all.
         rates : callable, float or None
@@ -266,9 +271,10 @@ class Trainer:
         workers = self._workers(epochs.size)
         work, buffers = self._allocate(epochs, workers)
         steps = self.steps(epochs.m)
-        costs, done, reported = np.zeros((n, 2)), 0, 0
+        costs, done, reported = np.zeros((n, 2)), self.state.begun, 0
+        costs[0] = self.state.sums
         cursor = Part(0, 0, 0, 0, 0)
-        self.position, self.begun = 0.0, 0
+        self.position = 0.0
         while done < n * steps:
             size = min(epochs.size, epochs.m - done % steps * epochs.size)
             blocks = self._blocks(size)
@@ -288,7 +294,8 @@ class Trainer:
             cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0, 0)
             self.state.steps += taken
             done += taken
-            finished, self.begun = done // steps, done % steps
+            finished, self.state.begun = done // steps, done % steps
+            self.state.sums = tuple(costs[finished]) if finished < n else (0.0, 0.0)
             self.position = (done + blocks.done(cursor)) / steps
             self.state.epochs += finished - reported
             self.state.examples += (finished - reported) * epochs.m

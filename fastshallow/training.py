@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,10 +184,12 @@ def train(
         Whether to show a progress bar: cost, rate, time left.
     checkpoint : str, path-like or None
         A file to keep the whole state of the training in: after epochs, but for at most a
-        twentieth of the time, and at the end. Not for LBFGS.
+        twentieth of the time, at the end, and after Ctrl-C, where it is that of the last whole
+        step. With LBFGS it grows, and so does memory, by a gradient for every evaluation.
     resume : bool
         Whether to go on from the checkpoint, if there is one: ``epochs`` counts those in it. It
-        ends with the bits of a training that was never interrupted.
+        ends with the bits of a training that was never interrupted. X, Y and all other arguments
+        are to be the same.
     on_interrupt : {"return", "raise"}
         What Ctrl-C does, when the network has the parameters of the last whole step.
     on_divergence : {"raise", "warn", "continue"}
@@ -227,7 +230,7 @@ def train(
     rates = _schedule(schedule, optimizer)
     callbacks = checked_callbacks(callbacks)
     rng = _generator(seed)
-    path = _checkpoint_path(checkpoint, resume, optimizer, validation, seed)
+    path = _checkpoint_path(checkpoint, resume, validation, seed)
     size = _batch_size(batch_size, optimizer)
     data = Data(X, Y, sample_weight)
     data, chosen, held_out = _split(net, data, validation, size is None, rng)
@@ -242,12 +245,15 @@ def train(
         settings = {
             "optimizer": repr(optimizer),
             "schedule": repr(rates),
+            "validation": _described(validation, seed),
             "batch_size": trainer.batch_size(order.m),
             "examples": order.m,
             "alpha": trainer.alpha,
             "shuffle": shuffle if isinstance(shuffle, (bool, str)) else "callable",
             "callbacks": [type(callback).__name__ for callback in callbacks],
         }
+        if isinstance(optimizer, LBFGS):
+            settings["scipy"] = version("scipy")
         kept = Checkpoint(path, settings)
     training = Training(trainer, epochs, order, rates, callbacks, score, None, kept, resume)
     with progress_bar(training, epochs, progress):
@@ -303,18 +309,11 @@ def _generator(seed: Any) -> np.random.Generator:
     return np.random.default_rng(None if seed is None else _checks.whole("seed", seed, 0))
 
 
-def _checkpoint_path(
-    checkpoint: Any, resume: bool, optimizer: Any, validation: Any, seed: Any
-) -> str | None:
+def _checkpoint_path(checkpoint: Any, resume: bool, validation: Any, seed: Any) -> str | None:
     if checkpoint is None:
         if resume:
             raise ValueError("resume: expected a checkpoint to resume from; got checkpoint=None")
         return None
-    if isinstance(optimizer, LBFGS):
-        raise ValueError(
-            "checkpoint: expected an optimizer whose state can be saved; got LBFGS, whose state "
-            "SciPy keeps to itself (the callback ModelCheckpoint saves the network)"
-        )
     if isinstance(validation, numbers.Real) and not isinstance(seed, numbers.Integral):
         raise ValueError(
             "seed: expected a whole number, as a checkpoint with a validation fraction "
@@ -323,6 +322,15 @@ def _checkpoint_path(
     path = _checks.path("checkpoint", checkpoint)
     check_replaceable(Path(os.path.realpath(path)))
     return path
+
+
+def _described(validation: Any, seed: Any) -> str:
+    """Return what a training that goes on from a checkpoint must validate with."""
+    if validation is None:
+        return "none"
+    if isinstance(validation, numbers.Real):
+        return f"{float(validation)} of the examples, by seed {seed}"
+    return "examples"
 
 
 def _batch_size(batch_size: Any, optimizer: Any) -> int | None:

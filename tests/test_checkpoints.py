@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from test_threads import TESTS
 from test_train import problem
 
 import fastshallow as fs
-from fastshallow import checkpoints
+from fastshallow import batches, checkpoints, lbfgs, trainer, training
 from fastshallow.serialization import ModelFileError
 
 
@@ -42,12 +44,15 @@ CASES = {
     "windows": {"shuffle": "windows", "sample_weight": np.arange(300.0), "alpha": 0.1},
     "descent": {"optimizer": fs.GradientDescent(0.5)},
     "order": {"shuffle": True},
+    "lbfgs": {"optimizer": fs.LBFGS(), "alpha": 1.0, "validation": 0.2},
+    "lbfgs64": {"optimizer": fs.LBFGS(memory=3), "alpha": 1.0, "dtype": "float64"},
 }
 
 
 def options_of(case):
     """Return the options of a training; an order of the caller's has a generator that goes on."""
     options = {"epochs": 12, "batch_size": "auto"} | CASES[case]
+    options.pop("dtype", None)
     if case == "order":
         rng = np.random.default_rng(7)
         options["shuffle"] = rng.permutation
@@ -64,9 +69,10 @@ def test_resumed_is_uninterrupted(case, tmp_path, monkeypatch):
         options = options_of(case) | {"callbacks": [stopping, stop]} | more
         return fs.train(net, *problem()[1:], **options)
 
-    wanted, *_ = problem()
+    dtype = CASES[case].get("dtype", "float32")
+    wanted, *_ = problem(dtype)
     history = train(wanted, Stop())
-    net, *_ = problem()
+    net, *_ = problem(dtype)
     with pytest.raises(RuntimeError, match="killed"):
         train(net, Stop(3, RuntimeError("killed")), checkpoint=path, resume=True)
     net.params[...] = 99.0  # from now on they come from the file
@@ -74,19 +80,170 @@ def test_resumed_is_uninterrupted(case, tmp_path, monkeypatch):
     assert (len(resumed), resumed.stopped) == (4, "interrupted")
     resumed = train(net, Stop(), checkpoint=path, resume=True)
     assert net == wanted
-    for name in ("cost", "validation_cost", "validation_score", "learning_rate", "steps"):
-        assert np.array_equal(getattr(resumed, name), getattr(history, name)), name
-    assert resumed.stopped == history.stopped
+    same(resumed, history)
     assert (np.diff(resumed.seconds) > 0).all()
 
 
-def test_more_epochs_go_on_from_the_end(tmp_path):
+def same(resumed, history):
+    """Assert that two histories differ in nothing but their times."""
+    for name in ("cost", "validation_cost", "validation_score", "learning_rate", "steps"):
+        found, wanted = getattr(resumed, name), getattr(history, name)
+        assert np.array_equal(found, wanted, equal_nan=True), name
+    assert resumed.stopped == history.stopped
+
+
+@pytest.mark.parametrize("optimizer", [fs.Adam(), fs.LBFGS()], ids=["adam", "lbfgs"])
+def test_more_epochs_go_on_from_the_end(optimizer, tmp_path):
     wanted, X, Y = problem()
-    fs.train(wanted, X, Y, epochs=9)
+    fs.train(wanted, X, Y, optimizer, epochs=9)
     net, *_ = problem()
     for epochs in (4, 4, 9, 9, 2):
-        history = fs.train(net, X, Y, epochs=epochs, checkpoint=tmp_path / "c", resume=True)
+        options = {"epochs": epochs, "checkpoint": tmp_path / "c", "resume": True}
+        history = fs.train(net, X, Y, optimizer, **options)
     assert net == wanted and len(history) == 9
+
+
+# Ctrl-C --------------------------------------------------------------------------------------
+
+
+class Signal:
+    """A callback that sends Ctrl-C after an epoch, once."""
+
+    def __init__(self, epoch=None):
+        self.epoch = epoch
+
+    def on_epoch_end(self, state):
+        """Send it."""
+        if state.epoch == self.epoch:
+            self.epoch = None
+            signal.raise_signal(signal.SIGINT)
+
+
+def signal_after(monkeypatch, call):
+    """Send Ctrl-C after a kernel call, the first of which has number 1."""
+    left, kernel = [call], batches.train
+
+    def counted(*arguments):
+        result = kernel(*arguments)
+        left[0] -= 1
+        if left[0] == 0:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(batches, "train", counted)
+
+
+# Calls take a step each, of which there are 10 in an epoch (43 for "sgd", 2 for "auto").
+@pytest.mark.parametrize(
+    ("case", "calls"),
+    [
+        ("adam", (1, 3, 4)),
+        ("sgd", (43, 50, 129)),
+        ("cosine", (2, 5)),
+        ("windows", (3,)),
+        ("order", (5, 6)),
+        ("descent", (4,)),
+        ("lbfgs", (1, 2, 7)),
+        ("lbfgs64", (9,)),
+    ],
+)
+@pytest.mark.parametrize("on_interrupt", ["return", "raise"])
+def test_ctrl_c_saves_the_last_whole_step(case, calls, on_interrupt, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PAUSE", 10**9)  # a write after the first epoch, and no other
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 1e-12)
+    dtype = CASES[case].get("dtype", "float32")
+
+    def train(net, epoch=None, **more):
+        callbacks = [fs.EarlyStopping(patience=6, tol=1e-3), Signal(epoch)]
+        options = options_of(case) | {"callbacks": callbacks, "on_interrupt": on_interrupt} | more
+        return fs.train(net, *problem()[1:], **options)
+
+    wanted, *_ = problem(dtype)
+    history = train(wanted)
+    for i, call in enumerate((*calls, None)):
+        kept = {"checkpoint": tmp_path / str(i), "resume": True}
+        net, *_ = problem(dtype)
+        with monkeypatch.context() as patched:
+            if call is not None:
+                signal_after(patched, call)
+            try:
+                part = train(net, 4 if call is None else None, **kept)
+            except KeyboardInterrupt:
+                assert on_interrupt == "raise"
+            else:
+                assert on_interrupt == "return" and part.stopped == "interrupted"
+                assert call is not None or len(part) == 5
+        assert net != wanted
+        with safe_open(kept["checkpoint"], "numpy") as file:
+            assert np.array_equal(file.get_tensor("params"), net.params)
+        net.params[...] = 99.0
+        same(train(net, **kept), history)
+        assert net == wanted
+
+
+def test_ctrl_c_within_a_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CALL_SECONDS", 1e-12)  # a call takes a part of a step
+    options = {"optimizer": fs.SGD(0.1), "epochs": 4, "batch_size": 4000, "n_threads": 1}
+    wanted, X, Y = problem(m=9000)
+    history = fs.train(wanted, X, Y, **options)
+    for call in (1, 8):
+        net, kept = problem()[0], {"checkpoint": tmp_path / str(call), "resume": True}
+        with monkeypatch.context() as patched:
+            signal_after(patched, call)
+            part = fs.train(net, X, Y, **options, **kept)
+        assert part.stopped == "interrupted" and len(part) < 4
+        same(fs.train(net, X, Y, **options, **kept), history)
+        assert net == wanted
+
+
+def test_a_second_ctrl_c_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    net, X, Y = problem()
+    path = tmp_path / "c"
+    fs.train(net, X, Y, epochs=2, checkpoint=path)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *paths: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        options = {"epochs": 9, "checkpoint": path, "resume": True, "on_interrupt": "raise"}
+        monkeypatch.setattr(checkpoints.Checkpoint, "is_due", lambda self: False)
+        signal_after(monkeypatch, 3)
+        fs.train(net, X, Y, **options)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["c"]
+
+
+# L-BFGS --------------------------------------------------------------------------------------
+
+
+def test_lbfgs_is_not_computed_again(tmp_path, monkeypatch):
+    net, X, Y = problem()
+    kept = {"checkpoint": tmp_path / "c", "resume": True}
+    fs.train(net, X, Y, fs.LBFGS(), epochs=20, **kept)
+    monkeypatch.setattr(batches, "train", None)
+    assert len(fs.train(net, X, Y, fs.LBFGS(), epochs=20, **kept)) == 20
+    with pytest.raises(TypeError, match="not callable"):  # it is, for one more
+        fs.train(net, X, Y, fs.LBFGS(), epochs=21, **kept)
+
+
+def test_lbfgs_of_another_scipy(tmp_path, monkeypatch):
+    net, X, Y = problem()
+    kept = {"checkpoint": tmp_path / "c", "resume": True}
+    fs.train(net, X, Y, fs.LBFGS(), epochs=5, **kept)
+    before = net.copy()
+    # one that rounds in another way, as on another machine
+    exact = lbfgs.Evaluations.of
+    for change in (1e-3, 1e3):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                *(lbfgs.Evaluations, "of"),
+                lambda tensors, f=change: exact({n: t * f for n, t in tensors.items()}),
+            )
+            with pytest.raises(ModelFileError, match="do not lead L-BFGS to the same parameters"):
+                fs.train(net, X, Y, fs.LBFGS(), epochs=9, **kept)
+        assert net == before
+    monkeypatch.setattr(training, "version", lambda name: "0.0")
+    with pytest.raises(ModelFileError, match=r"scipy: this training has 0\.0; the file has 1"):
+        fs.train(net, X, Y, fs.LBFGS(), epochs=9, **kept)
+    assert net == before
 
 
 def test_what_a_callback_stopped_stays_stopped(tmp_path):
@@ -144,6 +301,10 @@ def test_writing_takes_a_small_part_of_the_time(tmp_path, monkeypatch):
         ({"batch_size": 10}, "batch_size: this training has 10; the file has 200"),
         ({"alpha": 1.0}, "alpha: this training has 1.0; the file has 0.0"),
         ({"shuffle": False}, "shuffle: this training has False; the file has True"),
+        (
+            {"validation": 0.01},
+            "validation: this training has 0.01 of the examples, by seed 0",
+        ),
         ({"schedule": "cosine"}, "schedule: this training has Cosine"),
         ({"callbacks": [Stop()]}, r"callbacks: this training has \['Stop'\]; the file has \[\]"),
         ({"X": np.ones((3, 7)), "Y": np.ones(7)}, "batch_size: this training has 7"),

@@ -101,6 +101,19 @@ def test_errors_are_theirs(ours, arguments):
 
 
 @pytest.mark.parametrize("ours", PEERS)
+@pytest.mark.parametrize("sizes", [(3.5,), [[3, 4]], ["a"], [True]], ids=str)
+def test_layers_that_are_no_integers(ours, sizes):
+    with pytest.raises(TypeError, match="hidden_layer_sizes: expected an integer >= 1; got"):
+        ours(hidden_layer_sizes=sizes).fit(*data("iris"))
+
+
+def test_numbers_that_are_strings():
+    X, y = data("regression")
+    with pytest.raises(ValueError, match="y: expected numbers; got dtype <U"):
+        REGRESSOR(**QUICK).fit(X, y.astype(str))
+
+
+@pytest.mark.parametrize("ours", PEERS)
 def test_not_fitted(ours):
     X, _ = data("iris")
     for method in ("predict", "predict_proba")[: 2 if ours is CLASSIFIER else 1]:
@@ -432,8 +445,61 @@ def test_ctrl_c():
             model.fit(X, y)
         assert model.n_iter_ == len(model.loss_curve_) == 4
         assert model.predict(X).shape == (150,)
-    with pytest.raises(KeyboardInterrupt):
-        model.set_params(solver="lbfgs").fit(X, y)
+    # scikit-learn's leaves the fit too; here with all that there is of the iterations
+    model.set_params(solver="lbfgs", callbacks=[Interrupt()])
+    for eval_set in (None, (X, y)):
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y, eval_set=eval_set)
+        assert model.n_iter_ == len(model.loss_curve_) == 4
+        assert model.loss_ == model.loss_curve_[-1]
+        assert model.net_.score(X.T, y) == model.score(X, y)
+
+
+REFUSED = {
+    "eval_set": ({}, {"eval_set": (np.ones((3, 9)), np.ones(3))}),
+    "eval_set's y": ({}, {"eval_set": (np.ones((3, 4)), np.full(3, "a"))}),
+    "X": ({}, {"X": np.full((150, 7), np.nan)}),
+    "y": ({}, {"y": np.arange(7)}),
+    "sample_weight": ({}, {"sample_weight": -np.ones(150)}),
+    "no weight": ({}, {"sample_weight": np.zeros(150)}),
+    "weights": ({}, {"sample_weight": np.ones(7)}),
+    "layers": ({"hidden_layer_sizes": (0,)}, {}),
+    "activation": ({"activation": ["tanh", "relu"]}, {}),
+    "names": ({"activation": ["tanhh"]}, {}),
+    "output": ({"output_activation": "logit"}, {}),
+    "init": ({"init": "zeros"}, {}),
+    "dtype": ({"dtype": "float16"}, {}),
+    "callbacks": ({"callbacks": [3]}, {}),
+    "class_weight": ({"class_weight": {7: 1.0}}, {}),
+    "solver": ({"solver": "newton"}, {}),
+    "validation": ({"early_stopping": True, "validation_fraction": 0.001}, {}),
+}
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_leaves_the_model_as_it_was(what, warm_start):
+    X, y = data("iris")
+    arguments, named = REFUSED[what]
+    model = fitted(warm_start=warm_start)
+    kept, params = dict(vars(model)), model.net_.params.copy()
+    model.set_params(**arguments)
+    with pytest.raises((TypeError, ValueError)):
+        model.fit(**{"X": X, "y": y} | named)
+    model.set_params(**{name: kept[name] for name in arguments})
+    assert all(vars(model)[name] is value for name, value in kept.items())
+    assert vars(model).keys() == kept.keys()
+    assert np.array_equal(model.net_.params, params)
+
+
+def test_a_first_partial_fit_that_is_refused_is_none():
+    X, y = data("iris")
+    model = CLASSIFIER(**QUICK)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.partial_fit(np.full_like(X, np.nan), y, classes=[0, 1, 2])
+    assert not hasattr(model, "classes_")
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
 
 
 def test_progress(capsys):

@@ -78,21 +78,34 @@ def failures(estimator):
     return {result["check_name"] for result in results if result["status"] == "failed"}
 
 
+OTHERS = (
+    {"solver": "sgd"},
+    {"solver": "sgd", "learning_rate": "adaptive"},
+    {"solver": "sgd", "learning_rate": "invscaling", "warm_start": True},
+    {"solver": "sgd", "nesterovs_momentum": False, "early_stopping": True},
+    {"early_stopping": True, "validation_fraction": 0.3},
+    {"activation": "tanh"},
+    {"activation": "logistic", "solver": "lbfgs"},
+    {"activation": "identity"},
+    {"hidden_layer_sizes": ()},
+    {"hidden_layer_sizes": (20, 10)},
+    {"solver": "lbfgs", "hidden_layer_sizes": (10, 5, 3)},
+    {"shuffle": False, "batch_size": 7},
+    {"alpha": 0.0, "batch_size": 1},
+    {"n_iter_no_change": 1, "tol": 0.1},
+    {"max_iter": 1},
+    {"warm_start": True},
+    {"solver": "lbfgs", "warm_start": True},
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ours", PEERS)
 @pytest.mark.parametrize(
-    "arguments",
+    ("ours", "arguments"),
     [
-        {"solver": "sgd"},
-        {"solver": "sgd", "learning_rate": "adaptive"},
-        {"solver": "sgd", "learning_rate": "invscaling"},
-        {"early_stopping": True, "validation_fraction": 0.3},
-        {"activation": "tanh"},
-        {"activation": "logistic", "solver": "lbfgs"},
-        {"activation": "identity"},
-        {"hidden_layer_sizes": (20, 10)},
-        {"shuffle": False, "batch_size": 7},
-        {"warm_start": True},
+        *((ours, arguments) for ours in PEERS for arguments in OTHERS),
+        (REGRESSOR, {"loss": "poisson"}),
+        (REGRESSOR, {"loss": "poisson", "solver": "lbfgs"}),
     ],
     ids=str,
 )
@@ -232,6 +245,19 @@ def test_copies(ours, make):
         assert difference(other, estimator) == 0
     other.coefs_[0][0, 0] = 7
     assert other.net_.W1[0, 0] == 7
+
+
+def test_poisson_says_that_targets_are_positive():
+    for loss in ("squared_error", "poisson"):
+        tags = REGRESSOR(loss=loss).__sklearn_tags__()
+        assert tags.target_tags.positive_only == (loss == "poisson")
+
+
+@pytest.mark.parametrize(
+    "check", ["check_classifier_data_not_an_array", "check_sample_weights_not_an_array"]
+)
+def test_balanced_classes_of_what_is_no_array(check):
+    getattr(estimator_checks, check)(check, CLASSIFIER(class_weight="balanced"))
 
 
 def test_clone():

@@ -216,6 +216,10 @@ FEW = [
     ((5, 1), "exp"),
     ((6, 9, 20, 12), "softmax"),
     ((3, 5, 2), "sigmoid"),
+    # layers of 2 and 3 units are copied, each by itself: all weights would not fit on the stack
+    ((90, 100, 3), "softmax"),
+    ((20, 3, 120, 2, 60, 3), "softmax"),
+    ((150, 2), "linear"),
 ]
 
 
@@ -252,6 +256,31 @@ def test_what_the_path_for_few_examples_refuses_changes_nothing(rng):
     with pytest.raises(ValueError, match="b2: expected finite"):
         net.predict(x, out=out)
     assert out == 7
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("sizes", "output"), [FEW[0], FEW[3], FEW[4], ((4, 3, 9, 2), "softmax")])
+def test_one_row_finds_every_parameter_that_is_not_finite(sizes, output, bad, rng):
+    net = fs.Network(sizes, "relu", output).init("glorot", seed=0)
+    # zeros, and units that relu leaves at 0, are multiplied too
+    x, out = np.zeros((sizes[0], 1), "f4"), np.full((sizes[-1], 1), 7, "f4")
+    assert net._predict_few(x, np.nan, out)
+    before = out.copy()
+    for p in rng.permutation(net.params.size)[:60]:
+        kept, net.params[p] = net.params[p], bad
+        assert not net._predict_few(x, np.nan, out)
+        assert np.array_equal(out, before)
+        with pytest.raises(ValueError, match="expected finite"):
+            net.predict(x)
+        net.params[p] = kept
+
+
+def test_one_row_whose_linear_step_overflows():
+    net = fs.Network((2, 1, 1), "relu", "sigmoid").init(seed=0)
+    net.params[:] = 3e38
+    x = np.ones((2, 1), "f4")
+    assert not net._predict_few(x, np.nan, np.empty((1, 1), "f4"))
+    assert net.predict_proba(x) == net.predict_proba(x, n_threads=1) == 1
 
 
 def test_a_network_too_large_for_the_stack_predicts_one_row(rng):
