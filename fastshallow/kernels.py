@@ -424,7 +424,7 @@ def forward_few(model, X, at, n, tile, scratch):
     ready = Ready(scratch[:0], scratch[:0])
     if layers[0, ACROSS]:
         at_zeros, _, _ = constants(layers, tile)
-        for p in range(at_zeros, at_zeros + n):
+        for p in range(at_zeros, at_zeros + max(n, layers[0, WIDEST])):
             scratch[p] = 0
     load_input(layers, X, at, n, tile, scratch)
     x = input_rows(layers, X, at, n, scratch)

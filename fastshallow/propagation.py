@@ -202,7 +202,12 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     b = matrix(params, layers[i, B], ZERO, ONE)
     W_l = matrix(params, w, fan_out, ONE)
     if layers[0, ACROSS]:  # b[l] is the weight of a unit that is 1
-        matmul_add(Z, tile_zeros(layers, scratch, tile), A, W_l, n, fan_out, fan_in + 1)
+        zeros = tile_zeros(layers, scratch, tile)
+        if n == 1 and fan_out > 1:  # lanes over the units of the only example: the same bits
+            Z = matrix(Z.data, Z.start, fan_out, ONE)
+            A = matrix(A.data, A.start, fan_in + 1, ONE)
+            zeros = matrix(zeros.data, zeros.start, ZERO, ONE)
+        matmul_add(Z, zeros, A, W_l, n, fan_out, fan_in + 1)
         return
     if fan_out == 1:
         W_l = matrix(params, w, ONE, fan_in)
