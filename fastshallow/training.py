@@ -304,9 +304,13 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
 
 
 def _generator(seed: Any) -> np.random.Generator:
-    if isinstance(seed, np.random.Generator):
-        return seed
-    return np.random.default_rng(None if seed is None else _checks.whole("seed", seed, 0))
+    if seed is None or isinstance(seed, np.random.Generator):
+        return np.random.default_rng(seed)
+    if not isinstance(seed, numbers.Integral):
+        raise TypeError(
+            f"seed: expected an integer >= 0, a numpy.random.Generator or None; got {seed!r}"
+        )
+    return np.random.default_rng(_checks.whole("seed", seed, 0))
 
 
 def _checkpoint_path(checkpoint: Any, resume: bool, validation: Any, seed: Any) -> str | None:

@@ -1,7 +1,7 @@
-"""What all tests share: a cache of their own for compiled kernels, and four threads.
+"""What all tests share: a cache of their own for compiled kernels, four threads, and Ctrl-C.
 
-Both are environment variables that Numba reads when it is imported, and that the processes which
-tests start inherit.
+The first two are environment variables that Numba reads when it is imported, and that the
+processes which tests start inherit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -58,6 +59,9 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = _FOLDER
 # Four threads on any machine, so that results can be compared at 1 to 4.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+# A shell that starts the tests in the background has Ctrl-C ignored, in their processes too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numba  # noqa: E402
 import numpy as np  # noqa: E402

@@ -389,7 +389,7 @@ WRONG = [
     ({"shuffle": 1}, TypeError, "shuffle: expected True, False, .*; got 1"),
     ({"shuffle": lambda m: [0] * m}, ValueError, "shuffle: expected a function that returns"),
     ({"seed": -1}, ValueError, "seed: expected an integer >= 0; got -1"),
-    ({"seed": "x"}, TypeError, "seed: expected an integer >= 0; got 'x'"),
+    ({"seed": "x"}, TypeError, "seed: expected .*Generator or None; got 'x'"),
     ({"alpha": -1}, ValueError, "alpha: expected a finite number >= 0; got -1"),
     ({"n_threads": 0}, ValueError, "n_threads: expected None or a positive integer"),
     ({"sample_weight": [1.0]}, ValueError, r"sample_weight: expected shape \(300,\)"),
