@@ -26,6 +26,7 @@ DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md", "docs/cli.md")
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
     "_jit",
+    "interrupts",
     "_linking",
     "_threads",
     "simd",
@@ -60,7 +61,6 @@ ORDER = [
     "history",
     "callbacks",
     "checkpoints",
-    "interrupts",
     "loop",
     "training",
     "fitting",
