@@ -162,9 +162,12 @@ def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, fl
     if not (np.isfinite(array).all() and (array >= 0).all()):
         where = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
         raise ValueError(f"{name}: expected {wanted}; got {given[where]} at {where}")
-    total = float(array.sum(dtype=np.float64))
+    with np.errstate(over="ignore"):
+        total = float(array.sum(dtype=np.float64))
     if total == 0:
-        raise ValueError(f"{name}: expected {wanted}; got zeros only")
+        raise ValueError(f"{name}: expected {wanted}; got zeros only, as {dtype}")
+    if total == np.inf:
+        raise ValueError(f"{name}: expected numbers with a finite sum; got one beyond 1e308")
     return array, total
 
 

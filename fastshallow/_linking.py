@@ -29,6 +29,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from ._jit import jit, logger
+from .interrupts import ctrl_c_noted
 
 __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
 
@@ -163,7 +164,8 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str,
     """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
     Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
-    examples. Should it take more than a second, one line is logged.
+    examples. Should it take more than a second, one line is logged. Ctrl-C raises
+    KeyboardInterrupt when the kernel that is being compiled is done.
     """
     wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:
@@ -172,12 +174,16 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str,
         1.0, logger.info, ("compiling kernels for %s: this takes seconds, once per machine", dtype)
     )
     note.daemon = True
+    floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
+    note.start()
     try:
-        note.start()
-        floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
-        for kernel in _kernels:
-            if not kernel.group or kernel.group in groups:
-                kernel.compile(floats[: kernel.choices])
+        with ctrl_c_noted() as ctrl_c:
+            for kernel in _kernels:
+                if not kernel.group or kernel.group in groups:
+                    kernel.compile(floats[: kernel.choices])
+                if ctrl_c:
+                    raise KeyboardInterrupt
     finally:
         note.cancel()
+        note.join()
     _prepared.add(wanted)

@@ -359,6 +359,7 @@ class Network(ByLayer):
         if sample_weight is not None:
             m, double = prediction.shape[-1], np.dtype("f8")
             sample_weight, _ = _checks.weights(sample_weight, m, double)
+            sample_weight = sample_weight / sample_weight.max()  # only their ratios count
         if self.output == "softmax":
             truth = Y[0].astype(np.int64) if labels else Y.argmax(axis=0)
             return float(accuracy_score(truth, prediction, sample_weight=sample_weight))
@@ -369,7 +370,8 @@ class Network(ByLayer):
         largest = max(np.abs(Y).max(), np.abs(prediction).max())
         if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
             Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
-        return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
+        with np.errstate(over="ignore"):  # -inf where Y of what counts hardly differs
+            return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
 
     # Cost and gradient -----------------------------------------------------------------------
 

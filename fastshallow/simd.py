@@ -249,11 +249,20 @@ def _view_as(typingctx, array, like):
 
 @intrinsic
 def _flat(typingctx, array):
-    """Return the memory of an array of any shape as a 1-D array, from its first element on."""
+    """Return the memory that an array reaches over, from its first element on, as a 1-D array.
+
+    Its strides are taken to be whole elements, and not negative.
+    """
 
     def codegen(context, builder, signature, arguments):
         source = context.make_array(signature.args[0])(context, builder, arguments[0])
-        return _vector(context, builder, signature.return_type, source.data, source.nitems)
+        one, reach = ir.Constant(ir.IntType(64), 1), source.itemsize
+        lengths = cgutils.unpack_tuple(builder, source.shape)
+        strides = cgutils.unpack_tuple(builder, source.strides)
+        for n, stride in zip(lengths, strides, strict=True):
+            reach = builder.add(reach, builder.mul(builder.sub(n, one), stride))
+        size = builder.sdiv(reach, source.itemsize)
+        return _vector(context, builder, signature.return_type, source.data, size)
 
     return types.Array(array.dtype, 1, "C")(array), codegen
 
@@ -450,8 +459,10 @@ if config.DISABLE_JIT:
         return bool(np.isfinite(array[start : start + n]).all())
 
     def flat(array):
-        """Return the memory of an array of any shape as a 1-D array."""
-        return array.ravel(order="K")
+        """Return the memory that an array reaches over as a 1-D array."""
+        reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
+        shape = (max(reach, 0) // array.itemsize + 1,)
+        return np.lib.stride_tricks.as_strided(array, shape, (array.itemsize,))
 
     def on_stack(array):
         """Return STACK_BYTES of memory, as an array of the dtype of another."""

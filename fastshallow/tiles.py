@@ -263,7 +263,7 @@ def load_rows(source, first, n, width, out, start, row, col):
                 np.uint64(source.start + first * source.row + j * source.col),
                 np.uint64(start + j * col),
             )
-            s_step, o_step = np.uint64(source.row), np.uint64(row)
+            s_step, o_step = np.uint64(np.int64(source.row)), np.uint64(row)  # -1 wraps round
             for i in range(np.uint64(n)):
                 out[o + i * o_step] = source.data[s + i * s_step]
 
@@ -316,7 +316,8 @@ def load_labels(source, first, n, n_y, out, start, row, col):
     for p in range(np.uint64(n * n_y)):
         out[o + p] = 0
     s = np.uint64(source.start + first * source.row)
-    step, o_row, o_col = np.uint64(source.row), np.uint64(row), np.uint64(col)
+    step = np.uint64(np.int64(source.row))  # -1 wraps round
+    o_row, o_col = np.uint64(row), np.uint64(col)
     for i in range(np.uint64(n)):
         y = source.data[s + i * step]
         label = np.int64(y) if y >= 0 and y < n_y else ZERO

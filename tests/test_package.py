@@ -26,6 +26,7 @@ DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md", "docs/cli.md")
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
     "_jit",
+    "interrupts",
     "_linking",
     "_threads",
     "simd",
@@ -61,7 +62,6 @@ ORDER = [
     "callbacks",
     "checkpoints",
     "lbfgs",
-    "interrupts",
     "loop",
     "training",
     "fitting",
