@@ -303,7 +303,7 @@ def test_weights_of_any_size():
     assert net.score(X, Y, [0.0, 1.0, 1e-310]) == -np.inf
     with pytest.raises(ValueError, match="sample_weight: expected numbers with a finite sum"):
         net.cost(X, Y, [1.7e308, 1.7e308, 0.0])
-    with pytest.raises(ValueError, match="sample_weight: .* got zeros only, as float32"):
+    with pytest.raises(ValueError, match=r"sample_weight: .* got zeros only, as float32"):
         fs.Network((1, 1)).init(seed=0).cost(X, Y, [1e-310, 0.0, 0.0])
 
 

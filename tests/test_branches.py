@@ -59,6 +59,8 @@ def test_outputs(network, layout, n_threads):
         cases.assert_close(last(X, n_threads=n_threads), P, 1e-12, "A[L]")
         if net.output == "softmax":
             assert np.array_equal(net.predict(X, n_threads=n_threads), P.argmax(axis=0))
+            out = np.empty(P.shape[1], np.int64)
+            assert np.array_equal(net.predict(X, out=out), P.argmax(axis=0))
         elif net.output == "sigmoid":
             assert np.array_equal(net.predict(X, n_threads=n_threads), P > 0.5)
     X = np.array(drawn.exact_X)
@@ -68,6 +70,39 @@ def test_outputs(network, layout, n_threads):
             last(X[:, n:], n_threads=n_threads)
     with pytest.raises(ValueError, match="X: expected finite"):
         net.forward(X)
+
+
+@pytest.mark.parametrize(("sizes", "m"), [((5, 9, 1), 70), ((65, 257, 1), 2)])
+def test_examples_between_others_and_features_far_apart(sizes, m, rng):
+    # a first layer that reads X as it lies, or not, for each of its strides
+    net = fs.Network(sizes, "tanh", dtype="float64").init(seed=0)
+    wide, Y = rng.standard_normal((m, sizes[0] + 2)), rng.integers(0, 2, m)
+    between = wide[:, 1:-1].T
+    wanted = net.cost(np.asfortranarray(between), Y)
+    assert net.cost(between, Y) == wanted
+    assert net.cost(np.ascontiguousarray(between), Y) == wanted
+    wide[-1, 1] = np.nan
+    with pytest.raises(ValueError, match="X: expected finite"):
+        net.cost(between, Y)
+
+
+def test_gradient_descent():
+    drawn = cases.draw(case_of(SMALL[1]))
+    W, b = cases.exact_parameters(drawn.net)
+    names = (*drawn.net.hidden, drawn.net.output)
+    options = (drawn.options["sample_weight"], drawn.options["alpha"])
+    costs = []
+    for _ in range(3):
+        J, dW, db = naive.by_columns(W, b, names, drawn.exact_X, drawn.exact_Y, *options)
+        costs.append(J)
+        W = [p - 0.1 * d for p, d in zip(W, dW, strict=True)]
+        b = [p - 0.1 * d for p, d in zip(b, db, strict=True)]
+    found = fs.gradient_descent(drawn.net, drawn.X, drawn.Y, 0.1, 3, *options)
+    cases.assert_close(found.cost, costs, 1e-13, "cost")
+    for got, wanted in zip((*drawn.net.W, *drawn.net.b), (*W, *b), strict=True):
+        cases.assert_close(got, wanted, 1e-12, "parameters")
+    with pytest.raises(ValueError, match="X: expected finite"):
+        fs.gradient_descent(drawn.net, drawn.exact_X * np.inf, drawn.Y, 0.1, 3)
 
 
 def test_a_few_examples_that_are_refused():

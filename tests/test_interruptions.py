@@ -120,6 +120,34 @@ def test_two_threads_are_whole_afterwards(which, tmp_path):
     at_many_moments(which, 5, 2, tmp_path)
 
 
+COLD = """
+    import os, signal, sys, threading, time
+    import numpy as np, fastshallow as fs
+
+    net = fs.Network((3, 4, 1), "tanh").init(seed=0)
+    before = net.params.copy()
+    X, Y = np.ones((3, 20)), np.ones(20)
+    sent = []
+
+    def send():
+        time.sleep(float(sys.argv[1]))
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    fs.train  # what is imported is no part of it
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        fs.train(net, X, Y, epochs=10**7, on_interrupt="raise")
+    except KeyboardInterrupt:
+        print(time.perf_counter() - sent[0], (net.params == before).all())
+    net.params[...] = before
+    fs.train(net, X, Y, epochs=2)  # and it can be done after all
+    other = fs.Network((3, 4, 1), "tanh").init(seed=0)
+    fs.train(other, X, Y, epochs=2)
+    print(net == other)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0.5, 2.0, 3.5, 5.0])
 def test_while_kernels_are_compiled(after, tmp_path):
