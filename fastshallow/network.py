@@ -370,7 +370,8 @@ class Network(ByLayer):
         largest = max(np.abs(Y).max(), np.abs(prediction).max())
         if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
             Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
-        with np.errstate(over="ignore"):  # -inf where Y of what counts hardly differs
+        # -inf where Y of what counts hardly differs; scikit-learn refuses infinite predictions
+        with np.errstate(over="ignore", invalid="ignore"):
             return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
 
     # Cost and gradient -----------------------------------------------------------------------

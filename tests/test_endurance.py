@@ -16,8 +16,10 @@ import fastshallow as fs
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux reports it")
 
 RESIDENT = """
-    import gc, sys
+    import gc, sys, warnings
     import numpy as np, fastshallow as fs
+
+    warnings.simplefilter("ignore")
 
     def resident():
         gc.collect()
@@ -33,6 +35,10 @@ RESIDENT = """
         net.score(X, Y)
         fs.save(net, sys.argv[1])
         assert fs.load(sys.argv[1]) == net
+        solver = ("adam", "sgd", "lbfgs")[seed % 3]
+        learner = fs.ShallowClassifier(16, solver=solver, max_iter=1, random_state=seed)
+        learner.fit(X.T, Y)
+        learner.predict(X.T)
         try:
             fs.train(net, X, Y[:-1])
         except ValueError:
@@ -113,11 +119,11 @@ def test_no_network_is_used(tmp_path):
 
 
 SOAK = """
-    import random, sys, threading, time
+    import random, sys, threading, time, warnings
     import numpy as np, fastshallow as fs
 
+    warnings.simplefilter("ignore")
     folder, seconds = sys.argv[1], float(sys.argv[2])
-    ends = time.monotonic() + seconds
     kinds = [(seed, *kind) for seed, kind in enumerate(
         (out, dtype, m) for out in ("sigmoid", "softmax", "linear") for dtype in ("f4", "f8")
         for m in (50, 3000))]
@@ -134,10 +140,14 @@ SOAK = """
         fs.save(net, path)
         loaded = fs.load(path)
         assert loaded == net
-        return history.cost.tobytes() + loaded.predict(X).tobytes()
+        make = fs.ShallowRegressor if output == "linear" else fs.ShallowClassifier
+        learner = make(hidden_layer_sizes=9, max_iter=2, tol=9, n_iter_no_change=1, random_state=0)
+        learner.fit(X.T, Y.T)
+        answer = history.cost.tobytes() + loaded.predict(X).tobytes()
+        return answer + learner.predict(X.T).tobytes()
 
     wanted = {kind: answer(kind, folder + "/first") for kind in kinds}
-    done, failed = [], []
+    done, failed, ends = [], [], time.monotonic() + seconds
 
     def work(number):
         chance = random.Random(number)

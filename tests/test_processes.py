@@ -23,6 +23,13 @@ JOB = """
         net = fs.Network((5, 32, 1), "tanh").init(seed=seed)
         history = fs.train(net, X, Y, epochs=2, batch_size=1000, n_threads=2)
         answer = net.predict_proba(X, n_threads=2).tobytes() + history.cost.tobytes()
+        for make, solver in ((fs.ShallowClassifier, "adam"), (fs.ShallowRegressor, "lbfgs")):
+            learner = make(hidden_layer_sizes=32, solver=solver, max_iter=2, random_state=seed,
+                           batch_size=1000, n_threads=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                learner.fit(X.T, Y)
+            answer += learner.net_.params.tobytes() + learner.predict(X.T).tobytes()
         return hashlib.sha256(answer + net.params.tobytes()).hexdigest()
 """
 
@@ -56,8 +63,14 @@ def test_concurrent_predictions_of_one_model():
         net = fs.Network((5, 32, 3), "relu", "softmax").init(seed=0)
         parts = [np.random.default_rng(i).standard_normal((5, 1 + i % 900)) for i in range(400)]
         alone = [net.predict_proba(X).tobytes() for X in parts]
+        X = np.concatenate(parts[:9], axis=1).T
+        learner = fs.ShallowClassifier(9, max_iter=2, tol=9, n_iter_no_change=1, random_state=0)
+        learner.fit(X, np.arange(len(X)) % 3)
+        alone += [learner.predict_proba(X.T).tobytes() for X in parts]
         with ThreadPoolExecutor(8) as pool:
-            print(list(pool.map(lambda X: net.predict_proba(X).tobytes(), parts)) == alone)
+            found = list(pool.map(lambda X: net.predict_proba(X).tobytes(), parts))
+            found += pool.map(lambda X: learner.predict_proba(X.T).tobytes(), parts)
+        print(found == alone)
         """
     assert script(textwrap.dedent(JOB) + textwrap.dedent(source)).strip() == "True"
 
