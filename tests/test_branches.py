@@ -20,7 +20,7 @@ SMALL = [((2, 4, 1), "tanh", "sigmoid", 300), ((3, 4, 2), "relu", "softmax", 3)]
 SMALL += [((3, 9, 9, 3), "leaky_relu", "exp", 300), ((2, 2), [], "relu", 70)]
 # One block of several tiles; weights, and a dZ, that are packed; a first layer that copies X.
 LARGE = [((5, 4, 3), "sigmoid", "softmax", 250), ((3, 64, 140, 1), "tanh", "linear", 60)]
-LARGE += [((65, 257, 1), "relu", "sigmoid", 2)]
+LARGE += [((65, 257, 1), "relu", "sigmoid", 2), ((65, 4, 3), "tanh", "softmax", 20)]
 
 
 def case_of(network, layout="C"):
@@ -179,9 +179,9 @@ def test_an_index_outside_is_found_where_bounds_are_checked(tmp_path):
         from fastshallow.activations import SIGMOID
 
         scratch, weight = np.zeros(5), np.zeros(0)
-        print(losses.output_step(SIGMOID, scratch, 0, 2, 3, 1, 1, weight, 0))
+        print(losses.output_step(SIGMOID, scratch, 0, 2, 3, 1, 1, 1, 1, weight, 0))
         try:
-            losses.output_step(SIGMOID, scratch, 0, 2, 4, 2, 1, weight, 0)
+            losses.output_step(SIGMOID, scratch, 0, 2, 4, 2, 1, 1, 1, weight, 0)
         except IndexError as error:
             print(error)
         """
