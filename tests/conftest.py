@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -58,6 +59,9 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = _FOLDER
 # Four threads on any machine, so that results can be compared at 1 to 4.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+# A shell lets its jobs in the background ignore Ctrl-C, and they their processes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numba  # noqa: E402
 import numpy as np  # noqa: E402
