@@ -96,6 +96,7 @@ def test_tiles_are_even(blocks, tile):
         assert length <= tile and length % tiles.EVEN_STEP == 0
         # as many tiles in each block, but for what rounding up saves
         assert blocks <= -(-m // length) <= -(-m // (blocks * tile)) * blocks
+        assert length == tile or m <= tiles.EVEN_MOST * tile
 
 
 @pytest.mark.parametrize("itemsize", [4, 8])

@@ -97,6 +97,9 @@ def measure(runs: dict[str, Run], repeat: int, warm: int, seconds: float = 0.2) 
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeat):
         for name, run in runs.items():
+            # untimed: its threads wake up, and those of the peer before, which wait awake for more
+            # work, fall asleep (28-64-1 after JAX: 42 ms a step at first, 34 ms then)
+            run(counts[name])
             began = time.perf_counter()
             run(counts[name])
             times[name].append((time.perf_counter() - began) / counts[name])
