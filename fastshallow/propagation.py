@@ -261,6 +261,8 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
     if layers[0, ACROSS] and part == parts - 1:  # db[l] is the gradient of a unit that is 1
         last += 1
+    if layers[0, ACROSS] and n == 1:  # lanes over the units of the only example
+        A_T, right = matrix(A_T.data, A_T.start, ONE, ZERO), matrix(dZ.data, dZ.start, ZERO, ONE)
     matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
     if part == 0 and not layers[0, ACROSS]:
         db = matrix(slot, layers[i, B], ONE, ONE)

@@ -66,7 +66,7 @@ COPY_FEATURES, COPY_UNITS = 64, 256
 
 # Where lanes run over examples (see `lanes_over_examples`), and what a tile may be then: its sums
 # over examples, whose lanes are added up once a tile, ask for long ones.
-ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL = 64, 3_500, 16
+ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL = 64, 1_500, 16
 ACROSS_BYTES, ACROSS_TILE_MOST = 200_000, 512
 
 
@@ -102,8 +102,9 @@ def lanes_over_examples(sizes) -> bool:
 
     With one output they do where the layers, filled up to whole vectors of units, have two thirds
     more weights (a step over 20,000 examples on one core, lanes over units and examples: 13-50-3
-    1,052 and 826 us, 64-50-2 2,423 and 2,251, 30-50-1 1,332 and 1,109; but 30-32-1 684 and 705,
-    28-64-1 1,330 and 1,489, 64-64-10 3,115 and 3,332).
+    1,052 and 826 us, 20-20-2 794 and 464, 30-40-1 969 and 904; but 30-32-1 684 and 705, 28-64-1
+    1,330 and 1,489). Larger ones gain less there, and lose in batches of a few examples, which
+    leave the lanes idle (30-64-2: 1,557 and 1,502 us, but 5.0 and 5.9 us a batch of 32).
     """
     pairs = list(itertools.pairwise(sizes))
     weights = sum(into * out for into, out in pairs)
