@@ -303,14 +303,7 @@ def run(
     carried = {"best": judgement.best, "count": judgement.count}
     stopping.set_state(carried | {"best_epoch": -1})
     schedule.set_state(carried | {"learning_rate": solver.learning_rate})
-    interrupted = False
-    try:
-        with progress_bar(training, epochs, watch.progress):
-            training.run()
-    except KeyboardInterrupt:
-        interrupted = True
-    if best.best_params is not None:
-        trainer.net.params[...] = best.best_params
+    interrupted = run_watched(training, watch, best)
     judgement.best, judgement.count = stopping.best, counted.get_state()["count"]
     solver.learning_rate, solver.steps = schedule.learning_rate, trainer.state.steps
     return training.state.history, interrupted
@@ -368,15 +361,21 @@ def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> tuple[History, boo
         own.append(Printer(None, int, schedule))
     callbacks = [*own, *watch.callbacks]
     training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
+    interrupted = run_watched(training, watch, best)
+    return training.state.history, interrupted
+
+
+def run_watched(training: Training, watch: Watch, best: EarlyStopping) -> bool:
+    """Train, and bring the best parameters back; return whether Ctrl-C ended it."""
     interrupted = False
     try:
-        with progress_bar(training, epochs, watch.progress):
+        with progress_bar(training, training.epochs, watch.progress):
             training.run()
     except KeyboardInterrupt:
         interrupted = True
     if best.best_params is not None:
-        trainer.net.params[...] = best.best_params
-    return training.state.history, interrupted
+        training.trainer.net.params[...] = best.best_params
+    return interrupted
 
 
 def scipy_result(history: History, callbacks: list[Any]) -> OptimizeResult:
