@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .interrupts import ctrl_c_noted
 from .mistakes import Mistake, listed
 
 __all__ = ["read_table", "table_csv"]
@@ -68,7 +69,10 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
         with _opened(path) as file:
             parquet = file.read(4) == PARQUET
             file.seek(0)
-            table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
+            with ctrl_c_noted() as ctrl_c:  # which pandas takes for an error of the file
+                table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
+            if ctrl_c:
+                raise KeyboardInterrupt
     except Mistake as error:
         raise Mistake(f"{name}: {error}") from error
     except UnicodeDecodeError as error:
