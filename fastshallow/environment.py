@@ -60,7 +60,7 @@ def warmup(dtype: Any = "float32") -> float:
     net = Network((2, 2, 1), dtype=dtype)
     X, Y = np.ones((2, 3), net.dtype), np.ones((1, 3), net.dtype)
     gradient_descent(net, X, Y, learning_rate=0.0, n_iter=1)
-    train(net, X, Y, epochs=1, batch_size=2)
+    train(net, X, Y, epochs=1, batch_size=2, on_interrupt="raise")
     net.cost_and_grad(X, Y)
     net.predict(X)  # of a few examples
     net.predict(X, n_threads=1)  # of many

@@ -102,12 +102,7 @@ def at_many_moments(which, moments, n_threads, folder):
     return slowest
 
 
-# Code of NumPy's, pandas' or scikit-learn's that a command runs, again and again as it ends by
-# itself, swallows a Ctrl-C of a hundred or so: see docs/reliability.md. One command: test_cli.py.
-SWALLOWED = [pytest.param("command", marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("which", [way for way in WAYS if way != "command"] + SWALLOWED)
+@pytest.mark.parametrize("which", WAYS)
 @pytest.mark.parametrize("moments", [8, pytest.param(150, marks=pytest.mark.slow)])
 def test_back_in_half_a_second(which, moments, tmp_path):
     assert at_many_moments(which, moments, 1, tmp_path) < 0.5
