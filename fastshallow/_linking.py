@@ -50,7 +50,7 @@ class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
     def __init__(self, function, dtypes, arguments, result, group, options):
-        self.kernel = jit(function, **options)
+        self.kernel = jit(function, linked=False, **options)
         self.dtypes, self.arguments = dtypes, arguments
         self.result, self.group = result, group
         self.choices = len(inspect.signature(arguments).parameters)

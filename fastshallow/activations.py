@@ -36,7 +36,17 @@ from ._linking import INT, REAL, out_of_line, vector
 from .elementary import exp, sigmoid, tanh
 from .simd import standalone
 
-__all__ = ["ACTIVATIONS", "HIDDEN", "activate", "da_dz", "dg", "g", "multiply_dg", "softmax"]
+__all__ = [
+    "ACTIVATIONS",
+    "HIDDEN",
+    "activate",
+    "da_dz",
+    "dg",
+    "dg_terms",
+    "g",
+    "multiply_dg",
+    "softmax",
+]
 
 LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP = range(7)
 
@@ -144,6 +154,20 @@ def dg(code, a, slope):
     if code == EXP:
         return a
     return type(a)(float("nan"))
+
+
+@jit(internal=True)
+def dg_terms(code, slope):
+    """Return g' of a hidden layer as (up where a > 0, else down) + linear a + square a^2."""
+    if code == SIGMOID:
+        return 0.0, 0.0, 1.0, -1.0
+    if code == TANH:
+        return 1.0, 1.0, 0.0, -1.0
+    if code == RELU:
+        return 1.0, 0.0, 0.0, 0.0
+    if code == LEAKY_RELU:
+        return 1.0, slope, 0.0, 0.0
+    return 1.0, 1.0, 0.0, 0.0
 
 
 @jit

@@ -37,10 +37,13 @@ from .propagation import (
 )
 from .simd import inlined
 from .tiles import (
+    ACROSS,
+    SLOTS_BYTES,
     WIDEST,
     aligned_empty,
     constants,
     even_tile,
+    in_panels,
     n_params,
     prepare_scratch,
     scratch_size,
@@ -60,11 +63,9 @@ __all__ = [
 ]
 
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
-# which is written and summed once, and of some floating-point operations; all slots together
-# within a bound.
+# which is written and summed once, and of some floating-point operations.
 BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 100_000
 BLOCKS_MOST = 128
-SLOTS_BYTES = 1 << 26
 
 # Tiles in work at a time for each thread, where threads share out the rows of dW.
 TILES_TOGETHER = 4
@@ -137,13 +138,22 @@ def block_part(model, ready, examples, tiles, loss, scratch, slot):
     prepare_scratch(layers, longest, scratch)
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
-        tile_loss, found = tile_step(model, ready, examples, at, end, loaded, backward, scratch)
+        fresh = at == begin
+        tile_loss, found = tile_step(
+            model, ready, examples, at, end, loaded, backward, scratch, slot, fresh
+        )
         loss += tile_loss
         status |= found
         if backward:
-            fresh = at == begin
             tile_gradient(layers, examples.X, at, end, scratch, scratch, room, slot, fresh, 0, 1)
     return loss, status
+
+
+@jit
+def tile_count(m, blocks, longest):
+    """Return into how many tiles m examples are split, if they are split into so many blocks."""
+    tile = even_tile(m, blocks, longest)
+    return (m + tile - 1) // tile
 
 
 @jit
@@ -155,10 +165,11 @@ def block_count(m, layers, itemsize):
     """
     slot = n_params(layers) * itemsize
     worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
-    least = max(min(BLOCK_MOST, worth), tile_length(layers, itemsize))  # no block is empty
+    tile = tile_length(layers, itemsize)
+    least = max(min(BLOCK_MOST, worth), tile if layers[0, ACROSS] else ONE)
     most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
     blocks = 1
-    while 2 * blocks <= most:
+    while 2 * blocks <= min(most, tile_count(m, 2 * blocks, tile)):  # no block is empty
         blocks *= 2
     return blocks
 
@@ -202,12 +213,6 @@ def loaded_after(part, m, workers, params, layers):
     block, block_end, first, end, _ = part
     single = workers == 1 and m <= tile_length(layers, params.itemsize)
     return Part(block, block_end, first, end, ONE if single else ZERO)
-
-
-@jit
-def in_panels(layers, itemsize):
-    """Return whether a slot is so large that there is one for all examples."""
-    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
 
 
 @jit
@@ -373,6 +378,8 @@ def run_panels(model, examples, m, workers, work, part):
                 ZERO,
                 slots.size > 0,
                 scratch[t],
+                slots[0, :0],
+                at == 0,
             )
         for t in range(tiles):
             losses[0] += tile_losses[t]

@@ -44,6 +44,7 @@ INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
 
 ln2_high = by_dtype(6.93359375e-1, 6.93145751953125e-1)
 ln2_low = by_dtype(-2.12194440e-4, 1.42860682030941723212e-6)
+half_ln2 = by_dtype(0.34657359027997264, 0.34657359027997264)
 
 # Adding 1.5 * 2^23 (float64: 2^52) rounds to a whole number, which then stands in the sum's last
 # bits. With the exponent's bias added to it too, `power_of_two` has only to shift them.
@@ -150,6 +151,8 @@ exp_tail, log_tail, log1p_tail = (
     polynomial(LOG32, LOG64),
     polynomial(LOG1P32, LOG1P64),
 )
+# P of exp(2 r), halved: the powers of two are exact
+tanh_tail = polynomial(*(tuple(2 * 2**i * c for i, c in enumerate(C)) for C in (EXP32, EXP64)))
 
 
 @jit(internal=True)
@@ -224,13 +227,16 @@ def softplus(x):
 
 @jit
 def tanh(x):
-    """Return tanh(x) = n / (n + 2) with n = exp(2 abs(x)) - 1, and the sign of x."""
+    """Return tanh(x) = n / (n + 1) with n = (exp(2 abs(x)) - 1) / 2, and the sign of x."""
     one, v = type(x)(1), abs(x)
     v = tanh_one(x) if v > tanh_one(x) else v
-    t, p = _exp_parts(v + v, shift(x))
-    s = power_of_two(t)
-    n = fma(s, p, s - one)
-    return copysign(n / (n + type(x)(2)), x)
+    # ln 2 is not split: the larger k, the less tanh feels an error of r
+    t = fma(v, type(x)(2 * LOG2E), shift(x))
+    r = fma(-(t - shift(x)), half_ln2(x), v)
+    p = fma(r * r, tanh_tail(r), r)  # (exp(2 r) - 1) / 2
+    s, half = power_of_two(t), type(x)(0.5)
+    n = fma(s, p, fma(s, half, -half))
+    return copysign(n / (n + one), x)
 
 
 @jit(internal=True)

@@ -24,6 +24,7 @@ from ._linking import INT, REAL, out_of_line, vector
 from .activations import SOFTMAX, activate, multiply_dg
 from .losses import output_step
 from .matmul import FEW, PACKED, Matrix, matmul_add, matrix, pack, pays_to_pack
+from .rank_one import rank_one
 from .simd import inlined
 from .tiles import (
     ACROSS,
@@ -38,6 +39,7 @@ from .tiles import (
     W,
     aligned_empty,
     constants,
+    ends_in_one_unit,
     input_rows,
     layout,
     load_input,
@@ -241,6 +243,24 @@ def backward_layer(model, ready, i, scratch, tile, n):
 
 
 @jit(internal=True)
+def backward_output(model, scratch, tile, n, slot, fresh):
+    """Do what `backward_layer` does for an output layer of one unit, and add dW[L] and db[L-1]."""
+    params, layers, slope = model
+    top = layers.shape[0] - 1
+    width, below = layers[top, FAN_IN], top - 1
+    rank_one(
+        *(layers[below, G], slope),
+        tile_matrix(layers, scratch, tile * layers[top, IN], width, n),
+        tile_matrix(layers, scratch, tile * layers[top, DZ], ONE, n),
+        matrix(params, layers[top, W], ONE, ONE),
+        tile_matrix(layers, scratch, tile * layers[below, DZ], width, n),
+        matrix(slot, layers[top, W], ONE, ONE),
+        matrix(slot, layers[below, B], ONE, ONE),
+        *(n, width, fresh),
+    )
+
+
+@jit(internal=True)
 def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, parts):
     """Differentiate `forward_layer` by one of equal parts of W[l], and by b[l] with part 0.
 
@@ -258,13 +278,15 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, room.data, room.start)
         right = matrix(room.data, room.start, PACKED, ONE)
+    top, one_unit = layers.shape[0] - 1, ends_in_one_unit(layers, slot.itemsize)
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
     if layers[0, ACROSS] and part == parts - 1:  # db[l] is the gradient of a unit that is 1
         last += 1
     if layers[0, ACROSS] and n == 1:  # lanes over the units of the only example
         A_T, right = matrix(A_T.data, A_T.start, ONE, ZERO), matrix(dZ.data, dZ.start, ZERO, ONE)
-    matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
-    if part == 0 and not layers[0, ACROSS]:
+    if not (one_unit and i == top):  # `backward_output` has
+        matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
+    if part == 0 and not layers[0, ACROSS] and not (one_unit and i == top - 1):
         db = matrix(slot, layers[i, B], ONE, ONE)
         dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
         matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
@@ -319,11 +341,12 @@ def activate_output(layers, slope, scratch, tile, n):
         ready_type(dtype),
         examples_type(dtype, x_dtype),
         *[INT] * 4,
-        vector(dtype),
+        *[vector(dtype)] * 2,
+        INT,
     ),
     internal=True,
 )
-def tile_step(model, ready, examples, first, last, loaded, backward, scratch):
+def tile_step(model, ready, examples, first, last, loaded, backward, scratch, slot, fresh):
     """Take examples first ... last - 1 through forward, loss and, if asked, backward to dZ[1].
 
     Parameters
@@ -343,6 +366,8 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch):
     scratch : ndarray, 1-D, of the dtype of the parameters
         `scratch_size` long at least, its constants set by `prepare_scratch`; nothing else in it
         matters. Modified in place.
+    slot, fresh : ndarray, 1-D, and int
+        As for `tile_gradient`, which does the rest: only `backward_output` needs them here.
 
     Returns
     -------
@@ -371,7 +396,10 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch):
             status |= BAD_Y
     loss = output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first)
     if backward:
-        for i in range(top, 0, -1):
+        one_unit = ends_in_one_unit(layers, scratch.itemsize)
+        if one_unit:
+            backward_output(model, scratch, tile, n, slot, fresh)
+        for i in range(top - one_unit, 0, -1):
             backward_layer(model, ready, i, scratch, tile, n)
     return loss, status
 

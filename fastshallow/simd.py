@@ -1,4 +1,4 @@
-"""Vector instructions: with `register_tile`, which is made of them, the place that knows LLVM.
+"""Vector instructions: with what is made of them, the place that knows LLVM.
 
 The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
 beyond the last value are masked off in loads and stores: nothing outside is touched.

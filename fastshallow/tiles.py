@@ -49,11 +49,14 @@ FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST, ACROSS = range(11)
 
 LINE_BYTES = 64
 
-# Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
-# L2 cache in use; no fewer than make a register tile worth filling.
-TILE_BYTES = 100_000
+# A gradient has a slot for every block of examples; all of them together are within a bound.
+SLOTS_BYTES = 1 << 26
 
-TILE_LEAST, TILE_MOST, TILE_STEP = 64, 192, 64
+# Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
+# L2 cache in use; no fewer than make a register tile worth filling. (100,000 bytes and 192
+# examples: 30-100-1, m = 569, 57 us a step on one thread instead of 53; 30-64-1 no faster.)
+TILE_BYTES = 200_000
+TILE_LEAST, TILE_MOST, TILE_STEP = 64, 320, 64
 
 # Tiles up to which blocks, and so threads, have as many each (30-100-1, m = 569, 2 threads: 38 us
 # a step with 1 and 2, 33 us with 2 and 2), and of what their length is a multiple. More are of the
@@ -64,10 +67,10 @@ EVEN_MOST, EVEN_STEP = 32, 16
 # own (784-1024-10, X feature by feature: 158 ms a step as it lies, 95 ms example by example).
 COPY_FEATURES, COPY_UNITS = 64, 256
 
-# Where lanes run over examples (see `lanes_over_examples`), and what a tile may be then: its sums
-# over examples, whose lanes are added up once a tile, ask for long ones.
+# Where lanes run over examples (see `lanes_over_examples`), and how long a tile may be then: its
+# sums over examples, whose lanes are added up once a tile, ask for long ones.
 ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL = 64, 1_500, 16
-ACROSS_BYTES, ACROSS_TILE_MOST = 200_000, 512
+ACROSS_TILE_MOST = 512
 
 
 def describe(sizes, codes) -> np.ndarray:
@@ -120,12 +123,23 @@ def n_params(layers):
 
 
 @jit
+def in_panels(layers, itemsize):
+    """Return whether a slot is so large that there is one for all examples."""
+    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
+
+
+@jit(internal=True)
+def ends_in_one_unit(layers, itemsize):
+    """Return whether `fastshallow.rank_one` is the output layer's backward: not without a slot."""
+    hidden = layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1
+    return hidden and not layers[0, ACROSS] and not in_panels(layers, itemsize)
+
+
+@jit
 def tile_length(layers, itemsize):
     """Return how many examples a tile has: a function of the sizes alone."""
-    across = layers[0, ACROSS]
-    room = ACROSS_BYTES if across else TILE_BYTES
-    fits = room // ((layers[0, Y_AT] + layers[-1, FAN_OUT]) * itemsize)
-    most = ACROSS_TILE_MOST if across else TILE_MOST
+    fits = TILE_BYTES // ((layers[0, Y_AT] + layers[-1, FAN_OUT]) * itemsize)
+    most = ACROSS_TILE_MOST if layers[0, ACROSS] else TILE_MOST
     return max(TILE_LEAST, min(most, fits // TILE_STEP * TILE_STEP))
 
 

@@ -252,6 +252,7 @@ def test_a_large_layer_in_several_blocks():
     [
         ((3000, 2900, 2), 130, "float32"),
         ((3, 2900, 3000), 70, "float32"),
+        ((2900, 3000, 1), 70, "float32"),
         pytest.param((4096, 4096, 1), 1000, "float32", marks=pytest.mark.slow),
         pytest.param((2, 3000, 1400, 3), 1000, "float64", marks=pytest.mark.slow),
         pytest.param((4096, 4096), 1, "float64", marks=pytest.mark.slow),

@@ -35,6 +35,7 @@ ORDER = [
     "elementary",
     "activations",
     "losses",
+    "rank_one",
     "matmul",
     "tiles",
     "propagation",

@@ -121,6 +121,16 @@ def test_blocks_are_a_function_of_m_and_the_sizes():
     assert 1 <= block_count(10**9, large, 4) <= 8
 
 
+@pytest.mark.parametrize("sizes", [(5, 9, 1), (30, 64, 1), (100, 100, 3), (784, 1024, 10)])
+def test_no_block_is_empty(sizes):
+    layers = fs.Network(sizes).layers
+    longest = tiles.tile_length(layers, 4)
+    for m in [*range(1, 3000), *range(10**4, 10**5, 777)]:
+        blocks = block_count(m, layers, 4)
+        tile = tiles.even_tile(m, blocks, longest)
+        assert tile <= longest and blocks <= -(-m // tile), m
+
+
 @pytest.mark.parametrize("layout", cases.MEMORY)
 @pytest.mark.parametrize("kind", cases.DTYPES)
 @pytest.mark.parametrize("dtype", cases.DTYPES)
