@@ -120,7 +120,7 @@ class Network(ByLayer):
             raise MemoryError(f"sizes: {sizes} want {wanted} bytes of parameters")
         codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
         set_(self, "layers", tiles.describe(sizes, codes))
-        set_(self, "params", np.zeros(int(tiles.n_params(self.layers)), self.dtype))
+        set_(self, "params", tiles.aligned_zeros(int(tiles.n_params(self.layers)), self.dtype))
         W, b = layer_views(self.params, sizes)
         set_(self, "W", W)
         set_(self, "b", b)

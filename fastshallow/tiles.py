@@ -170,6 +170,13 @@ def aligned_empty(n, like):
     return buffer[skip : skip + n]
 
 
+def aligned_zeros(n, dtype) -> np.ndarray:
+    """Return n zeros that begin on a cache line."""
+    buffer = np.zeros(n + LINE_BYTES // dtype.itemsize, dtype)
+    skip = -buffer.ctypes.data % LINE_BYTES // dtype.itemsize
+    return buffer[skip : skip + n]
+
+
 @jit(internal=True)
 def constants(layers, tile):
     """Return where in scratch the zeros, the room to pack and the ones begin."""
