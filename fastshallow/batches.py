@@ -29,6 +29,7 @@ from .blocks import (
     run,
     tiles_a_block,
 )
+from .gathering import gather_rows
 from .kernels import collect
 from .matmul import Matrix, matrix
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
@@ -138,20 +139,6 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
 
 
 # One batch -----------------------------------------------------------------------------------
-
-
-@jit(internal=True)
-def gather_rows(source, order, width, out, first, last):
-    """Copy rows order[first] ... order[last - 1] of a matrix to the same rows of ``out``."""
-    for i in range(first, last):
-        start = source.start + order[i] * source.row
-        if source.col == 1:  # unsigned: a test for negative indices would slow the loop down
-            s, o = np.uint64(start), np.uint64(i * width)
-            for j in range(np.uint64(width)):
-                out[o + j] = source.data[s + j]
-        else:
-            for j in range(width):
-                out[i * width + j] = source.data[start + j * source.col]
 
 
 def _gather_dtypes(layers, examples, order, X, Y, *_):

@@ -142,6 +142,13 @@ class Vectors:
         pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
         self.builder.store(value, pointer, align=self.itemsize)
 
+    def prefetch(self, address):
+        """Ask for the cache line of an address, which need not be that of any memory."""
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[number] * 3])
+        read, near, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        self.builder.call(function, [self.builder.inttoptr(address, byte), read, near, data])
+
     def broadcast(self, address):
         return self.splat(self.load_scalar(address))
 

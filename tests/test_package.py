@@ -32,6 +32,7 @@ ORDER = [
     "simd",
     "register_tile",
     "transpose",
+    "gathering",
     "elementary",
     "activations",
     "losses",
