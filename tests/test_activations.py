@@ -8,6 +8,7 @@ import pytest
 
 import fastshallow as fs
 from fastshallow import activations
+from fastshallow._jit import jit
 from fastshallow.activations import ACTIVATIONS, HIDDEN
 
 SCALAR = [name for name in ACTIVATIONS if name != "softmax"]
@@ -68,6 +69,22 @@ def test_derivative_from_a_is_the_difference_quotient(name):
 def test_derivative_at_zero(name, derivative):
     code = ACTIVATIONS[name]
     assert activations.dg(code, activations.g(code, 0.0, 0.25), 0.25) == derivative
+
+
+# The kernel has no entry for Python of its own.
+@jit
+def dg_terms(code, slope):
+    """Call the kernel of that name."""
+    return activations.dg_terms(code, slope)
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_terms_of_the_derivative_add_up_to_it(name):
+    code = ACTIVATIONS[name]
+    up, down, linear, square = dg_terms(code, 0.25)
+    for a in [activations.g(code, z, 0.25) for z in (-800.0, -0.5, 0.0, 0.25, 20.0)]:
+        got = (up if a > 0 else down) + (linear + square * a) * a
+        assert got == pytest.approx(activations.dg(code, a, 0.25), rel=1e-12, abs=1e-300)
 
 
 @pytest.mark.parametrize("name", HIDDEN)
