@@ -38,12 +38,10 @@ from .propagation import (
 from .simd import inlined
 from .tiles import (
     ACROSS,
-    SLOTS_BYTES,
     WIDEST,
     aligned_empty,
     constants,
     even_tile,
-    in_panels,
     n_params,
     prepare_scratch,
     scratch_size,
@@ -63,9 +61,11 @@ __all__ = [
 ]
 
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
-# which is written and summed once, and of some floating-point operations.
+# which is written and summed once, and of some floating-point operations; all slots together
+# within a bound.
 BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 100_000
 BLOCKS_MOST = 128
+SLOTS_BYTES = 1 << 26
 
 # Tiles in work at a time for each thread, where threads share out the rows of dW.
 TILES_TOGETHER = 4
@@ -213,6 +213,12 @@ def loaded_after(part, m, workers, params, layers):
     block, block_end, first, end, _ = part
     single = workers == 1 and m <= tile_length(layers, params.itemsize)
     return Part(block, block_end, first, end, ONE if single else ZERO)
+
+
+@jit
+def in_panels(layers, itemsize):
+    """Return whether a slot is so large that there is one for all examples."""
+    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
 
 
 @jit

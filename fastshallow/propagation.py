@@ -244,18 +244,24 @@ def backward_layer(model, ready, i, scratch, tile, n):
 
 @jit(internal=True)
 def backward_output(model, scratch, tile, n, slot, fresh):
-    """Do what `backward_layer` does for an output layer of one unit, and add dW[L] and db[L-1]."""
+    """Do what `backward_layer` does for an output layer of one unit, and add dW[L] and db[L-1].
+
+    If the slot is empty, their sums over the tile go where nobody looks.
+    """
     params, layers, slope = model
     top = layers.shape[0] - 1
     width, below = layers[top, FAN_IN], top - 1
+    _, room, _ = constants(layers, tile)
+    sums, w, b = slot, layers[top, W], layers[below, B]
+    if slot.size == 0:
+        sums, w, b = scratch, room, room + width
     rank_one(
         *(layers[below, G], slope),
         tile_matrix(layers, scratch, tile * layers[top, IN], width, n),
         tile_matrix(layers, scratch, tile * layers[top, DZ], ONE, n),
         matrix(params, layers[top, W], ONE, ONE),
         tile_matrix(layers, scratch, tile * layers[below, DZ], width, n),
-        matrix(slot, layers[top, W], ONE, ONE),
-        matrix(slot, layers[below, B], ONE, ONE),
+        *(matrix(sums, w, ONE, ONE), matrix(sums, b, ONE, ONE)),
         *(n, width, fresh),
     )
 
@@ -278,18 +284,25 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, room.data, room.start)
         right = matrix(room.data, room.start, PACKED, ONE)
-    top, one_unit = layers.shape[0] - 1, ends_in_one_unit(layers, slot.itemsize)
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
+    db = matrix(slot, layers[i, B], ONE, ONE)
+    dW_zeros = db_zeros = zeros
+    # Of these two, `backward_output` has summed up all, unless the parts of W[l] are shared out:
+    # then the same sums, lanes over the units of layer L - 1, give the same bits.
+    one_unit, below = ends_in_one_unit(layers), layers.shape[0] - 1 - i
+    if one_unit and below == 0:
+        dW, dW_zeros = matrix(slot, dW.start, ONE, ZERO), matrix(scratch, at_zeros, ONE, ZERO)
+    elif one_unit and below == 1:
+        db, db_zeros = matrix(slot, db.start, ONE, ZERO), matrix(scratch, at_zeros, ONE, ZERO)
     if layers[0, ACROSS] and part == parts - 1:  # db[l] is the gradient of a unit that is 1
         last += 1
     if layers[0, ACROSS] and n == 1:  # lanes over the units of the only example
         A_T, right = matrix(A_T.data, A_T.start, ONE, ZERO), matrix(dZ.data, dZ.start, ZERO, ONE)
-    if not (one_unit and i == top):  # `backward_output` has
-        matmul_add(dW, zeros if fresh else dW, A_T, right, last - first, fan_out, n)
-    if part == 0 and not layers[0, ACROSS] and not (one_unit and i == top - 1):
-        db = matrix(slot, layers[i, B], ONE, ONE)
+    if parts > 1 or not (one_unit and below == 0):
+        matmul_add(dW, dW_zeros if fresh else dW, A_T, right, last - first, fan_out, n)
+    if part == 0 and not layers[0, ACROSS] and (parts > 1 or not (one_unit and below == 1)):
         dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
-        matmul_add(db, zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
+        matmul_add(db, db_zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
 
 
 # One tile ------------------------------------------------------------------------------------
@@ -367,7 +380,8 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
         `scratch_size` long at least, its constants set by `prepare_scratch`; nothing else in it
         matters. Modified in place.
     slot, fresh : ndarray, 1-D, and int
-        As for `tile_gradient`, which does the rest: only `backward_output` needs them here.
+        As for `tile_gradient`, which does the rest: only `backward_output` needs them here. Empty
+        where that sums up all, in parts.
 
     Returns
     -------
@@ -396,7 +410,7 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
             status |= BAD_Y
     loss = output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first)
     if backward:
-        one_unit = ends_in_one_unit(layers, scratch.itemsize)
+        one_unit = ends_in_one_unit(layers)
         if one_unit:
             backward_output(model, scratch, tile, n, slot, fresh)
         for i in range(top - one_unit, 0, -1):

@@ -49,9 +49,6 @@ FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST, ACROSS = range(11)
 
 LINE_BYTES = 64
 
-# A gradient has a slot for every block of examples; all of them together are within a bound.
-SLOTS_BYTES = 1 << 26
-
 # Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
 # L2 cache in use; no fewer than make a register tile worth filling. (100,000 bytes and 192
 # examples: 30-100-1, m = 569, 57 us a step on one thread instead of 53; 30-64-1 no faster.)
@@ -122,17 +119,10 @@ def n_params(layers):
     return layers[-1, B] + layers[-1, FAN_OUT]
 
 
-@jit
-def in_panels(layers, itemsize):
-    """Return whether a slot is so large that there is one for all examples."""
-    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
-
-
 @jit(internal=True)
-def ends_in_one_unit(layers, itemsize):
-    """Return whether `fastshallow.rank_one` is the output layer's backward: not without a slot."""
-    hidden = layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1
-    return hidden and not layers[0, ACROSS] and not in_panels(layers, itemsize)
+def ends_in_one_unit(layers):
+    """Return whether `fastshallow.rank_one` is the output layer's backward."""
+    return layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1 and not layers[0, ACROSS]
 
 
 @jit

@@ -247,6 +247,23 @@ def test_a_large_layer_in_several_blocks():
     check_sizes((300, 400, 10), "sigmoid", "softmax", "float64", 5000)
 
 
+@pytest.mark.parametrize("hidden", ["tanh", "leaky_relu"])
+@pytest.mark.parametrize("sizes", [(300, 400, 1), (100, 300, 200, 1), (300, 200, 2)], ids=str)
+def test_threads_that_share_out_a_batch_of_one_block(sizes, hidden):
+    # an output layer of one unit sums up its gradient elsewhere then: the same bits
+    m, batch = 1000, 500
+    net, X, Y = network_and_data(sizes, hidden, "linear", "float32", m)
+    assert block_count(batch, net.layers, 4) == 1 and tile_length(net.layers, 4) < batch / 2
+    ends = []
+    for n_threads in (1, 2, 3):
+        trained = net.copy()
+        history = fs.train(
+            *(trained, X, Y, fs.SGD(0.01), 2), batch_size=batch, seed=0, n_threads=n_threads
+        )
+        ends.append((trained.params.tobytes(), history.cost.tobytes()))
+    assert ends[1] == ends[2] == ends[0]
+
+
 @pytest.mark.parametrize(
     ("sizes", "m", "dtype"),
     [
