@@ -171,6 +171,16 @@ def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, fl
     return array, total
 
 
+def divisor(total: float, dtype: np.dtype) -> None:
+    """Raise where a sum of weights is so small that it has no reciprocal in ``dtype``."""
+    least = float(np.finfo(dtype).tiny)
+    if total < least:
+        raise ValueError(
+            f"sample_weight: expected numbers with a sum of {least:.3g} or more, in {dtype}; "
+            f"got {total:.3g}"
+        )
+
+
 def finite_parameters(W: list[np.ndarray], b: list[np.ndarray]) -> None:
     """Raise unless every weight and bias is finite."""
     for letter, arrays in (("W", W), ("b", b)):

@@ -41,6 +41,7 @@ class Problem:
         softmax = net.output == "softmax"
         self.Y, self.labels = _checks.targets(Y, net.sizes[-1], m, softmax, net.dtype)
         weight, total = _checks.weights(sample_weight, m, net.dtype)
+        _checks.divisor(total, net.dtype)
         alpha = _checks.number("alpha", alpha, least=0)
         tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many

@@ -127,7 +127,8 @@ def sound(net, X, Y, options):
     if w is not None:
         if w.dtype.kind not in "fiub" or w.shape != (m,) or not (w >= 0).all():
             return None
-        if not w[w < 100].astype(net.dtype).any():  # 1e-310 is 0 in float32
+        # 1e-310 is 0 in float32, and has no reciprocal in float64
+        if w[w < 100].astype(net.dtype).sum(dtype=float) < np.finfo(net.dtype).tiny:
             return None
         values.append(w)
     exact = [np.asarray(value, float) for value in values]
@@ -305,6 +306,14 @@ def test_weights_of_any_size():
         net.cost(X, Y, [1.7e308, 1.7e308, 0.0])
     with pytest.raises(ValueError, match=r"sample_weight: .* got zeros only, as float32"):
         fs.Network((1, 1)).init(seed=0).cost(X, Y, [1e-310, 0.0, 0.0])
+    with pytest.raises(
+        ValueError, match=r"sample_weight: .* a sum of 2.23e-308 or more, in float64; got 1e-310"
+    ):
+        net.cost(X, Y, [1e-310, 0.0, 0.0])
+    with pytest.raises(
+        ValueError, match=r"sample_weight: .* a sum of 1.18e-38 or more, in float32; got 1e-40"
+    ):
+        fs.Network((1, 1)).init(seed=0).cost(X, Y, [1e-40, 0.0, 0.0])
 
 
 def test_sizes_beyond_all_memory():
