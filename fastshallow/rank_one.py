@@ -22,7 +22,8 @@ from ._jit import jit
 from ._linking import INT, REAL, out_of_line
 from .activations import dg, dg_terms
 from .register_tile import PANEL
-from .simd import Vectors, address, standalone
+from .simd import address, standalone
+from .vectors import Vectors, integer
 
 __all__ = ["rank_one"]
 
@@ -39,14 +40,13 @@ def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, d
         vectors = Vectors(builder, up)
         up_, down_, linear_, square_ = (vectors.splat(x) for x in arguments[:4])
         fresh, a, dz, w, below, dw, db, n, width = arguments[4:]
-        constant = lambda value: ir.Constant(n.type, value)  # noqa: E731
         zeros = ir.Constant(vectors.type, [0.0] * vectors.lanes)
-        empty = builder.icmp_signed("!=", fresh, constant(0))
+        empty = builder.icmp_signed("!=", fresh, integer(0))
         places = [[cgutils.alloca_once(builder, vectors.type) for _ in range(PANEL)] for _ in "Wb"]
 
         def panel(j, masks):
             """Emit the pass over the units from j on."""
-            offsets = [builder.add(j, constant(v * vectors.lanes)) for v in range(PANEL)]
+            offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(PANEL)]
             columns = list(zip(offsets, masks, *places, strict=True))
             weights = [vectors.load(vectors.at(w, at), mask) for at, mask, _, _ in columns]
             for at, mask, *both in columns:
@@ -71,14 +71,14 @@ def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, d
                 for start, place in zip((dw, db), both, strict=True):
                     vectors.store(builder.load(place), vectors.at(start, at), mask)
 
-        step = constant(PANEL * vectors.lanes)
+        step = integer(PANEL * vectors.lanes)
         whole = builder.sdiv(width, step)
         with cgutils.for_range(builder, whole) as loop:
             panel(builder.mul(loop.index, step), [None] * PANEL)
         j = builder.mul(whole, step)
         left = builder.sub(width, j)
-        with builder.if_then(builder.icmp_signed(">", left, constant(0))):
-            starts = (constant(v * vectors.lanes) for v in range(PANEL))
+        with builder.if_then(builder.icmp_signed(">", left, integer(0))):
+            starts = (integer(v * vectors.lanes) for v in range(PANEL))
             panel(j, [vectors.first_lanes(builder.sub(left, start)) for start in starts])
         return context.get_dummy_value()
 

@@ -22,71 +22,66 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._linking import INT, out_of_line
-from .simd import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, standalone, vector_sums
+from .simd import standalone
+from .vectors import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sums
 
 __all__ = ["PACKED", "PANEL_BYTES", "columns", "dots", "product"]
 
-# Vectors of a full panel and rows by the number of vectors. NV * MR accumulators, NV vectors of
-# B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA units.
+# Vectors of a full panel, and heights of its tiles by their number. NV * MR accumulators, NV
+# vectors of B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA
+# units. Rows that are left over take the lowest tile that holds them: lower ones would wait for the
+# FMA units (dW of 10 x 16 over 192 examples: 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us in one
+# of 12).
 PANEL = 4 if REGISTERS == 32 else 2
 PANEL_BYTES = PANEL * VECTOR_BYTES
 ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:
-    ROWS = {1: (8, 4, 1), 2: (6, 4, 2, 1)}
+    ROWS = {1: (8, 4, 1), 2: (6, 4, 1)}
 
 # Vectors of a panel of a product of one row (one example of 784-128-10: 5.9 us in panels of 4,
 # 3.7 us of 8, 4.6 us of 16).
 WIDE = 8
 
-# Vectors up to which a tall tile is used for fewer rows too.
-TAIL_MOST = 2
 
-
-def _emit_tile(vectors, rows, masks, operands, r, K, left=None):
+def _emit_tile(vectors, rows, masks, operands, r, K, left):
     """Emit the register tile of ``rows`` rows, the first of them row ``r``.
 
     It has as many vectors of columns as there are masks, of the lanes to use; None is all. If only
-    ``left`` rows are left, the others repeat the last one: it is computed from the same values,
-    and stored to the same place.
+    ``left`` rows are left, the last of them stands for the others too: they are computed from the
+    same values, and stored to the same place.
     """
     builder, NV = vectors.builder, len(masks)
     c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
-    constant = lambda value: ir.Constant(ir.IntType(64), value)  # noqa: E731
-    step = constant(vectors.lanes)
-    numbers = [constant(i) for i in range(rows)]
-    if left is not None:
-        last = builder.sub(left, constant(1))
-        numbers = [
-            builder.select(builder.icmp_signed("<", number, last), number, last)
-            for number in numbers
-        ]
-    sums = []
-    for number in numbers:
-        row = vectors.at(d, builder.mul(builder.add(r, number), d_row))
-        for v in range(NV):
-            place = cgutils.alloca_once(builder, vectors.type)
-            value = vectors.load(vectors.at(row, builder.mul(step, constant(v))), masks[v])
-            builder.store(value, place)
-            sums.append(place)
-    a_first = vectors.at(a, builder.mul(r, a_row))
+    there = [builder.icmp_signed("<", integer(i), left) for i in range(1, rows)]
+
+    def row_starts(start, step):
+        """Return where the rows of an operand begin."""
+        starts = [vectors.at(start, builder.mul(r, step))]
+        for is_there in there:
+            starts.append(vectors.at(starts[-1], builder.select(is_there, step, integer(0))))
+        return starts
+
+    def row_vectors(start):
+        """Return where the vectors of a row begin."""
+        return [vectors.at(start, integer(v * vectors.lanes)) for v in range(NV)]
+
+    sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in range(rows)]
+    for places, start in zip(sums, row_starts(d, d_row), strict=True):
+        for place, at, mask in zip(places, row_vectors(start), masks, strict=True):
+            builder.store(vectors.load(at, mask), place)
+    lefts = row_starts(a, a_row)
     with cgutils.for_range(builder, K) as loop:
-        b_k = vectors.at(b, builder.mul(loop.index, b_row))
-        a_k = vectors.at(a_first, builder.mul(loop.index, a_col))
-        b_vectors = [
-            vectors.load(vectors.at(b_k, builder.mul(step, constant(v))), masks[v])
-            for v in range(NV)
-        ]
-        for i, number in enumerate(numbers):
-            x = vectors.broadcast(vectors.at(a_k, builder.mul(number, a_row)))
-            for v in range(NV):
-                place = sums[i * NV + v]
-                total = builder.call(vectors.fma, [x, b_vectors[v], builder.load(place)])
-                builder.store(total, place)
-    for i, number in enumerate(numbers):
-        row = vectors.at(c, builder.mul(builder.add(r, number), c_row))
-        for v in range(NV):
-            address_ = vectors.at(row, builder.mul(step, constant(v)))
-            vectors.store(builder.load(sums[i * NV + v]), address_, masks[v])
+        b_k = row_vectors(vectors.at(b, builder.mul(loop.index, b_row)))
+        y = [vectors.load(at, mask) for at, mask in zip(b_k, masks, strict=True)]
+        along = builder.mul(loop.index, a_col)
+        for places, start in zip(sums, lefts, strict=True):
+            x = vectors.broadcast(vectors.at(start, along))
+            for place, y_v in zip(places, y, strict=True):
+                builder.store(builder.call(vectors.fma, [x, y_v, builder.load(place)]), place)
+    to = [row_vectors(start) for start in row_starts(c, c_row)]
+    for v, mask in enumerate(masks):
+        values = [builder.load(places[v]) for places in sums]
+        vectors.store_all(values, [row[v] for row in to], mask)
 
 
 def _make_panel(NV, masked):
@@ -100,22 +95,19 @@ def _make_panel(NV, masked):
             *operands, M, K, lanes = arguments[1:]
             vectors = Vectors(builder, signature.args[0])
             masks = [None] * (NV - 1) + [vectors.first_lanes(lanes) if masked else None]
-            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-            at, (tall, low, *_) = constant(0), ROWS[NV]
-            for rows in ROWS[NV]:
-                count = builder.sdiv(builder.sub(M, at), constant(rows))
-                with cgutils.for_range(builder, count) as loop:
-                    r = builder.add(at, builder.mul(loop.index, constant(rows)))
-                    _emit_tile(vectors, rows, masks, operands, r, K)
-                at = builder.add(at, builder.mul(count, constant(rows)))
-                if rows == tall and NV <= TAIL_MOST:
-                    # lower tiles would wait for the FMA units: dW of 10 x 16 over 192 examples
-                    # took 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us so
-                    left = builder.sub(M, at)
-                    many = builder.icmp_signed(">", left, constant(low))
-                    with builder.if_then(many):
-                        _emit_tile(vectors, tall, masks, operands, at, K, left)
-                    at = builder.select(many, M, at)
+            tall, *lower = ROWS[NV]
+            whole = builder.sdiv(M, integer(tall))
+            with cgutils.for_range(builder, whole) as loop:
+                r = builder.mul(loop.index, integer(tall))
+                _emit_tile(vectors, tall, masks, operands, r, K, integer(tall))
+            r = builder.mul(whole, integer(tall))
+            left = builder.sub(M, r)
+            for rows, under in itertools.pairwise((tall, *lower, 0)):
+                fits = builder.icmp_signed("<=", left, integer(rows))
+                with builder.if_then(
+                    builder.and_(fits, builder.icmp_signed(">", left, integer(under)))
+                ):
+                    _emit_tile(vectors, rows, masks, operands, r, K, left)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -140,16 +132,22 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
     def codegen(context, builder, signature, arguments):
         _, c, d, a, a_col, b, b_row, N, K = arguments
         vectors = Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(N.type, value)  # noqa: E731
-        width, zero = constant(WIDE * vectors.lanes), constant(0)
-        panels = builder.sdiv(builder.add(N, constant(WIDE * vectors.lanes - 1)), width)
-        with cgutils.for_range(builder, panels) as loop:
-            j = builder.mul(loop.index, width)
-            starts = (constant(v * vectors.lanes) for v in range(WIDE))
-            masks = [vectors.first_lanes(builder.sub(N, builder.add(j, at))) for at in starts]
+        zero, one = integer(0), integer(1)
+
+        def panel(j, masks):
             c_j, d_j, b_j = (vectors.at(operand, j) for operand in (c, d, b))
             operands = (c_j, zero, d_j, zero, a, zero, a_col, b_j, b_row)
-            _emit_tile(vectors, 1, masks, operands, zero, K)
+            _emit_tile(vectors, 1, masks, operands, zero, K, one)
+
+        width = integer(WIDE * vectors.lanes)
+        whole = builder.sdiv(N, width)
+        with cgutils.for_range(builder, whole) as loop:
+            panel(builder.mul(loop.index, width), [None] * WIDE)
+        j = builder.mul(whole, width)
+        left = builder.sub(N, j)
+        with builder.if_then(builder.icmp_signed(">", left, zero)):
+            starts = (integer(v * vectors.lanes) for v in range(WIDE))
+            panel(j, [vectors.first_lanes(builder.sub(left, start)) for start in starts])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -171,9 +169,8 @@ def _make_dots(rows, columns):
         def codegen(context, builder, signature, arguments):
             _, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
             vectors = Vectors(builder, signature.args[0])
-            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-            lanes = constant(vectors.lanes)
-            whole = builder.sdiv(builder.sub(K, constant(1)), lanes)  # the rest is not empty
+            lanes = integer(vectors.lanes)
+            whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
             rest = builder.mul(whole, lanes)
             mask = vectors.first_lanes(builder.sub(K, rest))
             places = [
@@ -186,8 +183,8 @@ def _make_dots(rows, columns):
                 """Return where the block's rows or columns lie; the last one stands for more."""
                 found = [builder.mul(first, step)]
                 for i in range(1, size):
-                    there = builder.icmp_signed("<", builder.add(first, constant(i)), end)
-                    more = builder.select(there, step, constant(0))
+                    there = builder.icmp_signed("<", builder.add(first, integer(i)), end)
+                    more = builder.select(there, step, integer(0))
                     found.append(builder.add(found[-1], more))
                 return found
 
@@ -200,14 +197,14 @@ def _make_dots(rows, columns):
                         builder.store(total, place)
 
             def count(n, size):
-                return builder.sdiv(builder.add(n, constant(size - 1)), constant(size))
+                return builder.sdiv(builder.add(n, integer(size - 1)), integer(size))
 
             with (
                 cgutils.for_range(builder, count(N, columns)) as across,
                 cgutils.for_range(builder, count(M, rows)) as down,
             ):
                 down_at, at = (
-                    builder.mul(loop.index, constant(size))
+                    builder.mul(loop.index, integer(size))
                     for loop, size in ((down, rows), (across, columns))
                 )
                 lefts = [vectors.at(a, i) for i in offsets(down_at, M, rows, a_row)]
@@ -262,9 +259,8 @@ def _make_columns(N):
         def codegen(context, builder, signature, arguments):
             _, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K = arguments
             vectors = Vectors(builder, signature.args[0])
-            constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
-            lanes, split = constant(vectors.lanes), constant(SPLIT)
-            parts = builder.sdiv(builder.add(M, constant(vectors.lanes - 1)), lanes)
+            lanes, split = integer(vectors.lanes), integer(SPLIT)
+            parts = builder.sdiv(builder.add(M, integer(vectors.lanes - 1)), lanes)
             rounds = builder.sdiv(K, split)
             kept = cgutils.alloca_once(builder, vectors.type)
             places = [
@@ -281,7 +277,7 @@ def _make_columns(N):
                     x = vectors.load(vectors.at(column, builder.mul(k, a_col)), mask)
                     b_k = vectors.at(b, builder.mul(k, b_row))
                     for j in range(N):
-                        y = vectors.broadcast(vectors.at(b_k, builder.mul(constant(j), b_col)))
+                        y = vectors.broadcast(vectors.at(b_k, builder.mul(integer(j), b_col)))
                         total = builder.call(vectors.fma, [x, y, builder.load(places[j][s])])
                         builder.store(total, places[j][s])
 
@@ -290,14 +286,14 @@ def _make_columns(N):
                 with cgutils.for_range(builder, rounds) as loop:
                     k = builder.mul(loop.index, split)
                     for s in range(SPLIT):
-                        add_products(builder.add(k, constant(s)), s)
+                        add_products(builder.add(k, integer(s)), s)
                 with cgutils.for_range(builder, K, start=builder.mul(rounds, split)) as loop:
                     add_products(loop.index, 0)
                 for j in range(N):
                     s0, s1, s2, s3 = (builder.load(place) for place in places[j])
                     builder.store(builder.fadd(builder.fadd(s0, s1), builder.fadd(s2, s3)), kept)
-                    c_j = vectors.at(c, builder.mul(constant(j), c_col))
-                    d_j = vectors.at(d, builder.mul(constant(j), d_col))
+                    c_j = vectors.at(c, builder.mul(integer(j), c_col))
+                    d_j = vectors.at(d, builder.mul(integer(j), d_col))
                     with cgutils.for_range(builder, n) as loop:  # C and D may have any stride
                         i = builder.add(r, loop.index)
                         total = vectors.load_scalar(

@@ -1,14 +1,11 @@
-"""Vector instructions: with what is made of them, the place that knows LLVM.
+"""What Numba has no word for: single instructions, addresses, attributes of functions.
 
-The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
-beyond the last value are masked off in loads and stores: nothing outside is touched.
-
-What compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
+With `fastshallow.vectors` and the kernels that are made of it, the place that knows LLVM. What
+compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import config, types
@@ -18,13 +15,10 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import jit
+from .vectors import SCALARS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sum
 
 __all__ = [
-    "REGISTERS",
-    "SPLIT",
     "STACK_BYTES",
-    "VECTOR_BYTES",
-    "Vectors",
     "address",
     "all_finite",
     "by_dtype",
@@ -33,161 +27,18 @@ __all__ = [
     "fma",
     "inlined",
     "on_stack",
-    "pick",
     "polynomial",
     "power_of_two",
     "split",
     "standalone",
-    "vector_sum",
-    "vector_sums",
     "view_as",
 ]
-
-
-def _vector_bytes() -> tuple[int, int]:
-    """Return the bytes of a vector and how many vector registers there are."""
-    features = llvm.get_host_cpu_features()
-    if config.CPU_NAME not in (None, "host"):  # another target was asked for: be cautious
-        return (32, 16) if config.CPU_NAME in ("haswell", "znver3") else (16, 16)
-    if features.get("avx512f"):
-        return 64, 32
-    if features.get("avx2") and features.get("fma"):
-        return 32, 16
-    return 16, 32 if features.get("neon") else 16
-
-
-VECTOR_BYTES, REGISTERS = _vector_bytes()
 
 # What a kernel for a few examples may take of the stack.
 STACK_BYTES = 1 << 15
 
-# Chains that a sum is split into, to hide the latency of the FMA units.
-SPLIT = 4
-
 # Coefficients from which on a polynomial is two chains of multiply-adds, even powers and odd ones.
 TWO_CHAINS = 8
-
-_SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
-
-
-class Vectors:
-    """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
-
-    def __init__(self, builder, dtype):
-        self.builder = builder
-        self.scalar, self.itemsize, suffix = _SCALARS[dtype]
-        self.lanes = VECTOR_BYTES // self.itemsize
-        self.type = ir.VectorType(self.scalar, self.lanes)
-        name = f"v{self.lanes}{suffix}"
-        pointer = self.type.as_pointer()
-        self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
-        # llvmlite's VectorType has no intrinsic_name, so declare_intrinsic cannot be used here
-        self.fma = self._declare(f"llvm.fma.{name}", self.type, [self.type] * 3)
-        self.masked_load = self._declare(
-            f"llvm.masked.load.{name}.p0",
-            self.type,
-            [pointer, ir.IntType(32), self.mask_type, self.type],
-        )
-        self.masked_store = self._declare(
-            f"llvm.masked.store.{name}.p0",
-            ir.VoidType(),
-            [self.type, pointer, ir.IntType(32), self.mask_type],
-        )
-
-    def _declare(self, name, result, arguments):
-        signature = ir.FunctionType(result, arguments)
-        return cgutils.get_or_insert_function(self.builder.module, signature, name)
-
-    def splat(self, scalar):
-        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
-        zero = ir.Constant(ir.IntType(32), 0)
-        first = self.builder.insert_element(undefined, scalar, zero)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, zeros)
-
-    def first_lanes(self, n):
-        """Return the mask of lanes 0 ... n - 1."""
-        lane = ir.IntType(64)
-        numbers = ir.Constant(ir.VectorType(lane, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", numbers, self.splat(n))
-
-    def at(self, address, *offsets):
-        """Return the pointer to the element that the offsets, in elements, add up to."""
-        for offset in offsets:
-            bytes_ = self.builder.mul(offset, ir.Constant(offset.type, self.itemsize))
-            address = self.builder.add(address, bytes_)
-        return address
-
-    def load(self, address, mask=None):
-        pointer = self.builder.inttoptr(address, self.type.as_pointer())
-        if mask is None:
-            return self.builder.load(pointer, align=self.itemsize, typ=self.type)
-        align = ir.Constant(ir.IntType(32), self.itemsize)
-        zeros = ir.Constant(self.type, [0.0] * self.lanes)
-        return self.builder.call(self.masked_load, [pointer, align, mask, zeros])
-
-    def store(self, value, address, mask=None):
-        pointer = self.builder.inttoptr(address, self.type.as_pointer())
-        if mask is None:
-            self.builder.store(value, pointer, align=self.itemsize)
-        else:
-            align = ir.Constant(ir.IntType(32), self.itemsize)
-            self.builder.call(self.masked_store, [value, pointer, align, mask])
-
-    def load_scalar(self, address):
-        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
-        return self.builder.load(pointer, align=self.itemsize, typ=self.scalar)
-
-    def store_scalar(self, value, address):
-        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
-        self.builder.store(value, pointer, align=self.itemsize)
-
-    def prefetch(self, address):
-        """Ask for the cache line of an address, which need not be that of any memory."""
-        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[number] * 3])
-        read, near, data = (ir.Constant(number, value) for value in (0, 3, 1))
-        self.builder.call(function, [self.builder.inttoptr(address, byte), read, near, data])
-
-    def broadcast(self, address):
-        return self.splat(self.load_scalar(address))
-
-
-def vector_sum(vectors, value):
-    """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
-    builder, half = vectors.builder, vectors.lanes // 2
-    while half >= 1:
-        low = pick(builder, value, value, range(half))
-        high = pick(builder, value, value, range(half, 2 * half))
-        value = builder.fadd(low, high)
-        half //= 2
-    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
-
-
-def vector_sums(vectors, values):
-    """Emit one vector that has the `vector_sum` of each of these in its first lanes.
-
-    Halves of two neighbours are added at once, and lie side by side: half the shuffles. They are
-    1, 2, 4, ... vectors, as many as there are lanes at most.
-    """
-    builder, lanes, segment = vectors.builder, vectors.lanes, vectors.lanes // 2
-    while segment >= 1:
-        low = [i for i in range(2 * lanes) if i // segment % 2 == 0]
-        high = [i + segment for i in low]
-        values = [
-            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high))
-            for x, y in zip(values[::2], values[1::2] or values, strict=True)
-        ]
-        segment //= 2
-    return values[0]
-
-
-def pick(builder, x, y, lanes):
-    """Emit the vector of these lanes of x, and, from their number on, of y."""
-    lanes = list(lanes)
-    return builder.shuffle_vector(
-        x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
-    )
 
 
 @intrinsic
@@ -198,7 +49,6 @@ def _all_finite(typingctx, zero, a, n):
     def codegen(context, builder, signature, arguments):
         _, a, n = arguments
         vectors = Vectors(builder, signature.args[0])
-        constant = lambda value: ir.Constant(n.type, value)  # noqa: E731
         zeros = ir.Constant(vectors.type, [0.0] * vectors.lanes)
         places = [cgutils.alloca_once(builder, vectors.type) for _ in range(SPLIT)]
         for place in places:
@@ -208,15 +58,15 @@ def _all_finite(typingctx, zero, a, n):
             x = vectors.load(vectors.at(a, at), mask)
             builder.store(builder.call(vectors.fma, [x, zeros, builder.load(place)]), place)
 
-        wide = constant(SPLIT * vectors.lanes)
+        wide = integer(SPLIT * vectors.lanes)
         rounds = builder.sdiv(n, wide)
         with cgutils.for_range(builder, rounds) as loop:
             at = builder.mul(loop.index, wide)
             for s, place in enumerate(places):
-                add(builder.add(at, constant(s * vectors.lanes)), place)
+                add(builder.add(at, integer(s * vectors.lanes)), place)
         rest = builder.mul(rounds, wide)
         for s, place in enumerate(places):
-            at = builder.add(rest, constant(s * vectors.lanes))
+            at = builder.add(rest, integer(s * vectors.lanes))
             add(at, place, vectors.first_lanes(builder.sub(n, at)))
         total = builder.load(places[0])
         for place in places[1:]:
@@ -336,7 +186,7 @@ def _fma(typingctx, a, b, c):
     """Return a * b + c, rounded once."""
 
     def codegen(context, builder, signature, arguments):
-        scalar, _, suffix = _SCALARS[signature.return_type]
+        scalar, _, suffix = SCALARS[signature.return_type]
         name = f"llvm.fma.{suffix}"
         function = ir.FunctionType(scalar, [scalar] * 3)
         fma = cgutils.get_or_insert_function(builder.module, function, name)
@@ -352,7 +202,7 @@ def _polynomial(single, double):
     @intrinsic
     def evaluate(typingctx, x):
         def codegen(context, builder, signature, arguments):
-            x, (scalar, _, suffix) = arguments[0], _SCALARS[signature.return_type]
+            x, (scalar, _, suffix) = arguments[0], SCALARS[signature.return_type]
             function = ir.FunctionType(scalar, [scalar] * 3)
             fma = cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.{suffix}")
             constants = [ir.Constant(scalar, c) for c in coefficients[signature.return_type]]
@@ -379,7 +229,7 @@ def _copysign(typingctx, a, b):
     """Return a with the sign of b."""
 
     def codegen(context, builder, signature, arguments):
-        scalar, _, suffix = _SCALARS[signature.return_type]
+        scalar, _, suffix = SCALARS[signature.return_type]
         name = f"llvm.copysign.{suffix}"
         function = ir.FunctionType(scalar, [scalar] * 2)
         return builder.call(
@@ -397,7 +247,7 @@ def _power_of_two(typingctx, t):
     def codegen(context, builder, signature, arguments):
         integer = ir.IntType(width)
         bits = builder.shl(builder.bitcast(arguments[0], integer), ir.Constant(integer, mantissa))
-        return builder.bitcast(bits, _SCALARS[signature.return_type][0])
+        return builder.bitcast(bits, SCALARS[signature.return_type][0])
 
     return t(t), codegen
 
@@ -408,12 +258,14 @@ def _split(typingctx, x):
     mantissa, bias, width = (23, 127, 32) if x == types.float32 else (52, 1023, 64)
 
     def codegen(context, builder, signature, arguments):
-        integer, scalar = ir.IntType(width), _SCALARS[x][0]
-        constant = lambda value: ir.Constant(integer, value)  # noqa: E731
-        bits = builder.bitcast(arguments[0], integer)
-        exponent = builder.sub(builder.lshr(bits, constant(mantissa)), constant(bias))
-        kept = builder.and_(bits, constant((1 << mantissa) - 1))
-        m = builder.bitcast(builder.or_(kept, constant(bias << mantissa)), scalar)
+        word, scalar = ir.IntType(width), SCALARS[x][0]
+        places, zero, below, one = (
+            ir.Constant(word, value)
+            for value in (mantissa, bias, (1 << mantissa) - 1, bias << mantissa)
+        )
+        bits = builder.bitcast(arguments[0], word)
+        exponent = builder.sub(builder.lshr(bits, places), zero)
+        m = builder.bitcast(builder.or_(builder.and_(bits, below), one), scalar)
         e = builder.sitofp(exponent, scalar)
         return context.make_tuple(builder, signature.return_type, (m, e))
 

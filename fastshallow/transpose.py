@@ -9,14 +9,14 @@ IEEE Transactions on Computers, 1972). Value by value it takes four times as lon
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._jit import jit
 from ._linking import INT, out_of_line
-from .simd import Vectors, address, pick, standalone
+from .simd import address, standalone
+from .vectors import Vectors, integer, pick
 
 __all__ = ["transpose"]
 
@@ -30,29 +30,28 @@ def _transpose(typingctx, zero, a, a_row, t, t_row, M, N):
         _, a, a_row, t, t_row, M, N = arguments
         vectors = Vectors(builder, signature.args[0])
         lanes = vectors.lanes
-        constant = lambda value: ir.Constant(M.type, value)  # noqa: E731
 
         def blocks(n):
-            return builder.sdiv(builder.add(n, constant(lanes - 1)), constant(lanes))
+            return builder.sdiv(builder.add(n, integer(lanes - 1)), integer(lanes))
 
         with cgutils.for_range(builder, blocks(M)) as down:
-            i = builder.mul(down.index, constant(lanes))
+            i = builder.mul(down.index, integer(lanes))
             rows = builder.sub(M, i)
             with cgutils.for_range(builder, blocks(N)) as across:
-                j = builder.mul(across.index, constant(lanes))
+                j = builder.mul(across.index, integer(lanes))
                 columns = builder.sub(N, j)
                 start, mask = vectors.at(a, builder.mul(i, a_row), j), vectors.first_lanes(columns)
                 values = []
                 for r in range(lanes):  # the last row stands for those beyond it
                     values.append(vectors.load(start, mask))
-                    more = builder.icmp_signed("<", constant(r + 1), rows)
-                    start = vectors.at(start, builder.select(more, a_row, constant(0)))
+                    more = builder.icmp_signed("<", integer(r + 1), rows)
+                    start = vectors.at(start, builder.select(more, a_row, integer(0)))
                 values = _trade(builder, values, lanes)
                 mask = vectors.first_lanes(rows)
                 start = vectors.at(t, builder.mul(j, t_row), i)
                 for c in range(lanes):
-                    with builder.if_then(builder.icmp_signed("<", constant(c), columns)):
-                        where = vectors.at(start, builder.mul(constant(c), t_row))
+                    with builder.if_then(builder.icmp_signed("<", integer(c), columns)):
+                        where = vectors.at(start, builder.mul(integer(c), t_row))
                         vectors.store(values[c], where, mask)
         return context.get_dummy_value()
 

@@ -29,6 +29,7 @@ ORDER = [
     "interrupts",
     "_linking",
     "_threads",
+    "vectors",
     "simd",
     "register_tile",
     "transpose",

@@ -1,0 +1,233 @@
+"""Vector instructions: what the kernels that write them are made of, and how wide they are.
+
+The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
+beyond the last value are masked off in loads and stores: nothing outside is touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+
+__all__ = [
+    "REGISTERS",
+    "SCALARS",
+    "SPLIT",
+    "VECTOR_BYTES",
+    "Mask",
+    "Vectors",
+    "integer",
+    "pick",
+    "vector_sum",
+    "vector_sums",
+]
+
+
+def _vector_bytes() -> tuple[int, int]:
+    """Return the bytes of a vector and how many vector registers there are."""
+    features = llvm.get_host_cpu_features()
+    if config.CPU_NAME not in (None, "host"):  # another target was asked for: be cautious
+        return (32, 16) if config.CPU_NAME in ("haswell", "znver3") else (16, 16)
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx2") and features.get("fma"):
+        return 32, 16
+    return 16, 32 if features.get("neon") else 16
+
+
+VECTOR_BYTES, REGISTERS = _vector_bytes()
+AVX2 = VECTOR_BYTES == 32
+
+# Chains that a sum is split into, to hide the latency of the FMA units.
+SPLIT = 4
+
+SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
+
+
+def integer(value: int) -> ir.Constant:
+    """Return a number as addresses and indices are."""
+    return ir.Constant(ir.IntType(64), value)
+
+
+class Mask(NamedTuple):
+    """The first ``number`` lanes of a vector, all if there are no more, none if it is negative."""
+
+    number: Any
+    bits: Any
+
+
+class Vectors:
+    """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
+
+    def __init__(self, builder, dtype):
+        self.builder = builder
+        self.scalar, self.itemsize, suffix = SCALARS[dtype]
+        self.lanes = VECTOR_BYTES // self.itemsize
+        self.type = ir.VectorType(self.scalar, self.lanes)
+        self.integers = ir.VectorType(ir.IntType(8 * self.itemsize), self.lanes)
+        self.name = f"v{self.lanes}{suffix}"
+        # llvmlite's VectorType has no intrinsic_name, so declare_intrinsic cannot be used here
+        self.fma = self._declare(f"llvm.fma.{self.name}", self.type, [self.type] * 3)
+
+    def _declare(self, name, result, arguments):
+        signature = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, signature, name)
+
+    def splat(self, scalar):
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def first_lanes(self, n):
+        """Return the `Mask` of lanes 0 ... n - 1."""
+        numbers = ir.Constant(ir.VectorType(n.type, self.lanes), list(range(self.lanes)))
+        bits = self.builder.icmp_signed("<", numbers, self.splat(n))
+        if AVX2:  # LLVM would pack such bits, and unpack them wherever they are used
+            bits = self.builder.sext(bits, self.integers)
+        return Mask(n, bits)
+
+    def at(self, address, *offsets):
+        """Return the pointer to the element that the offsets, in elements, add up to."""
+        for offset in offsets:
+            bytes_ = self.builder.mul(offset, ir.Constant(offset.type, self.itemsize))
+            address = self.builder.add(address, bytes_)
+        return address
+
+    def load(self, address, mask=None):
+        """Emit a load of all lanes, or of some and zeros in the others."""
+        builder = self.builder
+        if mask is None:
+            pointer = builder.inttoptr(address, self.type.as_pointer())
+            return builder.load(pointer, align=self.itemsize, typ=self.type)
+        if AVX2:
+            name, byte = "ps" if self.itemsize == 4 else "pd", ir.IntType(8).as_pointer()
+            name = f"llvm.x86.avx.maskload.{name}.256"
+            function = self._declare(name, self.type, [byte, self.integers])
+            return builder.call(function, [builder.inttoptr(address, byte), mask.bits])
+        zeros = ir.Constant(self.type, [0.0] * self.lanes)
+        arguments = [*self._place(address), mask.bits, zeros]
+        types_ = [argument.type for argument in arguments]
+        function = self._declare(f"llvm.masked.load.{self.name}.p0", self.type, types_)
+        return builder.call(function, arguments)
+
+    def store(self, value, address, mask=None):
+        """Emit a store of all lanes, or of some."""
+        self.store_all([value], [address], mask)
+
+    def store_all(self, values, addresses, mask=None):
+        """Emit a store of the same lanes of several vectors."""
+        if mask is None:
+            for value, address in zip(values, addresses, strict=True):
+                pointer = self.builder.inttoptr(address, value.type.as_pointer())
+                self.builder.store(value, pointer, align=self.itemsize)
+        elif AVX2:
+            self._store_parts(values, addresses, mask.number)
+        else:
+            for value, address in zip(values, addresses, strict=True):
+                arguments = [value, *self._place(address), mask.bits]
+                types_ = [argument.type for argument in arguments]
+                name = f"llvm.masked.store.{self.name}.p0"
+                self.builder.call(self._declare(name, ir.VoidType(), types_), arguments)
+
+    def _place(self, address):
+        """Return a pointer to a vector, and its alignment."""
+        pointer = self.builder.inttoptr(address, self.type.as_pointer())
+        return pointer, ir.Constant(ir.IntType(32), self.itemsize)
+
+    def _store_parts(self, values, addresses, n):
+        """Emit stores of the first n lanes: of 4, 2 and 1, as the bits of n say.
+
+        A masked store takes 16 cycles and more on AMD's cores of AVX2 (Zen 3), a store 1.
+        """
+        builder, part = self.builder, self.lanes // 2
+        n = builder.select(builder.icmp_signed("<", n, integer(0)), integer(0), n)
+        whole = builder.icmp_signed(">=", n, integer(self.lanes))
+        with builder.if_else(whole) as (all_of_them, some):
+            with all_of_them:
+                self.store_all(values, addresses)
+            with some:
+                while part:
+                    values, addresses = self._store_part(values, addresses, n, part)
+                    part //= 2
+
+    def _store_part(self, values, addresses, n, part):
+        """Emit stores of the lower half, ``part`` lanes, if n has that bit; return what is left."""
+        builder = self.builder
+        low, high = (
+            [pick(builder, value, value, range(start, start + part)) for value in values]
+            for start in (0, part)
+        )
+        size = integer(part * self.itemsize)
+        before, stored = builder.block, builder.and_(n, integer(part))
+        with builder.if_then(builder.icmp_signed("!=", stored, integer(0))):
+            self.store_all(low, addresses)
+            behind = [builder.add(address, size) for address in addresses]
+            inside = builder.block
+
+        def either(x, y):
+            phi = builder.phi(x.type)
+            phi.add_incoming(x, inside)
+            phi.add_incoming(y, before)
+            return phi
+
+        return tuple(list(map(either, *pair)) for pair in ((high, low), (behind, addresses)))
+
+    def load_scalar(self, address):
+        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
+        return self.builder.load(pointer, align=self.itemsize, typ=self.scalar)
+
+    def store_scalar(self, value, address):
+        pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
+        self.builder.store(value, pointer, align=self.itemsize)
+
+    def prefetch(self, address):
+        """Ask for the cache line of an address, which need not be that of any memory."""
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[number] * 3])
+        read, near, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        self.builder.call(function, [self.builder.inttoptr(address, byte), read, near, data])
+
+    def broadcast(self, address):
+        return self.splat(self.load_scalar(address))
+
+
+def vector_sum(vectors, value):
+    """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
+    builder, half = vectors.builder, vectors.lanes // 2
+    while half >= 1:
+        low = pick(builder, value, value, range(half))
+        high = pick(builder, value, value, range(half, 2 * half))
+        value = builder.fadd(low, high)
+        half //= 2
+    return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+
+def vector_sums(vectors, values):
+    """Emit one vector that has the `vector_sum` of each of these in its first lanes.
+
+    Halves of two neighbours are added at once, and lie side by side: half the shuffles. They are
+    1, 2, 4, ... vectors, as many as there are lanes at most.
+    """
+    builder, lanes, segment = vectors.builder, vectors.lanes, vectors.lanes // 2
+    while segment >= 1:
+        low = [i for i in range(2 * lanes) if i // segment % 2 == 0]
+        high = [i + segment for i in low]
+        values = [
+            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high))
+            for x, y in zip(values[::2], values[1::2] or values, strict=True)
+        ]
+        segment //= 2
+    return values[0]
+
+
+def pick(builder, x, y, lanes):
+    """Emit the vector of these lanes of x, and, from their number on, of y."""
+    lanes = list(lanes)
+    return builder.shuffle_vector(
+        x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+    )
