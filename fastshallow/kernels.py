@@ -396,7 +396,7 @@ def copies_of_few(layers):
 @jit(internal=True)
 def tile_of_few(layers, size):
     """Return how many examples `forward_few` takes in scratch of a size."""
-    if layers[0, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
+    if layers[-1, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
         return (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
     units = layers[-1, OUT] + layers[-1, FAN_OUT]
     return (size - copies_of_few(layers)) // units
@@ -422,7 +422,7 @@ def forward_few(model, X, at, n, tile, scratch):
     params, layers, slope = model
     top, copy = layers.shape[0] - 1, scratch.size - copies_of_few(layers)
     ready = Ready(scratch[:0], scratch[:0])
-    if layers[0, ACROSS]:
+    if layers[top, ACROSS]:
         at_zeros, _, _ = constants(layers, tile)
         for p in range(at_zeros, at_zeros + max(n, layers[0, WIDEST])):
             scratch[p] = 0
@@ -431,9 +431,10 @@ def forward_few(model, X, at, n, tile, scratch):
     for i in range(top + 1):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         z = tile * layers[i, OUT]
-        Z = tile_matrix(layers, scratch, z, fan_out, n)
+        across = layers[i, ACROSS]
+        Z = tile_matrix(across, scratch, z, fan_out, n)
         if transposes(layers, i):  # as `forward_layer`, but with a copy of this layer alone
-            A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
+            A = x if i == 0 else tile_matrix(across, scratch, tile * layers[i, IN], fan_in, n)
             transpose(params, w, fan_out, scratch, copy, fan_in, fan_in, fan_out)
             b, W_l = matrix(params, layers[i, B], ZERO, ONE), matrix(scratch, copy, ONE, fan_in)
             matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
@@ -463,7 +464,7 @@ def forward_layers_into(model, ready, X, m, Z, A, scratch):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
             to = start + at * width
             forward_layer(model, ready, i, x, scratch, tile, n)
-            layer = tile_matrix(layers, scratch, a, width, n)
+            layer = tile_matrix(layers[i, ACROSS], scratch, a, width, n)
             load_rows(layer, ZERO, n, width, Z, to, width, ONE)
             if i < layers.shape[0] - 1:
                 activate(layers[i, G], slope, scratch, a, n, width)

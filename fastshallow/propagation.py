@@ -112,7 +112,7 @@ class Ready(NamedTuple):
 @jit(internal=True)
 def transposes(layers, i):
     """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
-    return not layers[0, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
+    return not layers[i, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
 
 
 def table_type():
@@ -137,6 +137,12 @@ def examples_type(dtype, x_dtype):
 
 
 @jit(internal=True)
+def packs(layers, i, itemsize):
+    """Return whether forward reads W[l] packed, if there are examples enough."""
+    return not layers[i, ACROSS] and pays_to_pack(layers[i, FAN_IN], layers[i, FAN_OUT], itemsize)
+
+
+@jit(internal=True)
 def make_ready(model, backward, ready):
     """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
     inlined()
@@ -155,7 +161,7 @@ def copy_weights(model, backward, ready):
     params, layers, _ = model
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        if ready.W.size > 0 and pays_to_pack(fan_in, fan_out, params.itemsize):
+        if ready.W.size > 0 and packs(layers, i, params.itemsize):
             pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
         if transposes(layers, i) or (backward and i > 0):
             if pays_to_pack(fan_out, fan_in, params.itemsize):
@@ -178,17 +184,17 @@ def ready_weights(model, m, backward):
 
 
 @jit(internal=True)
-def tile_matrix(layers, scratch, start, width, n):
+def tile_matrix(across, scratch, start, width, n):
     """Return n examples of a layer in scratch as a `Matrix`."""
-    row, col = layout(layers, width, n)
+    row, col = layout(across, width, n)
     return matrix(scratch, start, row, col)
 
 
 @jit(internal=True)
-def tile_zeros(layers, scratch, tile):
-    """Return as many zeros as a product with lanes over units, or over examples, starts from."""
+def tile_zeros(layers, i, scratch, tile):
+    """Return as many zeros as a product that gives values of layer i + 1 starts from."""
     at_zeros, _, _ = constants(layers, tile)
-    row, col = (ONE, ZERO) if layers[0, ACROSS] else (ZERO, ONE)
+    row, col = (ONE, ZERO) if layers[i, ACROSS] else (ZERO, ONE)
     return matrix(scratch, at_zeros, row, col)
 
 
@@ -198,13 +204,18 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
     inlined()
     params, layers, _ = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+    across = layers[i, ACROSS]
     # A[l] comes in the place of Z[l]
-    Z = tile_matrix(layers, scratch, tile * layers[i, OUT], fan_out, n)
-    A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
+    Z = tile_matrix(across, scratch, tile * layers[i, OUT], fan_out, n)
+    A = x if i == 0 else tile_matrix(across, scratch, tile * layers[i, IN], fan_in, n)
+    if i > 0 and across != layers[i - 1, ACROSS]:
+        below = tile * layers[i - 1, OUT]
+        below = tile_matrix(layers[i - 1, ACROSS], scratch, below, fan_in, n)
+        load_rows(below, ZERO, n, fan_in, scratch, A.start, A.row, A.col)
     b = matrix(params, layers[i, B], ZERO, ONE)
     W_l = matrix(params, w, fan_out, ONE)
-    if layers[0, ACROSS]:  # b[l] is the weight of a unit that is 1
-        zeros = tile_zeros(layers, scratch, tile)
+    if across:  # b[l] is the weight of a unit that is 1
+        zeros = tile_zeros(layers, i, scratch, tile)
         if n == 1 and fan_out > 1:  # lanes over the units of the only example: the same bits
             Z = matrix(Z.data, Z.start, fan_out, ONE)
             A = matrix(A.data, A.start, fan_in + 1, ONE)
@@ -215,7 +226,7 @@ def forward_layer(model, ready, i, x, scratch, tile, n):
         W_l = matrix(params, w, ONE, fan_in)
     elif transposes(layers, i):
         W_l = matrix(ready.W_T, w, ONE, fan_in)
-    elif ready.W.size > 0 and pays_to_pack(fan_in, fan_out, scratch.itemsize):
+    elif ready.W.size > 0 and packs(layers, i, scratch.itemsize):
         W_l = matrix(ready.W, w, PACKED, ONE)
     matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
 
@@ -229,16 +240,16 @@ def backward_layer(model, ready, i, scratch, tile, n):
     inlined()
     params, layers, slope = model
     fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-    da = tile * layers[i - 1, DZ]
-    dA = tile_matrix(layers, scratch, da, fan_in, n)
-    dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
+    below, da = layers[i - 1, ACROSS], tile * layers[i - 1, DZ]
+    dA = tile_matrix(below, scratch, da, fan_in, n)
+    dZ = tile_matrix(layers[i, ACROSS], scratch, tile * layers[i, DZ], fan_out, n)
     W_T = matrix(ready.W_T, w, fan_in, ONE)
-    if layers[0, ACROSS] or fan_in <= FEW:
+    if below or fan_in <= FEW:
         W_T = matrix(params, w, ONE, fan_out)
     elif pays_to_pack(fan_out, fan_in, scratch.itemsize):
         W_T = matrix(ready.W_T, w, PACKED, ONE)
-    matmul_add(dA, tile_zeros(layers, scratch, tile), dZ, W_T, n, fan_in, fan_out)
-    a, size = tile * layers[i, IN], n * fan_in
+    matmul_add(dA, tile_zeros(layers, i - 1, scratch, tile), dZ, W_T, n, fan_in, fan_out)
+    a, size = tile * layers[i - 1, OUT], n * fan_in
     multiply_dg(layers[i - 1, G], slope, scratch, da, scratch, a, size)
 
 
@@ -257,10 +268,10 @@ def backward_output(model, scratch, tile, n, slot, fresh):
         sums, w, b = scratch, room, room + width
     rank_one(
         *(layers[below, G], slope),
-        tile_matrix(layers, scratch, tile * layers[top, IN], width, n),
-        tile_matrix(layers, scratch, tile * layers[top, DZ], ONE, n),
+        tile_matrix(ZERO, scratch, tile * layers[top, IN], width, n),
+        tile_matrix(ZERO, scratch, tile * layers[top, DZ], ONE, n),
         matrix(params, layers[top, W], ONE, ONE),
-        tile_matrix(layers, scratch, tile * layers[below, DZ], width, n),
+        tile_matrix(ZERO, scratch, tile * layers[below, DZ], width, n),
         *(matrix(sums, w, ONE, ONE), matrix(sums, b, ONE, ONE)),
         *(n, width, fresh),
     )
@@ -277,9 +288,10 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     first, last = part * fan_in // parts, (part + 1) * fan_in // parts
     at_zeros, _, at_ones = constants(layers, tile)
     zeros, ones = matrix(scratch, at_zeros, ZERO, ONE), matrix(scratch, at_ones, ONE, ONE)
-    A = x if i == 0 else tile_matrix(layers, scratch, tile * layers[i, IN], fan_in, n)
+    across = layers[i, ACROSS]
+    A = x if i == 0 else tile_matrix(across, scratch, tile * layers[i, IN], fan_in, n)
     A_T = matrix(A.data, A.start + first * A.col, A.col, A.row)
-    dZ = tile_matrix(layers, scratch, tile * layers[i, DZ], fan_out, n)
+    dZ = tile_matrix(across, scratch, tile * layers[i, DZ], fan_out, n)
     right = dZ
     if pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, room.data, room.start)
@@ -294,13 +306,13 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
         dW, dW_zeros = matrix(slot, dW.start, ONE, ZERO), matrix(scratch, at_zeros, ONE, ZERO)
     elif one_unit and below == 1:
         db, db_zeros = matrix(slot, db.start, ONE, ZERO), matrix(scratch, at_zeros, ONE, ZERO)
-    if layers[0, ACROSS] and part == parts - 1:  # db[l] is the gradient of a unit that is 1
+    if across and part == parts - 1:  # db[l] is the gradient of a unit that is 1
         last += 1
-    if layers[0, ACROSS] and n == 1:  # lanes over the units of the only example
+    if across and n == 1:  # lanes over the units of the only example
         A_T, right = matrix(A_T.data, A_T.start, ONE, ZERO), matrix(dZ.data, dZ.start, ZERO, ONE)
     if parts > 1 or not (one_unit and below == 0):
         matmul_add(dW, dW_zeros if fresh else dW, A_T, right, last - first, fan_out, n)
-    if part == 0 and not layers[0, ACROSS] and (parts > 1 or not (one_unit and below == 1)):
+    if part == 0 and not across and (parts > 1 or not (one_unit and below == 1)):
         dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
         matmul_add(db, db_zeros if fresh else db, dZ_T, ones, fan_out, ONE, n)
 
@@ -340,8 +352,8 @@ def activate_output(layers, slope, scratch, tile, n):
     """Take a tile's Z[L] to A[L], and return where that begins, as rows of examples."""
     top = layers.shape[0] - 1
     n_y, at = layers[top, FAN_OUT], tile * layers[top, OUT]
-    if layers[0, ACROSS] and n_y > 1:
-        Z, at = tile_matrix(layers, scratch, at, n_y, n), tile * layers[top, DZ]
+    if layers[top, ACROSS] and n_y > 1:
+        Z, at = tile_matrix(ONE, scratch, at, n_y, n), tile * layers[top, DZ]
         load_rows(Z, ZERO, n, n_y, scratch, at, n_y, ONE)
     activate(layers[top, G], slope, scratch, at, n, n_y)
     return at
@@ -397,7 +409,7 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
     n_y, output = layers[top, FAN_OUT], layers[top, G]
     tile = tile_length(layers, scratch.itemsize)
     y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
-    row, col = layout(layers, n_y, n)
+    row, col = layout(layers[top, ACROSS], n_y, n)
     if not loaded:
         load_input(layers, X, first, n, tile, scratch)
     x = input_rows(layers, X, first, n, scratch)

@@ -45,9 +45,9 @@ def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, d
         places = [[cgutils.alloca_once(builder, vectors.type) for _ in range(PANEL)] for _ in "Wb"]
 
         def panel(j, masks):
-            """Emit the pass over the units from j on."""
-            offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(PANEL)]
-            columns = list(zip(offsets, masks, *places, strict=True))
+            """Emit the pass over as many vectors of units, from j on, as there are masks."""
+            offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(len(masks))]
+            columns = list(zip(offsets, masks, *places, strict=False))
             weights = [vectors.load(vectors.at(w, at), mask) for at, mask, _, _ in columns]
             for at, mask, *both in columns:
                 for start, place in zip((dw, db), both, strict=True):
@@ -75,11 +75,12 @@ def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, d
         whole = builder.sdiv(width, step)
         with cgutils.for_range(builder, whole) as loop:
             panel(builder.mul(loop.index, step), [None] * PANEL)
-        j = builder.mul(whole, step)
-        left = builder.sub(width, j)
-        with builder.if_then(builder.icmp_signed(">", left, integer(0))):
-            starts = (integer(v * vectors.lanes) for v in range(PANEL))
-            panel(j, [vectors.first_lanes(builder.sub(left, start)) for start in starts])
+        first, lanes = builder.mul(whole, step), integer(vectors.lanes)
+        left = builder.sub(width, first)
+        singles = builder.sdiv(builder.add(left, integer(vectors.lanes - 1)), lanes)
+        with cgutils.for_range(builder, singles) as loop:
+            at = builder.mul(loop.index, lanes)
+            panel(builder.add(first, at), [vectors.first_lanes(builder.sub(left, at))])
         return context.get_dummy_value()
 
     return signature, codegen

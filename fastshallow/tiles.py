@@ -18,7 +18,7 @@ IN, OUT     where A[l-1] and A[l] begin in a tile's scratch, by the tile's lengt
 DZ          where dZ[l] begins, likewise
 Y_AT        where the targets begin, likewise; the same in every row
 WIDEST      units of the widest layer, n_x too; the same in every row
-ACROSS      1 where lanes run over examples, 0 over units; the same in every row
+ACROSS      1 where lanes run over examples, 0 over units
 ==========  =====================================================================
 
 A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then as
@@ -52,8 +52,8 @@ LINE_BYTES = 64
 # Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
 # L2 cache in use; no fewer than make a register tile worth filling. (100,000 bytes and 192
 # examples: 30-100-1, m = 569, 57 us a step on one thread instead of 53; 30-64-1 no faster.)
-TILE_BYTES = 200_000
-TILE_LEAST, TILE_MOST, TILE_STEP = 64, 320, 64
+TILE_BYTES = 216_000
+TILE_LEAST, TILE_MOST, TILE_STEP = 64, 320, 16
 
 # Tiles up to which blocks, and so threads, have as many each (30-100-1, m = 569, 2 threads: 38 us
 # a step with 1 and 2, 33 us with 2 and 2), and of what their length is a multiple. More are of the
@@ -66,7 +66,7 @@ COPY_FEATURES, COPY_UNITS = 64, 256
 
 # Where lanes run over examples (see `lanes_over_examples`), and how long a tile may be then: its
 # sums over examples, whose lanes are added up once a tile, ask for long ones.
-ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL = 64, 1_500, 16
+ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL, ACROSS_OUTPUTS = 64, 1_500, 16, 12
 ACROSS_TILE_MOST = 512
 
 
@@ -86,31 +86,38 @@ def describe(sizes, codes) -> np.ndarray:
     ends = np.cumsum((fan_in + 1) * fan_out)
     layers[:, B] = ends - fan_out
     layers[:, W] = layers[:, B] - fan_in * fan_out
-    across = lanes_over_examples(sizes)
-    rows = fan_in + across
-    layers[:, OUT] = np.cumsum(rows)
-    layers[:, IN] = layers[:, OUT] - rows
-    layers[:, DZ] = rows.sum() + np.cumsum(fan_out) - fan_out + fan_out[-1]
-    layers[:, Y_AT] = rows.sum() + fan_out[-1] + fan_out.sum()
+    across = layers[:, ACROSS] = lanes_over_examples(sizes)
+    at = 0
+    for i in range(len(codes)):
+        layers[i, IN] = layers[i - 1, OUT]
+        if i == 0 or across[i] != across[i - 1]:  # X, or another copy of A[l-1]
+            layers[i, IN], at = at, at + fan_in[i] + across[i]
+        layers[i, OUT], at = at, at + fan_out[i] + (across[i] if i < len(codes) - 1 else 0)
+    layers[:, DZ] = at + np.cumsum(fan_out) - fan_out
+    layers[:, Y_AT] = at + fan_out.sum()
     layers[:, WIDEST] = max(sizes)
-    layers[:, ACROSS] = across
     return layers
 
 
-def lanes_over_examples(sizes) -> bool:
-    """Return whether lanes run over examples: in small networks, and where units would waste lanes.
+def lanes_over_examples(sizes) -> np.ndarray:
+    """Return, layer by layer, whether lanes run over examples: where units would leave some idle.
 
-    With one output they do where the layers, filled up to whole vectors of units, have two thirds
-    more weights (a step over 20,000 examples on one core, lanes over units and examples: 13-50-3
-    1,052 and 826 us, 20-20-2 794 and 464, 30-40-1 969 and 904; but 30-32-1 684 and 705, 28-64-1
-    1,330 and 1,489). Larger ones gain less there, and lose in batches of a few examples, which
-    leave the lanes idle (30-64-2: 1,557 and 1,502 us, but 5.0 and 5.9 us a batch of 32).
+    They do in all of a small network, unless its hidden layers fill whole vectors (a step over
+    5,000 examples on one core with AVX2, lanes over units and over examples: 8-20-3 341 and 275 us,
+    13-50-1 533 and 485, 2-8-1 over 400 9.8 and 6.5; but 4-16-1 190 and 222). Larger networks gain
+    less, and lose in batches of a few examples, which leave lanes idle then (30-64-2 in batches of
+    32: 11 and 15 us a batch). Else they do in an output layer of a few units (30-64-10 over 10,000:
+    3.1 ms, so 2.8 ms; with 16 units 0.08 and 0.10).
     """
-    pairs = list(itertools.pairwise(sizes))
-    weights = sum(into * out for into, out in pairs)
-    filled = sum(into * -(-out // ACROSS_FILL) * ACROSS_FILL for into, out in pairs)
-    wasteful = sizes[-1] > 1 or 3 * filled > 5 * weights
-    return wasteful and max(sizes) <= ACROSS_WIDEST and weights <= ACROSS_WEIGHTS
+    hidden, n_y = sizes[1:-1], sizes[-1]
+    weights = sum(into * out for into, out in itertools.pairwise(sizes))
+    full = len(hidden) > 0 and all(n % ACROSS_FILL == 0 for n in hidden)
+    across = np.zeros(len(sizes) - 1, np.int64)
+    if max(sizes) <= ACROSS_WIDEST and weights <= ACROSS_WEIGHTS and not full:
+        across[:] = 1
+    elif len(hidden) > 0 and FEW < n_y <= ACROSS_OUTPUTS:
+        across[-1] = 1
+    return across
 
 
 @jit
@@ -122,7 +129,7 @@ def n_params(layers):
 @jit(internal=True)
 def ends_in_one_unit(layers):
     """Return whether `fastshallow.rank_one` is the output layer's backward."""
-    return layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1 and not layers[0, ACROSS]
+    return layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1 and not layers[-1, ACROSS]
 
 
 @jit
@@ -143,9 +150,9 @@ def even_tile(m, blocks, tile):
 
 
 @jit(internal=True)
-def layout(layers, width, n):
+def layout(across, width, n):
     """Return the strides of examples and units of a layer, in a tile of n examples."""
-    return (ONE, n) if layers[0, ACROSS] else (width, ONE)
+    return (ONE, n) if across else (width, ONE)
 
 
 @jit(internal=True, allocates=True)
@@ -210,10 +217,10 @@ def reads_as_it_lies(layers, X, scratch):
 def load_input(layers, X, first, n, tile, scratch):
     """Copy n rows of X into scratch, if they are not read as they lie, and write units of 1."""
     if not reads_as_it_lies(layers, X, scratch):
-        row, col = layout(layers, layers[0, FAN_IN], n)
+        row, col = layout(layers[0, ACROSS], layers[0, FAN_IN], n)
         load_rows(X, first, n, layers[0, FAN_IN], scratch, ZERO, row, col)
-    if layers[0, ACROSS]:
-        for i in range(layers.shape[0]):
+    for i in range(layers.shape[0]):
+        if layers[i, ACROSS]:
             start = np.uint64(tile * layers[i, IN] + n * layers[i, FAN_IN])
             for p in range(np.uint64(n)):
                 scratch[start + p] = 1
@@ -224,7 +231,7 @@ def input_rows(layers, X, first, n, scratch):
     """Return n rows of X as the first layer's product takes them, after `load_input`."""
     if reads_as_it_lies(layers, X, scratch):
         return matrix(view_as(X.data, scratch), X.start + first * X.row, X.row, X.col)
-    row, col = layout(layers, layers[0, FAN_IN], n)
+    row, col = layout(layers[0, ACROSS], layers[0, FAN_IN], n)
     return matrix(scratch, ZERO, row, col)
 
 
@@ -264,12 +271,12 @@ def load_rows(source, first, n, width, out, start, row, col):
         Strides of the copy.
     """
     same = source.data.itemsize == out.itemsize
-    if width > 1 and row == 1 and source.col == 1 and same:
+    if n > 1 and width > 1 and row == 1 and source.col == 1 and same:
         values = view_as(source.data, out)
         transpose(values, source.start + first * source.row, source.row, out, start, col, n, width)
         return
     # Indices are unsigned: a test for negative ones would keep the loops from being vectorised.
-    if source.col == 1 and source.row == width and row == width and col == 1:
+    if source.col == 1 and col == 1 and (n == 1 or (source.row == width and row == width)):
         s, o = np.uint64(source.start + first * width), np.uint64(start)
         for p in range(np.uint64(n * width)):
             out[o + p] = source.data[s + p]

@@ -248,7 +248,9 @@ def test_a_large_layer_in_several_blocks():
 
 
 @pytest.mark.parametrize("hidden", ["tanh", "leaky_relu"])
-@pytest.mark.parametrize("sizes", [(300, 400, 1), (100, 300, 200, 1), (300, 200, 2)], ids=str)
+@pytest.mark.parametrize(
+    "sizes", [(300, 400, 1), (100, 300, 200, 1), (300, 200, 2), (300, 200, 5)], ids=str
+)
 def test_threads_that_share_out_a_batch_of_one_block(sizes, hidden):
     # an output layer of one unit sums up its gradient elsewhere then: the same bits
     m, batch = 1000, 500
@@ -270,6 +272,7 @@ def test_threads_that_share_out_a_batch_of_one_block(sizes, hidden):
         ((3000, 2900, 2), 130, "float32"),
         ((3, 2900, 3000), 70, "float32"),
         ((2900, 3000, 1), 70, "float32"),
+        ((2900, 3000, 4), 70, "float32"),
         pytest.param((4096, 4096, 1), 1000, "float32", marks=pytest.mark.slow),
         pytest.param((2, 3000, 1400, 3), 1000, "float64", marks=pytest.mark.slow),
         pytest.param((4096, 4096), 1, "float64", marks=pytest.mark.slow),

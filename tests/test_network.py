@@ -220,6 +220,9 @@ FEW = [
     ((90, 100, 3), "softmax"),
     ((20, 3, 120, 2, 60, 3), "softmax"),
     ((150, 2), "linear"),
+    # the output layer has a copy of A[1] of its own
+    ((64, 32, 10), "softmax"),
+    ((3, 16, 4), "linear"),
 ]
 
 
@@ -259,7 +262,9 @@ def test_what_the_path_for_few_examples_refuses_changes_nothing(rng):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("sizes", "output"), [FEW[0], FEW[3], FEW[4], ((4, 3, 9, 2), "softmax")])
+@pytest.mark.parametrize(
+    ("sizes", "output"), [FEW[0], FEW[3], FEW[4], FEW[-1], ((4, 3, 9, 2), "softmax")]
+)
 def test_one_row_finds_every_parameter_that_is_not_finite(sizes, output, bad, rng):
     net = fs.Network(sizes, "relu", output).init("glorot", seed=0)
     # zeros, and units that relu leaves at 0, are multiplied too

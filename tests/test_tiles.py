@@ -69,21 +69,32 @@ def test_the_table_of_a_small_network_by_hand():
     assert layers[:, ACROSS].tolist() == [1, 1]
 
 
+def test_the_table_of_a_network_with_a_narrow_output_layer_by_hand():
+    # that layer has a copy of A[1] of its own, unit by unit, which a unit that is 1 follows
+    layers = fs.Network((65, 16, 4), "tanh", "softmax").layers
+    assert layers[:, IN].tolist() == [0, 81]
+    assert layers[:, OUT].tolist() == [65, 98]
+    assert layers[:, DZ].tolist() == [102, 118]
+    assert layers[:, Y_AT].tolist() == [122, 122]
+    assert layers[:, ACROSS].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("sizes", "across"),
     [
-        *[((2, 4, 1), 1), ((10, 16, 1), 1), ((13, 50, 3), 1), ((20, 20, 2), 1), ((30, 1), 1)],
-        *[
-            ((30, 64, 1), 0),
-            ((64, 64, 10), 0),
-            ((784, 4, 1), 0),
-            ((30, 32, 1), 0),
-            ((28, 64, 1), 0),
-        ],
+        # small, and units would leave lanes idle
+        *[((2, 4, 1), [1, 1]), ((13, 50, 3), [1, 1]), ((20, 20, 2), [1, 1])],
+        *[((30, 1), [1]), ((10, 16, 8, 1), [1, 1, 1]), ((4, 10, 16, 4), [1, 1, 1])],
+        # units fill whole vectors, and the outputs are 3 at most, or many
+        *[((10, 16, 1), [0, 0]), ((10, 16, 3), [0, 0]), ((10, 32, 13), [0, 0])],
+        # large, or wide
+        *[((30, 60, 1), [0, 0]), ((784, 4, 1), [0, 0]), ((784, 10), [0])],
+        # in the output layer alone
+        *[((4, 32, 16, 4), [0, 0, 1]), ((64, 30, 10), [0, 1]), ((784, 128, 12), [0, 1])],
     ],
 )
 def test_lanes_run_over_examples_where_units_are_few(sizes, across):
-    assert (fs.Network(sizes).layers[:, ACROSS] == across).all()
+    assert fs.Network(sizes).layers[:, ACROSS].tolist() == across
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 8, 128])
