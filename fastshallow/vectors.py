@@ -208,21 +208,33 @@ def vector_sum(vectors, value):
 
 
 def vector_sums(vectors, values):
-    """Emit one vector that has the `vector_sum` of each of these in its first lanes.
+    """Emit one vector that has the `vector_sum` of each of these, and return their lanes, too.
 
     Halves of two neighbours are added at once, and lie side by side: half the shuffles. They are
     1, 2, 4, ... vectors, as many as there are lanes at most.
     """
     builder, lanes, segment = vectors.builder, vectors.lanes, vectors.lanes // 2
+    owners = [[s] * lanes for s in range(len(values))]
     while segment >= 1:
-        low = [i for i in range(2 * lanes) if i // segment % 2 == 0]
-        high = [i + segment for i in low]
-        values = [
-            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high))
-            for x, y in zip(values[::2], values[1::2] or values, strict=True)
+        # shuffles of 16 bytes, and shuffles within them, take one instruction
+        within = 2 * segment * vectors.itemsize <= 16
+        group = 16 // vectors.itemsize if within else lanes
+        low = [
+            side * lanes + start + i
+            for start in range(0, lanes, group)
+            for side in (0, 1)
+            for i in range(group)
+            if i // segment % 2 == 0
         ]
+        high = [i + segment for i in low]
+        pairs = list(zip(values[::2], values[1::2] or values, strict=True))
+        values = [
+            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high)) for x, y in pairs
+        ]
+        both = zip(owners[::2], owners[1::2] or owners, strict=True)
+        owners = [[(x + y)[i] for i in low] for x, y in both]
         segment //= 2
-    return values[0]
+    return values[0], [owners[0].index(s) for s in range(max(owners[0]) + 1)]
 
 
 def pick(builder, x, y, lanes):
