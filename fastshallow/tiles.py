@@ -25,10 +25,11 @@ A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ..
 many zeros as the widest layer has units and the tile has examples, room to pack a dZ, and a tile of
 ones.
 
-In small networks, whose layers do not fill the lanes of a vector, a tile holds each layer unit by
-unit instead, and the lanes run over its examples. A unit that is 1 for every example then follows
-each layer's own: as b[l] follows W[l], a product with it is the linear step, and its gradient is
-that of both. The equations do not know: they are written for matrices with strides.
+Where a layer's units do not fill the lanes of a vector, a tile may hold it unit by unit instead, and
+the lanes run over its examples: all layers of a small network, or the output layer alone, which then
+has a copy of A[L-1] for itself. A unit that is 1 for every example then follows those of A[l-1]: as
+b[l] follows W[l], a product with it is the linear step, and its gradient is that of both. The
+equations do not know: they are written for matrices with strides.
 """
 
 from __future__ import annotations
