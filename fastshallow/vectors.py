@@ -1,7 +1,7 @@
 """Vector instructions: what the kernels that write them are made of, and how wide they are.
 
-The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); the IR is portable. Lanes
-beyond the last value are masked off in loads and stores: nothing outside is touched.
+The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); all but AVX2's masked load is
+portable. Lanes beyond the last value are left out of loads and stores: nothing outside is touched.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ import pytest
 from test_threads import script
 
 import fastshallow as fs
-from fastshallow import elementary, kernels
+from fastshallow import elementary, few_examples, kernels
 from fastshallow.trainer import Trainer
 
 # Lanes over examples, in several blocks; over units, in one tile, and in several blocks; over units
 # and, in the output layer, over examples.
 SMALL = [((2, 4, 1), "tanh", "sigmoid", 300), ((3, 4, 2), "relu", "softmax", 3)]
 SMALL += [((3, 9, 9, 3), "leaky_relu", "exp", 300), ((2, 2), [], "relu", 70)]
-SMALL += [((3, 16, 4), "tanh", "softmax", 70), ((3, 16, 2), "tanh", "linear", 20)]
+SMALL += [((3, 16, 4), "tanh", "softmax", 70), ((65, 3, 2), "tanh", "linear", 20)]
 # One block of several tiles; weights that are packed, and a dZ; a first layer that copies X.
 LARGE = [((5, 4, 3), "sigmoid", "softmax", 250), ((3, 64, 140, 1), "tanh", "linear", 60)]
 LARGE += [((3, 512, 1), "relu", "sigmoid", 17), ((65, 257, 1), "relu", "sigmoid", 2)]
@@ -114,16 +114,16 @@ def test_a_few_examples_that_are_refused():
     predict = kernels.predict
     assert predict(*model, X, nan, np.empty((1, 2))) == kernels.OK
     assert predict(*model, X[0], nan, np.empty((1, 1))) == kernels.OK
-    assert predict(*model, X, nan, np.empty((1, 3))) == kernels.REFUSED
-    assert predict(*model, X, nan, np.empty((2, 2))) == kernels.REFUSED
-    assert predict(*model, X, nan, np.empty(2)) == kernels.REFUSED
-    assert predict(*model, X[:, ::-1], nan, np.empty((1, 2))) == kernels.REFUSED
+    assert predict(*model, X, nan, np.empty((1, 3))) == few_examples.REFUSED
+    assert predict(*model, X, nan, np.empty((2, 2))) == few_examples.REFUSED
+    assert predict(*model, X, nan, np.empty(2)) == few_examples.REFUSED
+    assert predict(*model, X[:, ::-1], nan, np.empty((1, 2))) == few_examples.REFUSED
     assert predict(*model, X * np.inf, nan, np.empty((1, 2))) == kernels.BAD_X
     net.params[0] = nan
-    assert predict(*model, X, nan, np.empty((1, 2))) == kernels.REFUSED
+    assert predict(*model, X, nan, np.empty((1, 2))) == few_examples.REFUSED
     wide = fs.Network((2, 9000, 1)).init(seed=0)
     X = X.astype("f4")
-    assert predict(*wide.model, X, nan, np.empty((1, 2), "f4")) == kernels.REFUSED
+    assert predict(*wide.model, X, nan, np.empty((1, 2), "f4")) == few_examples.REFUSED
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

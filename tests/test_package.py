@@ -42,6 +42,7 @@ ORDER = [
     "tiles",
     "propagation",
     "blocks",
+    "few_examples",
     "kernels",
     "_checks",
     "optimizers",

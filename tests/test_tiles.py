@@ -41,20 +41,20 @@ LINEAR, SIGMOID, SOFTMAX, EXP = (
 
 
 def test_the_table_of_layers_by_hand():
-    layers = fs.Network((65, 5, 2), "tanh", "softmax").layers
-    # W1 has 325 values, b1 5, W2 10, b2 2; of an example come 65 values of X, then 5 of A[1]
+    layers = fs.Network((65, 5, 1), "tanh", "sigmoid").layers
+    # W1 has 325 values, b1 5, W2 5, b2 1; of an example come 65 values of X, then 5 of A[1]
     assert layers[:, FAN_IN].tolist() == [65, 5]
-    assert layers[:, FAN_OUT].tolist() == [5, 2]
+    assert layers[:, FAN_OUT].tolist() == [5, 1]
     assert layers[:, W].tolist() == [0, 330]
-    assert layers[:, B].tolist() == [325, 340]
-    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SOFTMAX]
+    assert layers[:, B].tolist() == [325, 335]
+    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SIGMOID]
     assert layers[:, IN].tolist() == [0, 65]
     assert layers[:, OUT].tolist() == [65, 70]
-    assert layers[:, DZ].tolist() == [72, 77]
-    assert layers[:, Y_AT].tolist() == [79, 79]
+    assert layers[:, DZ].tolist() == [71, 76]
+    assert layers[:, Y_AT].tolist() == [77, 77]
     assert layers[:, WIDEST].tolist() == [65, 65]
     assert layers[:, ACROSS].tolist() == [0, 0]
-    assert tiles.n_params(layers) == 342
+    assert tiles.n_params(layers) == 336
 
 
 def test_the_table_of_a_small_network_by_hand():
@@ -85,12 +85,13 @@ def test_the_table_of_a_network_with_a_narrow_output_layer_by_hand():
         # small, and units would leave lanes idle
         *[((2, 4, 1), [1, 1]), ((13, 50, 3), [1, 1]), ((20, 20, 2), [1, 1])],
         *[((30, 1), [1]), ((10, 16, 8, 1), [1, 1, 1]), ((4, 10, 16, 4), [1, 1, 1])],
-        # units fill whole vectors, and the outputs are 3 at most, or many
-        *[((10, 16, 1), [0, 0]), ((10, 16, 3), [0, 0]), ((10, 32, 13), [0, 0])],
+        # units fill whole vectors, and there is one output, or many
+        *[((10, 16, 1), [0, 0]), ((10, 32, 13), [0, 0])],
         # large, or wide
         *[((30, 60, 1), [0, 0]), ((784, 4, 1), [0, 0]), ((784, 10), [0])],
         # in the output layer alone
-        *[((4, 32, 16, 4), [0, 0, 1]), ((64, 30, 10), [0, 1]), ((784, 128, 12), [0, 1])],
+        *[((10, 16, 2), [0, 1]), ((4, 32, 16, 4), [0, 0, 1])],
+        *[((64, 30, 10), [0, 1]), ((784, 128, 12), [0, 1])],
     ],
 )
 def test_lanes_run_over_examples_where_units_are_few(sizes, across):
