@@ -14,6 +14,8 @@ from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
 from fastshallow.tiles import ACROSS, DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 
+pytestmark = pytest.mark.usefixtures("prepared")
+
 
 # These kernels have no entry for Python of their own.
 @jit
