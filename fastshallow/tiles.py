@@ -117,7 +117,8 @@ def lanes_over_examples(sizes) -> np.ndarray:
     if max(sizes) <= ACROSS_WIDEST and weights <= ACROSS_WEIGHTS and not full:
         across[:] = 1
     elif len(hidden) > 0 and 1 < n_y <= ACROSS_OUTPUTS:
-        across[-1] = 1
+        # 2 or 3 outputs of a wide layer are summed with lanes over its units: that rounds less
+        across[-1] = n_y > FEW or hidden[-1] <= ACROSS_WIDEST
     return across
 
 

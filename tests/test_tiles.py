@@ -90,6 +90,7 @@ def test_the_table_of_a_network_with_a_narrow_output_layer_by_hand():
         # units fill whole vectors, and there is one output, or many
         *[((10, 16, 1), [0, 0]), ((10, 32, 13), [0, 0])],
         # large, or wide
+        *[((9, 80, 3), [0, 0]), ((9, 80, 4), [0, 1])],
         *[((30, 60, 1), [0, 0]), ((784, 4, 1), [0, 0]), ((784, 10), [0])],
         # in the output layer alone
         *[((10, 16, 2), [0, 1]), ((4, 32, 16, 4), [0, 0, 1])],
