@@ -63,7 +63,7 @@ __all__ = [
 # Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
 # which is written and summed once, and of some floating-point operations; all slots together
 # within a bound.
-BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 100_000
+BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500_000
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 

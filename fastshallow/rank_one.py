@@ -47,7 +47,9 @@ def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, d
         def panel(j, masks):
             """Emit the pass over as many vectors of units, from j on, as there are masks."""
             offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(len(masks))]
-            columns = list(zip(offsets, masks, *places, strict=False))
+            columns = list(
+                zip(offsets, masks, *(both[: len(masks)] for both in places), strict=True)
+            )
             weights = [vectors.load(vectors.at(w, at), mask) for at, mask, _, _ in columns]
             for at, mask, *both in columns:
                 for start, place in zip((dw, db), both, strict=True):

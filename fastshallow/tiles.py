@@ -54,7 +54,7 @@ LINE_BYTES = 64
 # L2 cache in use; no fewer than make a register tile worth filling. (100,000 bytes and 192
 # examples: 30-100-1, m = 569, 57 us a step on one thread instead of 53; 30-64-1 no faster.)
 TILE_BYTES = 216_000
-TILE_LEAST, TILE_MOST, TILE_STEP = 64, 320, 16
+TILE_LEAST, TILE_MOST, TILE_STEP = 64, 512, 16
 
 # Tiles up to which blocks, and so threads, have as many each (30-100-1, m = 569, 2 threads: 38 us
 # a step with 1 and 2, 33 us with 2 and 2), and of what their length is a multiple. More are of the
@@ -65,10 +65,8 @@ EVEN_MOST, EVEN_STEP = 32, 16
 # own (784-1024-10, X feature by feature: 158 ms a step as it lies, 95 ms example by example).
 COPY_FEATURES, COPY_UNITS = 64, 256
 
-# Where lanes run over examples (see `lanes_over_examples`), and how long a tile may be then: its
-# sums over examples, whose lanes are added up once a tile, ask for long ones.
+# Where lanes run over examples: see `lanes_over_examples`.
 ACROSS_WIDEST, ACROSS_WEIGHTS, ACROSS_FILL, ACROSS_OUTPUTS = 64, 1_500, 16, 12
-ACROSS_TILE_MOST = 512
 
 
 def describe(sizes, codes) -> np.ndarray:
@@ -138,8 +136,7 @@ def ends_in_one_unit(layers):
 def tile_length(layers, itemsize):
     """Return how many examples a tile has: a function of the sizes alone."""
     fits = TILE_BYTES // ((layers[0, Y_AT] + layers[-1, FAN_OUT]) * itemsize)
-    most = ACROSS_TILE_MOST if layers[0, ACROSS] else TILE_MOST
-    return max(TILE_LEAST, min(most, fits // TILE_STEP * TILE_STEP))
+    return max(TILE_LEAST, min(TILE_MOST, fits // TILE_STEP * TILE_STEP))
 
 
 @jit
