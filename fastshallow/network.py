@@ -482,9 +482,7 @@ class Network(ByLayer):
 
     def copy(self) -> Network:
         """Return a network of the same architecture with parameters of its own."""
-        net = Network(*self._architecture())
-        net.params[...] = self.params
-        return net
+        return _rebuild(self._architecture(), self.params)
 
     __copy__ = copy
 

@@ -19,11 +19,11 @@ from fastshallow.trainer import Trainer
 # and, in the output layer, over examples.
 SMALL = [((2, 4, 1), "tanh", "sigmoid", 300), ((3, 4, 2), "relu", "softmax", 3)]
 SMALL += [((3, 9, 9, 3), "leaky_relu", "exp", 300), ((2, 2), [], "relu", 70)]
-SMALL += [((3, 16, 4), "tanh", "softmax", 70), ((65, 3, 2), "tanh", "linear", 20)]
+SMALL += [((3, 16, 4), "tanh", "softmax", 70), ((65, 3, 2), "tanh", "softmax", 20)]
 # One block of several tiles; weights that are packed, and a dZ; a first layer that copies X.
 LARGE = [((5, 4, 3), "sigmoid", "softmax", 250), ((3, 64, 140, 1), "tanh", "linear", 60)]
 LARGE += [((3, 512, 1), "relu", "sigmoid", 17), ((65, 257, 1), "relu", "sigmoid", 2)]
-LARGE += [((65, 4, 3), "tanh", "softmax", 20)]
+LARGE += [((65, 4, 3), "tanh", "softmax", 20), ((3, 70, 3), "relu", "softmax", 5)]
 
 
 def case_of(network, layout="C"):
