@@ -130,7 +130,9 @@ def matmul_add(C, D, A, B, M, N, K):
                 = 1``), D is a column for all (``D.row
                 = 1``, ``D.col = 0``)
     rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
-    k           ``A.col = B.row = 1``                   D plus one sum over k a lane
+    k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k a lane
+                are contiguous, or ``D.col = 0``; of
+                a single column, it is the column
     columns     else: rows of B, C and D are            summed over k in rising order, from D
                 contiguous, or B is `pack`ed
     ==========  ======================================  =====================================
@@ -151,9 +153,8 @@ def matmul_add(C, D, A, B, M, N, K):
     elif A.row == 1 and N <= FEW:
         c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
         columns(zero, c, c_row, c_col, d, d_row, d_col, a, A.col, b, B.row, B.col, M, N, K)
-    elif A.col == 1 and B.row == 1:
-        c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
-        dots(zero, c, c_row, c_col, d, d_row, d_col, a, A.row, b, B.col, M, N, K)
+    elif A.col == 1 and B.row == 1 and (N > 1 or M == 1 or (C.row == 1 and D.row <= 1)):
+        dots(zero, c, C.row, d, D.row, D.col, a, A.row, b, B.col, M, N, K)
     else:
         product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
 

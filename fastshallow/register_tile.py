@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from ._linking import INT, out_of_line
 from .simd import standalone
-from .vectors import REGISTERS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sums
+from .vectors import REGISTERS, SHORT_BYTES, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sums
 
 __all__ = ["PACKED", "PANEL_BYTES", "columns", "dots", "product"]
 
@@ -153,39 +153,41 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
     return signature, codegen
 
 
-# Rows and columns whose sums `dots` keeps in registers: of one column, or of several, where 7 or 8
+# Rows and columns whose sums `dots` keeps in registers: of one row, or of several, where 7 or 8
 # loads serve 12 or 16 products. (With 16 registers, 8 sums would wait for the FMA units: 33 x 16
 # over 150 examples in blocks of 4 x 2 9.5 thousand cycles, of 3 x 4 7.6.)
-DOT_BLOCKS = {"one": (8, 1), "several": (4 if REGISTERS == 32 else 3, 4)}
+DOT_BLOCKS = {"one": (1, 8), "several": (4 if REGISTERS == 32 else 3, 4)}
 
 
 def _make_dots(rows, columns):
     """Return an intrinsic that computes C block by block of so many rows and columns: `dots`."""
 
     @intrinsic
-    def block_dots(typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
-        signature = types.void(zero, *[types.intp] * 13)
+    def block_dots(typingctx, zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
+        signature = types.void(zero, *[types.intp] * 12)
 
         def codegen(context, builder, signature, arguments):
-            _, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
-            vectors = Vectors(builder, signature.args[0])
+            _, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
+            vectors, short = (
+                Vectors(builder, signature.args[0], size) for size in (VECTOR_BYTES, SHORT_BYTES)
+            )
             lanes = integer(vectors.lanes)
             whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
             rest = builder.mul(whole, lanes)
             mask = vectors.first_lanes(builder.sub(K, rest))
+            contiguous = builder.icmp_signed("==", d_col, integer(1))
             places = [
                 [cgutils.alloca_once(builder, vectors.type) for _ in range(columns)]
                 for _ in range(rows)
             ]
-            sums = list(itertools.chain(*places))
 
-            def offsets(first, end, size, step):
-                """Return where the block's rows or columns lie; the last one stands for more."""
-                found = [builder.mul(first, step)]
+            def starts(operand, first, end, size, step):
+                """Return where a block's rows or columns begin; the last one stands for more."""
+                found = [vectors.at(operand, builder.mul(first, step))]
                 for i in range(1, size):
                     there = builder.icmp_signed("<", builder.add(first, integer(i)), end)
                     more = builder.select(there, step, integer(0))
-                    found.append(builder.add(found[-1], more))
+                    found.append(vectors.at(found[-1], more))
                 return found
 
             def add_products(lefts, rights, k, mask=None):
@@ -197,6 +199,39 @@ def _make_dots(rows, columns):
                         total = builder.call(vectors.fma, [x[i], y, builder.load(place)])
                         builder.store(total, place)
 
+            def from_d(places, mask):
+                """Return a few columns of rows of D, which are contiguous or all the same."""
+                with builder.if_else(contiguous) as (each, one):
+                    with each:
+                        loaded = [short.load(place, mask) for place in places]
+                        there = builder.block
+                    with one:
+                        same = [short.broadcast(place) for place in places]
+                        here = builder.block
+                found = [builder.phi(short.type) for _ in places]
+                for phi, x, y in zip(found, loaded, same, strict=True):
+                    phi.add_incoming(x, there)
+                    phi.add_incoming(y, here)
+                return found
+
+            def add_sums(i, j):
+                """Write the block to C: columns in short vectors, all rows of each together.
+
+                A row that stands for others is computed from the same values, and stored to the
+                same place.
+                """
+                from_rows = starts(d, i, M, rows, d_row)
+                to_rows = starts(c, i, M, rows, c_row)
+                for s in range(0, columns, short.lanes):
+                    first = builder.add(j, integer(s))
+                    mask = short.first_lanes(builder.sub(N, first))
+                    along = builder.mul(first, d_col)
+                    totals = from_d([vectors.at(row, along) for row in from_rows], mask)
+                    for r, row in enumerate(places):
+                        group = [builder.load(place) for place in row[s : s + short.lanes]]
+                        totals[r] = builder.fadd(totals[r], vector_sums(vectors, group))
+                    short.store_all(totals, [vectors.at(row, first) for row in to_rows], mask)
+
             def count(n, size):
                 return builder.sdiv(builder.add(n, integer(size - 1)), integer(size))
 
@@ -204,41 +239,16 @@ def _make_dots(rows, columns):
                 cgutils.for_range(builder, count(N, columns)) as across,
                 cgutils.for_range(builder, count(M, rows)) as down,
             ):
-                down_at, at = (
-                    builder.mul(loop.index, integer(size))
-                    for loop, size in ((down, rows), (across, columns))
-                )
-                lefts = [vectors.at(a, i) for i in offsets(down_at, M, rows, a_row)]
-                rights = [vectors.at(b, j) for j in offsets(at, N, columns, b_col)]
-                for place in sums:
+                i = builder.mul(down.index, integer(rows))
+                j = builder.mul(across.index, integer(columns))
+                lefts = starts(a, i, M, rows, a_row)
+                rights = starts(b, j, N, columns, b_col)
+                for place in itertools.chain(*places):
                     builder.store(ir.Constant(vectors.type, None), place)
                 with cgutils.for_range(builder, whole) as loop:
                     add_products(lefts, rights, builder.mul(loop.index, lanes))
                 add_products(lefts, rights, rest, mask)
-                found = []
-                for s in range(0, len(sums), vectors.lanes):
-                    group = [builder.load(place) for place in sums[s : s + vectors.lanes]]
-                    together, at_lanes = vector_sums(vectors, group)
-                    found += [(together, lane) for lane in at_lanes]
-                from_d, to_c = (
-                    [
-                        vectors.at(start, i, j)
-                        for i in offsets(down_at, M, rows, row)
-                        for j in offsets(at, N, columns, col)
-                    ]
-                    for start, row, col in ((d, d_row, d_col), (c, c_row, c_col))
-                )
-                # first all of D, then all of C, which may be D: a row that stands for others too
-                # is computed from the same values, and stored to the same place
-                totals = [
-                    builder.fadd(
-                        vectors.load_scalar(start),
-                        builder.extract_element(together, ir.Constant(ir.IntType(32), lane)),
-                    )
-                    for start, (together, lane) in zip(from_d, found, strict=True)
-                ]
-                for total, where in zip(totals, to_c, strict=True):
-                    vectors.store_scalar(total, where)
+                add_sums(i, j)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -350,17 +360,18 @@ def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N,
             _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 13), internal=True)
-def dots(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
-    """C = D + A B, lanes over k: rows of A and columns of B are contiguous.
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
+def dots(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
+    """C = D + A B, lanes over k: rows of A and C and columns of B are contiguous, rows of D too or
+    all the same in a row; of one column, it is those of C and D.
 
     Every element is D plus a sum of its own; see `product` for the arguments.
     """
     standalone()
-    if N == 1:
-        _dots_one(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
+    if N == 1:  # the only column as a row
+        _dots_one(zero, c, c_row, d, d_col, d_row, b, b_col, a, a_row, N, M, K)
     else:
-        _dots_several(zero, c, c_row, c_col, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
+        _dots_several(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 14), internal=True)

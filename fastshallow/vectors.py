@@ -16,6 +16,7 @@ from numba.core import cgutils
 __all__ = [
     "REGISTERS",
     "SCALARS",
+    "SHORT_BYTES",
     "SPLIT",
     "VECTOR_BYTES",
     "Mask",
@@ -42,6 +43,9 @@ def _vector_bytes() -> tuple[int, int]:
 VECTOR_BYTES, REGISTERS = _vector_bytes()
 AVX2 = VECTOR_BYTES == 32
 
+# Bytes of the vectors that `vector_sums` gives: those of the shortest vectors of a CPU.
+SHORT_BYTES = 16
+
 # Chains that a sum is split into, to hide the latency of the FMA units.
 SPLIT = 4
 
@@ -63,10 +67,10 @@ class Mask(NamedTuple):
 class Vectors:
     """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
 
-    def __init__(self, builder, dtype):
+    def __init__(self, builder, dtype, size=VECTOR_BYTES):
         self.builder = builder
         self.scalar, self.itemsize, suffix = SCALARS[dtype]
-        self.lanes = VECTOR_BYTES // self.itemsize
+        self.lanes = size // self.itemsize
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.integers = ir.VectorType(ir.IntType(8 * self.itemsize), self.lanes)
         self.name = f"v{self.lanes}{suffix}"
@@ -85,11 +89,14 @@ class Vectors:
 
     def first_lanes(self, n):
         """Return the `Mask` of lanes 0 ... n - 1."""
-        numbers = ir.Constant(ir.VectorType(n.type, self.lanes), list(range(self.lanes)))
-        bits = self.builder.icmp_signed("<", numbers, self.splat(n))
-        if AVX2:  # LLVM would pack such bits, and unpack them wherever they are used
-            bits = self.builder.sext(bits, self.integers)
-        return Mask(n, bits)
+        builder, word = self.builder, self.integers.element
+        most = integer(self.lanes)
+        # in numbers as wide as the lanes: LLVM would make masks of others anew in every round
+        least = builder.select(builder.icmp_signed("<", n, most), n, most)
+        least = least if word == n.type else builder.trunc(least, word)
+        numbers = ir.Constant(self.integers, list(range(self.lanes)))
+        bits = builder.icmp_signed("<", numbers, self.splat(least))
+        return Mask(n, builder.sext(bits, self.integers) if AVX2 else bits)
 
     def at(self, address, *offsets):
         """Return the pointer to the element that the offsets, in elements, add up to."""
@@ -106,7 +113,8 @@ class Vectors:
             return builder.load(pointer, align=self.itemsize, typ=self.type)
         if AVX2:
             name, byte = "ps" if self.itemsize == 4 else "pd", ir.IntType(8).as_pointer()
-            name = f"llvm.x86.avx.maskload.{name}.256"
+            width = "" if self.lanes * self.itemsize == SHORT_BYTES else ".256"
+            name = f"llvm.x86.avx.maskload.{name}{width}"
             function = self._declare(name, self.type, [byte, self.integers])
             return builder.call(function, [builder.inttoptr(address, byte), mask.bits])
         zeros = ir.Constant(self.type, [0.0] * self.lanes)
@@ -208,33 +216,32 @@ def vector_sum(vectors, value):
 
 
 def vector_sums(vectors, values):
-    """Emit one vector that has the `vector_sum` of each of these, and return their lanes, too.
+    """Emit one vector of `SHORT_BYTES` whose lanes are the sums of each of as many vectors.
 
-    Halves of two neighbours are added at once, and lie side by side: half the shuffles. They are
-    1, 2, 4, ... vectors, as many as there are lanes at most.
+    Two neighbours are added up at once, first within 16 bytes, where shuffles are cheapest.
     """
-    builder, lanes, segment = vectors.builder, vectors.lanes, vectors.lanes // 2
-    owners = [[s] * lanes for s in range(len(values))]
-    while segment >= 1:
-        # shuffles of 16 bytes, and shuffles within them, take one instruction
-        within = 2 * segment * vectors.itemsize <= 16
-        group = 16 // vectors.itemsize if within else lanes
+    builder, lanes, group = vectors.builder, vectors.lanes, len(values)
+    distance = group // 2
+    while distance >= 1:
         low = [
             side * lanes + start + i
             for start in range(0, lanes, group)
             for side in (0, 1)
             for i in range(group)
-            if i // segment % 2 == 0
+            if not i & distance
         ]
-        high = [i + segment for i in low]
-        pairs = list(zip(values[::2], values[1::2] or values, strict=True))
+        high = [i + distance for i in low]
         values = [
-            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high)) for x, y in pairs
+            builder.fadd(pick(builder, x, y, low), pick(builder, x, y, high))
+            for x, y in zip(values[::2], values[1::2], strict=True)
         ]
-        both = zip(owners[::2], owners[1::2] or owners, strict=True)
-        owners = [[(x + y)[i] for i in low] for x, y in both]
-        segment //= 2
-    return values[0], [owners[0].index(s) for s in range(max(owners[0]) + 1)]
+        distance //= 2
+    (total,) = values
+    while lanes > group:
+        lanes //= 2
+        low, high = (pick(builder, total, total, range(i, i + lanes)) for i in (0, lanes))
+        total = builder.fadd(low, high)
+    return total
 
 
 def pick(builder, x, y, lanes):

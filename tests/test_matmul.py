@@ -161,9 +161,9 @@ def strides(rng, lanes, M, N, K):
         C, A = (N + 1 + gap[0], 1), (1, M + gap[1])
         return C, any_strides(rng, M, N), A, any_strides(rng, K, N)
     if lanes == "k":
-        # a row of C is at least 2 wide, or M = N = 1 and any stride is right
-        C, A, B = (2 * N + gap[0], 1 + gap[0] % 2), (max(K, 1) + gap[1], 1), (1, K + 1 + gap[2])
-        return C, any_strides(rng, M, N), A, B
+        C, A, B = (N + 1 + gap[0], 1), (max(K, 1) + gap[1], 1), (1, K + 1 + gap[2])
+        D = (N + gap[3], 0 if gap[0] == 0 else 1)
+        return ((1, 1), (D[1], 1), A, B) if N == 1 else (C, D, A, B)
     D = (0, 1) if gap[3] == 3 else (N + gap[3], 1)
     return (N + gap[0], 1), D, any_strides(rng, M, K), (N + gap[2], 1)
 
@@ -253,7 +253,7 @@ def product_bits(lanes, D, A, B, rng):
     (M, N), K = D.shape, A.shape[1]
     steps, starts = strides(rng, lanes, M, N, K), (AROUND + rng.integers(0, 18, 4)).tolist()
     c = put(np.full_like(D, np.nan), *steps[0], starts[0], UNTOUCHED)
-    d_step = steps[1] if steps[1][0] else (N, 1)
+    d_step = steps[1] if lanes == "rows" or 0 not in steps[1] else (N, 1)
     b = put(B, *steps[3], starts[3])
     if lanes == "packed":
         b = packed_copy(b, K, N, starts[3])
