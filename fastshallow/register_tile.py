@@ -43,6 +43,16 @@ if REGISTERS == 16:
 WIDE = 8
 
 
+def _starts(vectors, operand, first, left, size, step):
+    """Return where ``size`` rows or columns begin; if fewer are left, the last stands for more."""
+    builder = vectors.builder
+    found = [vectors.at(operand, builder.mul(first, step))]
+    for i in range(1, size):
+        is_there = builder.icmp_signed("<", integer(i), left)
+        found.append(vectors.at(found[-1], builder.select(is_there, step, integer(0))))
+    return found
+
+
 def _emit_tile(vectors, rows, masks, operands, r, K, left):
     """Emit the register tile of ``rows`` rows, the first of them row ``r``.
 
@@ -52,24 +62,16 @@ def _emit_tile(vectors, rows, masks, operands, r, K, left):
     """
     builder, NV = vectors.builder, len(masks)
     c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
-    there = [builder.icmp_signed("<", integer(i), left) for i in range(1, rows)]
-
-    def row_starts(start, step):
-        """Return where the rows of an operand begin."""
-        starts = [vectors.at(start, builder.mul(r, step))]
-        for is_there in there:
-            starts.append(vectors.at(starts[-1], builder.select(is_there, step, integer(0))))
-        return starts
 
     def row_vectors(start):
         """Return where the vectors of a row begin."""
         return [vectors.at(start, integer(v * vectors.lanes)) for v in range(NV)]
 
     sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in range(rows)]
-    for places, start in zip(sums, row_starts(d, d_row), strict=True):
+    for places, start in zip(sums, _starts(vectors, d, r, left, rows, d_row), strict=True):
         for place, at, mask in zip(places, row_vectors(start), masks, strict=True):
             builder.store(vectors.load(at, mask), place)
-    lefts = row_starts(a, a_row)
+    lefts = _starts(vectors, a, r, left, rows, a_row)
     with cgutils.for_range(builder, K) as loop:
         b_k = row_vectors(vectors.at(b, builder.mul(loop.index, b_row)))
         y = [vectors.load(at, mask) for at, mask in zip(b_k, masks, strict=True)]
@@ -78,7 +80,7 @@ def _emit_tile(vectors, rows, masks, operands, r, K, left):
             x = vectors.broadcast(vectors.at(start, along))
             for place, y_v in zip(places, y, strict=True):
                 builder.store(builder.call(vectors.fma, [x, y_v, builder.load(place)]), place)
-    to = [row_vectors(start) for start in row_starts(c, c_row)]
+    to = [row_vectors(start) for start in _starts(vectors, c, r, left, rows, c_row)]
     for v, mask in enumerate(masks):
         values = [builder.load(places[v]) for places in sums]
         vectors.store_all(values, [row[v] for row in to], mask)
@@ -159,6 +161,21 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
 DOT_BLOCKS = {"one": (1, 8), "several": (4 if REGISTERS == 32 else 3, 4)}
 
 
+def _load_rows(vectors, starts, step, mask):
+    """Return vectors of rows whose elements are contiguous, or, if the step is 0, all the same."""
+    builder = vectors.builder
+    with builder.if_else(builder.icmp_signed("==", step, integer(1))) as (each, one):
+        with each:
+            loaded, there = [vectors.load(start, mask) for start in starts], builder.block
+        with one:
+            same, here = [vectors.broadcast(start) for start in starts], builder.block
+    found = [builder.phi(vectors.type) for _ in starts]
+    for phi, x, y in zip(found, loaded, same, strict=True):
+        phi.add_incoming(x, there)
+        phi.add_incoming(y, here)
+    return found
+
+
 def _make_dots(rows, columns):
     """Return an intrinsic that computes C block by block of so many rows and columns: `dots`."""
 
@@ -175,20 +192,10 @@ def _make_dots(rows, columns):
             whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
             rest = builder.mul(whole, lanes)
             mask = vectors.first_lanes(builder.sub(K, rest))
-            contiguous = builder.icmp_signed("==", d_col, integer(1))
             places = [
                 [cgutils.alloca_once(builder, vectors.type) for _ in range(columns)]
                 for _ in range(rows)
             ]
-
-            def starts(operand, first, end, size, step):
-                """Return where a block's rows or columns begin; the last one stands for more."""
-                found = [vectors.at(operand, builder.mul(first, step))]
-                for i in range(1, size):
-                    there = builder.icmp_signed("<", builder.add(first, integer(i)), end)
-                    more = builder.select(there, step, integer(0))
-                    found.append(vectors.at(found[-1], more))
-                return found
 
             def add_products(lefts, rights, k, mask=None):
                 x = [vectors.load(vectors.at(left, k), mask) for left in lefts]
@@ -199,34 +206,20 @@ def _make_dots(rows, columns):
                         total = builder.call(vectors.fma, [x[i], y, builder.load(place)])
                         builder.store(total, place)
 
-            def from_d(places, mask):
-                """Return a few columns of rows of D, which are contiguous or all the same."""
-                with builder.if_else(contiguous) as (each, one):
-                    with each:
-                        loaded = [short.load(place, mask) for place in places]
-                        there = builder.block
-                    with one:
-                        same = [short.broadcast(place) for place in places]
-                        here = builder.block
-                found = [builder.phi(short.type) for _ in places]
-                for phi, x, y in zip(found, loaded, same, strict=True):
-                    phi.add_incoming(x, there)
-                    phi.add_incoming(y, here)
-                return found
-
-            def add_sums(i, j):
+            def add_sums(i, j, rows_left, columns_left):
                 """Write the block to C: columns in short vectors, all rows of each together.
 
                 A row that stands for others is computed from the same values, and stored to the
                 same place.
                 """
-                from_rows = starts(d, i, M, rows, d_row)
-                to_rows = starts(c, i, M, rows, c_row)
+                from_rows = _starts(vectors, d, i, rows_left, rows, d_row)
+                to_rows = _starts(vectors, c, i, rows_left, rows, c_row)
                 for s in range(0, columns, short.lanes):
                     first = builder.add(j, integer(s))
-                    mask = short.first_lanes(builder.sub(N, first))
+                    mask = short.first_lanes(builder.sub(columns_left, integer(s)))
                     along = builder.mul(first, d_col)
-                    totals = from_d([vectors.at(row, along) for row in from_rows], mask)
+                    at = [vectors.at(row, along) for row in from_rows]
+                    totals = _load_rows(short, at, d_col, mask)
                     for r, row in enumerate(places):
                         group = [builder.load(place) for place in row[s : s + short.lanes]]
                         totals[r] = builder.fadd(totals[r], vector_sums(vectors, group))
@@ -241,14 +234,15 @@ def _make_dots(rows, columns):
             ):
                 i = builder.mul(down.index, integer(rows))
                 j = builder.mul(across.index, integer(columns))
-                lefts = starts(a, i, M, rows, a_row)
-                rights = starts(b, j, N, columns, b_col)
+                rows_left, columns_left = builder.sub(M, i), builder.sub(N, j)
+                lefts = _starts(vectors, a, i, rows_left, rows, a_row)
+                rights = _starts(vectors, b, j, columns_left, columns, b_col)
                 for place in itertools.chain(*places):
                     builder.store(ir.Constant(vectors.type, None), place)
                 with cgutils.for_range(builder, whole) as loop:
                     add_products(lefts, rights, builder.mul(loop.index, lanes))
                 add_products(lefts, rights, rest, mask)
-                add_sums(i, j)
+                add_sums(i, j, rows_left, columns_left)
             return context.get_dummy_value()
 
         return signature, codegen
