@@ -33,8 +33,8 @@ from __future__ import annotations
 
 from ._jit import jit
 from ._linking import INT, REAL, out_of_line, vector
-from .elementary import exp, sigmoid, tanh
-from .simd import standalone
+from .elementary import exp, exp_falling, sigmoid, tanh
+from .simd import standalone, where
 
 __all__ = [
     "ACTIVATIONS",
@@ -68,13 +68,13 @@ HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
 @jit
 def relu(z):
     """Return max(z, 0); NaN stays NaN."""
-    return type(z)(0) if z < 0 else z
+    return where(z < 0, type(z)(0), z)
 
 
 @jit
 def leaky_relu(z, slope):
     """Return z where z > 0, slope * z elsewhere."""
-    return z if z > 0 else slope * z
+    return where(z > 0, z, slope * z)
 
 
 @jit
@@ -190,7 +190,7 @@ def softmax(Z, start, n):
         top = max(top, Z[start + j])
     total = Z[start] * 0
     for j in range(n):
-        Z[start + j] = exp(Z[start + j] - top)
+        Z[start + j] = exp_falling(Z[start + j] - top)
         total += Z[start + j]
     for j in range(n):
         Z[start + j] /= total
@@ -274,7 +274,7 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
     elif code == LEAKY_RELU:
         s = type(one)(slope)
         for p in range(size):
-            dz[p] *= one if a[p] > 0 else s
+            dz[p] *= where(a[p] > 0, one, s)
 
 
 @jit

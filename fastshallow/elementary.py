@@ -38,7 +38,17 @@ import numpy as np
 from ._jit import jit
 from .simd import by_dtype, copysign, fma, polynomial, power_of_two, split
 
-__all__ = ["exp", "log", "log1p", "log_sum_exp", "sigmoid", "sigmoid_log1p", "softplus", "tanh"]
+__all__ = [
+    "exp",
+    "exp_falling",
+    "log",
+    "log1p",
+    "log_sum_exp",
+    "sigmoid",
+    "sigmoid_log1p",
+    "softplus",
+    "tanh",
+]
 
 INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
 
@@ -176,11 +186,17 @@ def exp(x):
 
 
 @jit(internal=True)
-def _exp_falling(x):
-    """Return s = 2^k and p of exp(-abs(x)) = s (1 + p)."""
-    x = -abs(x)
+def _falling_parts(x):
+    """Return s = 2^k and p of e^x = s (1 + p), x <= 0."""
     t, p = _exp_parts(exp_least(x) if x < exp_least(x) else x, shift(x) + lift(x))
     return power_of_two(t) * down(x), p
+
+
+@jit
+def exp_falling(x):
+    """Return e^x for x <= 0, in three quarters of the operations of `exp`."""
+    s, p = _falling_parts(x)
+    return fma(s, p, s)
 
 
 @jit(internal=True)
@@ -205,14 +221,14 @@ def _log1p_exp(s, p):
 @jit
 def sigmoid(x):
     """Return 1 / (1 + exp(-x))."""
-    s, p = _exp_falling(x)
+    s, p = _falling_parts(-abs(x))
     return _sigmoid(x, s, p)
 
 
 @jit
 def sigmoid_log1p(x):
     """Return sigmoid(x) and log(1 + exp(-abs(x))), from one exponential."""
-    s, p = _exp_falling(x)
+    s, p = _falling_parts(-abs(x))
     e, rest = _log1p_exp(s, p)
     return _sigmoid(x, s, p), e + rest
 
@@ -220,7 +236,7 @@ def sigmoid_log1p(x):
 @jit
 def softplus(x):
     """Return log(1 + exp(x)) = max(x, 0) + log(1 + exp(-abs(x)))."""
-    e, rest = _log1p_exp(*_exp_falling(x))
+    e, rest = _log1p_exp(*_falling_parts(-abs(x)))
     y = e + rest
     return ((type(x)(0) if x < 0 else x) + ((e - y) + rest)) + y
 
@@ -308,7 +324,7 @@ def log_sum_exp(z, start, n):
     if not abs(top) < INF:
         return top
     for j in range(n):
-        values[j] = exp(z[start + j] - top)
+        values[j] = exp_falling(z[start + j] - top)
     return top + log(_halved(values, False))
 
 

@@ -38,8 +38,8 @@ import numpy as np
 from ._jit import ONE, ZERO, jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
-from .elementary import exp, log, sigmoid_log1p
-from .simd import standalone
+from .elementary import exp, exp_falling, log, sigmoid_log1p
+from .simd import standalone, where
 from .transpose import transpose
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
@@ -87,7 +87,7 @@ def softmax_loss(Z, z_start, Y, y_start, n):
         top = max(top, Z[z_start + j])
     total = Z[z_start] * 0
     for j in range(n):
-        total += exp(Z[z_start + j] - top)
+        total += exp_falling(Z[z_start + j] - top)
     result = Z[z_start] * 0
     for j in range(n):
         # a term with y_j = 0 is left out, or 0 * inf would be NaN
@@ -189,40 +189,35 @@ def dL_dz(output, a, y, out):
 
 
 @jit(internal=True)
-def softmax_step(z, y, losses, n, n_y, weight, first):
-    """Take n examples, unit by unit, from z to a = softmax(z), and return the sum of w L.
+def softmax_step(z, y, dz, room, n, n_y, weight, first):
+    """Take n examples, unit by unit, from z to a = softmax(z) and dL/dz; return the sum of w L.
 
-    Lanes run over examples. ``losses`` is room for 2 n values.
+    Lanes run over examples. ``room`` has 3 n values at least.
     """
-    loss, total = losses[:n], losses[n : 2 * n]
-    top = total
+    loss, top, total = room[:n], room[n : 2 * n], room[2 * n : 3 * n]
+    loss[:], total[:] = 0, 0
     for i in range(n):
-        loss[i] = 0
         top[i] = z[i]
+    for j in range(1, n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            top[i] = where(top[i] < row[i], row[i], top[i])
     for j in range(n_y):
         row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
         for i in range(n):
-            loss[i] -= one[i] * row[i]
-            top[i] = max(top[i], row[i])
-    for i in range(n):
-        loss[i] += top[i]
-    for j in range(n_y):
-        row = z[j * n : (j + 1) * n]
-        for i in range(n):
-            row[i] = exp(row[i] - top[i])
-    for i in range(n):
-        total[i] = 0
-    for j in range(n_y):
-        row = z[j * n : (j + 1) * n]
-        for i in range(n):
+            below = row[i] - top[i]
+            row[i] = exp_falling(below)
+            loss[i] -= one[i] * below
             total[i] += row[i]
     for i in range(n):
         loss[i] += log(total[i])
         total[i] = type(total[i])(1) / total[i]
     for j in range(n_y):
-        row = z[j * n : (j + 1) * n]
+        row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
+        error = dz[j * n : (j + 1) * n]
         for i in range(n):
             row[i] *= total[i]
+            error[i] = row[i] - one[i]
     return weighted_sum(loss, n, ONE, ONE, ONE, weight, first)
 
 
@@ -235,17 +230,22 @@ def turn(z, room, M, N):
 
 
 @jit(internal=True)
-def unit_step(output, z, y, losses, size):
-    """Take units from z to a = g(z), and write their losses."""
+def unit_step(output, z, y, dz, losses, size):
+    """Take units from z to a = g(z) and dL/dz, and write their losses."""
     if output == SIGMOID:
         for p in range(size):
             a, rest = sigmoid_log1p(z[p])
             losses[p] = (relu(z[p]) - y[p] * z[p]) + rest
             z[p] = a
-        return
+    else:
+        for p in range(size):
+            losses[p] = unit_loss(output, z[p], y[p])
+        activate(output, 0.0, z, 0, size, 1)
     for p in range(size):
-        losses[p] = unit_loss(output, z[p], y[p])
-    activate(output, 0.0, z, 0, size, 1)
+        dz[p] = z[p] - y[p]
+    if output == RELU:
+        for p in range(size):
+            dz[p] = where(z[p] > 0, dz[p], type(dz[p])(0))
 
 
 @jit(internal=True)
@@ -284,9 +284,9 @@ def weighted_sum(losses, n, n_y, row, col, weight, first):
 
 @out_of_line(
     lambda output, scratch, *_: (scratch.dtype,),
-    lambda dtype: (INT, vector(dtype), *[INT] * 7, vector(dtype), INT),
+    lambda dtype: (INT, vector(dtype), *[INT] * 8, vector(dtype), INT),
 )
-def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
+def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first):
     """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.
 
     Parameters
@@ -295,9 +295,10 @@ def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
         Code of the output activation.
     scratch : ndarray, 1-D
         n examples of n_y values each: linear steps from ``z`` on, which are overwritten; targets
-        from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on.
-    z, y, dz, n, n_y : int
-        As above. Softmax needs room for 2 n values in a dZ: one of a single unit has less.
+        from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on, and
+        what is needed meanwhile from ``room`` on: n values for every output, and for 3 at least.
+    z, y, dz, room, n, n_y : int
+        As above.
     row, col : int
         Strides of examples and units in Z and dZ: (n_y, 1) or (1, n).
     weight : ndarray, 1-D
@@ -313,21 +314,16 @@ def output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first):
     standalone()
     size = n * n_y
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
+    losses = scratch[room : room + n * max(n_y, 3)]
     turned = output == SOFTMAX and row != 1
     if turned:
         turn(Z, dZ, n, n_y)
         row, col = ONE, n
-    # the place of dZ holds the losses until they are summed
     if output == SOFTMAX and n_y > 1:
-        total = softmax_step(Z, Y, dZ, n, n_y, weight, first)
+        total = softmax_step(Z, Y, dZ, losses, n, n_y, weight, first)
     else:
-        unit_step(output, Z, Y, dZ, size)
-        total = weighted_sum(dZ, n, n_y, row, col, weight, first)
-    for p in range(size):
-        dZ[p] = Z[p] - Y[p]
-    if output == RELU:
-        for p in range(size):
-            dZ[p] = dZ[p] if Z[p] > 0 else type(dZ[p])(0)
+        unit_step(output, Z, Y, dZ, losses, size)
+        total = weighted_sum(losses, n, n_y, row, col, weight, first)
     weigh(dZ, n, n_y, row, col, weight, first)
     if turned:
         turn(dZ, Z, n_y, n)

@@ -425,7 +425,8 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
         y_row, y_col = (ONE, n) if output == SOFTMAX else (row, col)
         if not load_targets(output, labels, Y, first, n, n_y, scratch, y, y_row, y_col):
             status |= BAD_Y
-    loss = output_step(output, scratch, z, y, dz, n, n_y, row, col, weight, first)
+    _, room, _ = constants(layers, tile)
+    loss = output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first)
     if backward:
         one_unit = ends_in_one_unit(layers)
         if one_unit:

@@ -32,6 +32,7 @@ __all__ = [
     "split",
     "standalone",
     "view_as",
+    "where",
 ]
 
 # What a kernel for a few examples may take of the stack.
@@ -240,6 +241,28 @@ def _copysign(typingctx, a, b):
 
 
 @intrinsic
+def _where(typingctx, condition, a, b):
+    """Return a where the condition holds, else b.
+
+    Of a conditional value that goes back to its place LLVM makes a masked store, which takes 16
+    cycles on Zen 3 (relu of 8 values: 12 cycles, so 1 to 2). It does not see through
+    "freeze", an instruction that changes no value.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        condition, *values = arguments
+        frozen = [
+            ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
+            for value in values
+        ]
+        for instruction in frozen:
+            builder._insert(instruction)  # llvmlite has no method for this one
+        return builder.select(condition, *frozen)
+
+    return a(condition, a, a), codegen
+
+
+@intrinsic
 def _power_of_two(typingctx, t):
     """Return 2^k from t = k + the shift and bias of `elementary`: k is t's last bits."""
     mantissa, width = (23, 32) if t == types.float32 else (52, 64)
@@ -309,6 +332,10 @@ if config.DISABLE_JIT:
         m, e = np.frexp(x)
         return m + m, type(x)(e - 1)
 
+    def where(condition, a, b):
+        """Return a where the condition holds, else b."""
+        return a if condition else b
+
     def view_as(array, like):
         """Return the array: plain Python does not mind its type."""
         return array
@@ -346,6 +373,7 @@ else:
         split,
         standalone,
         view_as,
+        where,
     ) = (
         _address,
         _copysign,
@@ -358,6 +386,7 @@ else:
         _split,
         _standalone,
         _view_as,
+        _where,
     )
 
     @jit

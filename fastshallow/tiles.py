@@ -178,10 +178,10 @@ def aligned_zeros(n, dtype) -> np.ndarray:
 
 @jit(internal=True)
 def constants(layers, tile):
-    """Return where in scratch the zeros, the room to pack and the ones begin."""
+    """Return where in scratch the zeros, the room for what is short-lived, and the ones begin."""
     zeros = tile * (layers[0, Y_AT] + layers[-1, FAN_OUT])
     room = zeros + max(tile, (layers[0, WIDEST] + 15) // 16 * 16)
-    return zeros, room, room + tile * layers[0, WIDEST]
+    return zeros, room, room + tile * max(layers[0, WIDEST], 3)  # 3: see `losses.output_step`
 
 
 @jit

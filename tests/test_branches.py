@@ -181,10 +181,10 @@ def test_an_index_outside_is_found_where_bounds_are_checked(tmp_path):
         from fastshallow import losses
         from fastshallow.activations import SIGMOID
 
-        scratch, weight = np.zeros(5), np.zeros(0)
-        print(losses.output_step(SIGMOID, scratch, 0, 2, 3, 1, 1, 1, 1, weight, 0))
+        scratch, weight = np.zeros(7), np.zeros(0)
+        print(losses.output_step(SIGMOID, scratch, 0, 2, 3, 4, 1, 1, 1, 1, weight, 0))
         try:
-            losses.output_step(SIGMOID, scratch, 0, 2, 4, 2, 1, 1, 1, weight, 0)
+            losses.output_step(SIGMOID, scratch, 0, 2, 6, 4, 2, 1, 1, 1, weight, 0)
         except IndexError as error:
             print(error)
         """

@@ -10,6 +10,7 @@ import textwrap
 import cases
 import minimax
 import mpmath as mp
+import numba
 import numpy as np
 import pytest
 import units
@@ -108,6 +109,29 @@ def test_subnormal_arguments_and_results(dtype):
         assert_close_in_units(name, x, got, *exact_mpmath(name, x))
         assert got[0] == 0
         assert (got[x > least - 1] > 0).all()
+
+
+@numba.njit
+def falling_of(x):
+    """Return exp_falling of every value of an array."""
+    out = np.empty_like(x)
+    for i in range(x.size):
+        out[i] = elementary.exp_falling(x[i])
+    return out
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_exp_falling_is_exp_below_0(dtype, rng):
+    limits = np.finfo(dtype)
+    lowest = float(np.log(np.longdouble(limits.smallest_subnormal))) - 3
+    x = rng.uniform(lowest, 0, 100_000).astype(dtype)
+    wanted, got = compute("exp", x), falling_of(x)
+    normal = wanted >= limits.tiny
+    assert 0.5 < normal.mean() < 0.99
+    assert np.array_equal(got[normal], wanted[normal])  # subnormal ones are rounded once, not twice
+    assert (np.abs(got - wanted)[~normal] <= limits.smallest_subnormal).all()
+    special = np.array([0.0, -0.0, -np.inf, np.nan, -limits.tiny, lowest], dtype)
+    assert np.array_equal(falling_of(special), [1, 1, 0, np.nan, 1, 0], equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
