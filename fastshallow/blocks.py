@@ -135,7 +135,8 @@ def block_part(model, ready, examples, tiles, loss, scratch, slot):
     begin, first, last, tile, loaded = tiles
     longest = tile_length(layers, scratch.itemsize)
     _, room, _ = constants(layers, longest)
-    prepare_scratch(layers, longest, scratch)
+    if not loaded:
+        prepare_scratch(layers, longest, scratch)
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
         fresh = at == begin
