@@ -198,19 +198,18 @@ def softmax_step(z, y, dz, room, n, n_y, weight, first):
     loss[:], total[:] = 0, 0
     for i in range(n):
         top[i] = z[i]
-    for j in range(1, n_y):
-        row = z[j * n : (j + 1) * n]
-        for i in range(n):
-            top[i] = where(top[i] < row[i], row[i], top[i])
     for j in range(n_y):
         row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]
         for i in range(n):
-            below = row[i] - top[i]
-            row[i] = exp_falling(below)
-            loss[i] -= one[i] * below
+            loss[i] -= one[i] * row[i]
+            top[i] = where(top[i] < row[i], row[i], top[i])
+    for j in range(n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] = exp_falling(row[i] - top[i])
             total[i] += row[i]
     for i in range(n):
-        loss[i] += log(total[i])
+        loss[i] = (loss[i] + top[i]) + log(total[i])
         total[i] = type(total[i])(1) / total[i]
     for j in range(n_y):
         row, one = z[j * n : (j + 1) * n], y[j * n : (j + 1) * n]

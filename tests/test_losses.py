@@ -121,6 +121,21 @@ def test_cost_is_finite_where_a_rounds_to_0_or_1(output, z, dtype):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("m", [1, 20])
+@pytest.mark.parametrize("sizes", [(1, 3), (1, 80, 16)])  # lanes over examples, and over units
+def test_softmax_of_numbers_whose_difference_overflows(sizes, m, dtype):
+    net = fs.Network(sizes, hidden="linear", output="softmax", dtype=dtype)
+    if len(sizes) == 3:
+        net.W1 = np.eye(80, 1)
+    far = np.zeros((sizes[-1], sizes[-2]))
+    far[:3, 0] = 0.75 * np.finfo(dtype).max * np.array([1, -1, 0])
+    setattr(net, f"W{len(sizes) - 1}", far)
+    J, g = net.cost_and_grad(np.ones((1, m)), np.zeros(m, int))
+    assert J == 0
+    assert (g.vector == 0).all()
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
 def test_cost_of_exp_far_out(dtype):
     # a = exp(-1e4) rounds to 0, and the loss of y = 2 is 2 log 2 + 2e4 - 2 all the same.
     net = fs.Network((1, 1), output="exp", dtype=dtype)
