@@ -50,7 +50,7 @@ _HOMES = {
     "train": "training",
     "warmup": "environment",
 }
-_MODULES = ("activations", "kernels", "losses", "matmul", "propagation")
+_MODULES = ("activations", "elementary", "kernels", "losses", "matmul", "propagation")
 
 # In full, not from the tables above: editors and linters read it, and a test compares them.
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "__version__",
     "activations",
     "diagnose",
+    "elementary",
     "gradient_check",
     "gradient_descent",
     "kernels",
@@ -93,7 +94,7 @@ __all__ = [
 logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
-    from . import activations, kernels, losses, matmul, propagation
+    from . import activations, elementary, kernels, losses, matmul, propagation
     from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
     from .classifier import ShallowClassifier
     from .diagnostics import diagnose

@@ -39,6 +39,7 @@ ADVICE = {
     "twins": "equal units stay equal: start from random W, net.init(seed=...)",
     "saturated": "flat at most examples: smaller W, features scaled to -1 ... 1, or relu",
     "dead": "z <= 0 for every example: init('he'), a smaller learning rate, or leaky_relu",
+    "zero": "dW is 0: all A[l-1] or all W above are 0, or nothing is left to learn",
     "vanishing": "dW is far below that of later layers: relu, init('glorot'), or fewer layers",
 }
 NOTHING = "nothing to note"
@@ -188,7 +189,7 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
         gradient and stay equal for ever, as all do after W = 0. From one pair on.
     norm of dW
         sqrt(sum of dW[l]^2). It vanishes where the root mean square of dW[l] is below a
-        thousandth of that of a later layer.
+        thousandth of that of a later layer; where all of these are 0, that is said instead.
 
     Examples
     --------
@@ -221,6 +222,8 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
         if rms is not None:
             if not np.isfinite(rms[i]):
                 faults.append("not finite")
+            elif max(rms[i:]) == 0:
+                faults.append("zero")
             elif rms[i] < VANISHING * max(rms[i:]):
                 faults.append("vanishing")
         shares = {"twins": (twins, 0), "saturated": (saturated, MANY), "dead": (dead, MANY)}

@@ -194,7 +194,11 @@ def _falling_parts(x):
 
 @jit
 def exp_falling(x):
-    """Return e^x for x <= 0, in three quarters of the operations of `exp`."""
+    """Return e^x for x <= 0, in three quarters of the operations of `exp`; nonsense for x > 0.
+
+    The bits of `exp` where that is a normal number, and within one unit of the last place of it
+    where it is subnormal.
+    """
     s, p = _falling_parts(x)
     return fma(s, p, s)
 
@@ -312,6 +316,11 @@ def log_sum_exp(z, start, n):
     The largest value is subtracted first, so nothing overflows; -inf counts nothing, a largest
     value of -inf or inf is returned, and NaN gives NaN.
 
+    Raises
+    ------
+    ValueError
+        Where there are fewer than ``n`` values from ``start`` on, or n < 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -319,6 +328,8 @@ def log_sum_exp(z, start, n):
     >>> round(log_sum_exp(np.array([1000.0, 1000.0]), 0, 2), 6)  # 1000 + log 2
     1000.693147
     """
+    if n < 1 or start < 0 or start + n > z.size:
+        raise ValueError("n: expected 1 or more, and as many values of z from start on")
     values = z[start : start + n].copy()
     top = _halved(values, True)
     if not abs(top) < INF:

@@ -301,7 +301,9 @@ class Network(ByLayer):
         classes = self.output in ("sigmoid", "softmax")
         if out is not None:
             if not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.writeable:
-                got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+                got = type(out).__name__
+                if isinstance(out, np.ndarray):
+                    got = f"shape {out.shape}" + ("" if out.flags.writeable else ", read-only")
                 raise ValueError(f"out: expected a writable array of shape {shape}; got {got}")
             kinds = "fiu" if classes else "f"
             if out.dtype.kind not in kinds:

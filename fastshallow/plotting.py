@@ -224,7 +224,7 @@ def plot_diagnosis(
     ('layer', 'share of units', 2)
     """
     if ax is None:
-        ax = _matplotlib("pyplot").subplots()[1]
+        ax = _matplotlib("pyplot").subplots(layout="constrained")[1]
     layers = np.arange(1, len(norms) + 1)
     width = 0.8 / len(shares)
     for i, (name, values) in enumerate(shares.items()):
@@ -235,12 +235,13 @@ def plot_diagnosis(
     ax.set_ylabel("share of units")
     ax.set_ylim(0, 1)
     handles, labels = ax.get_legend_handles_labels()
-    if any(norm is not None for norm in norms):
+    if any(norms):
         right = ax.twinx()
         # a norm of 0 has no place on a logarithmic axis
         (line,) = right.plot(layers, [norm or np.nan for norm in norms], "k.-")
         right.set_yscale("log")
         right.set_ylabel("norm of dW")
         handles, labels = [*handles, line], [*labels, "norm of dW"]
-    ax.legend(handles, labels)
+    # above the bars and the line, not over them
+    ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(labels))
     return ax

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import config, types
-from numba.core import cgutils
+from numba.core import cgutils, errors
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
@@ -196,12 +196,20 @@ def _fma(typingctx, a, b, c):
     return a(a, a, a), codegen
 
 
+def refuse_others(x):
+    """Raise unless a Numba type is one that these functions are for."""
+    if x not in SCALARS:
+        raise errors.TypingError(f"x: expected a float32 or float64; got {x}")
+
+
 def _polynomial(single, double):
     """Return the compiled form of `polynomial`."""
     coefficients = {types.float32: single, types.float64: double}
 
     @intrinsic
     def evaluate(typingctx, x):
+        refuse_others(x)
+
         def codegen(context, builder, signature, arguments):
             x, (scalar, _, suffix) = arguments[0], SCALARS[signature.return_type]
             function = ir.FunctionType(scalar, [scalar] * 3)
@@ -278,6 +286,7 @@ def _power_of_two(typingctx, t):
 @intrinsic
 def _split(typingctx, x):
     """Return m and e of a positive normal x = m 2^e with 1 <= m < 2."""
+    refuse_others(x)
     mantissa, bias, width = (23, 127, 32) if x == types.float32 else (52, 1023, 64)
 
     def codegen(context, builder, signature, arguments):

@@ -112,6 +112,7 @@ def test_zeros_are_twins_in_every_hidden_layer(X, Y):
     assert [row.twins for row in found.rows] == [1, 1, None]
     assert [row.saturated for row in found.rows] == [None] * 3
     assert found.rows[0].dead == 1
+    assert ["zero" in row.faults for row in found.rows] == [True] * 3
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -234,13 +235,18 @@ def test_html(found):
     assert "<td>100%</td>" in html
 
 
-def test_plot(found):
+def test_plot(found, X, Y):
     ax = found.plot(ax=Figure().subplots())
     heights = [[bar.get_height() for bar in group] for group in ax.containers]
     assert heights == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    net = fs.Network((3, 4, 5, 1), ["tanh", "relu"]).init(seed=0)
+    net.W3[:] = 0  # so dW1 and dW2 are 0, and dW3 is not
+    found = fs.diagnose(net, X, Y)
+    ax = found.plot(ax=Figure().subplots())
     (right,) = (a for a in ax.figure.axes if a is not ax)
     (line,) = right.lines
     norms = [row.dW_norm or np.nan for row in found.rows]
+    assert np.isnan(norms).tolist() == [True, True, False]
     assert np.array_equal(line.get_ydata(), norms, equal_nan=True)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["saturated", "dead", "twins", "norm of dW"]
@@ -250,6 +256,13 @@ def test_plot_without_norms(X):
     figure = Figure()
     fs.diagnose(fs.Network((3, 4, 1)), X).plot(figure.subplots())
     assert len(figure.axes) == 1
+    figure.canvas.draw()
+
+
+def test_plot_of_a_gradient_of_zeros(X, Y):
+    figure = Figure()
+    fs.diagnose(fs.Network((3, 4, 5, 2), output="softmax"), X, Y).plot(figure.subplots())
+    assert len(figure.axes) == 1  # none with a logarithmic scale of nothing
     figure.canvas.draw()
 
 

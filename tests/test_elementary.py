@@ -161,6 +161,19 @@ def test_log_sum_exp(n, dtype, rng):
         assert np.array_equal(z, before)
 
 
+@pytest.mark.parametrize(("start", "n"), [(0, 4), (3, 1), (0, 0), (-1, 2), (1, -1), (0, 10**6)])
+def test_log_sum_exp_takes_no_values_from_outside(start, n):
+    with pytest.raises(ValueError, match="n: expected 1 or more, and as many values of z"):
+        elementary.log_sum_exp(np.array([1.0, 2.0, 3.0]), start, n)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "exp_falling", "sigmoid_log1p"])
+@pytest.mark.parametrize("x", [1, np.int8(1), np.uint64(1)])
+def test_integers_are_refused(name, x):
+    with pytest.raises(numba.TypingError, match="x: expected a float32 or float64; got"):
+        getattr(elementary, name)(x)
+
+
 @pytest.mark.parametrize(
     ("z", "wanted"),
     [

@@ -197,6 +197,8 @@ def test_wrong_out(rng):
     for out in (np.zeros((7, 2)), read_only, [[0.0] * 7] * 2):
         with pytest.raises(ValueError, match=r"out: expected a writable array of shape \(2, 7\)"):
             net.predict(X, out=out)
+    with pytest.raises(ValueError, match=r"got shape \(2, 7\), read-only"):
+        net.predict(X, out=read_only)
     out = np.full((2, 7), 5)
     with pytest.raises(TypeError, match="out: expected a dtype that holds predictions; got int64"):
         net.predict(X, out=out)
