@@ -74,7 +74,7 @@ def relu(z):
 @jit
 def leaky_relu(z, slope):
     """Return z where z > 0, slope * z elsewhere."""
-    return where(z > 0, z, slope * z)
+    return where(z > 0, z, type(z)(slope) * z)
 
 
 @jit

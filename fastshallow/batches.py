@@ -339,7 +339,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
         if orders.size == 0 and n == m:
-            part = loaded_after(part, m, workers, params, layers)
+            part = loaded_after(part, m, workers, blocks, tile)
         if total == 0:  # a batch of which nothing counts
             continue
         summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE

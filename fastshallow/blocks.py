@@ -114,7 +114,8 @@ def block_step(model, ready, examples, first, last, scratch, slot):
 class Tiles(NamedTuple):
     """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
 
-    ``loaded`` tells whether there is one, whose examples the scratch still holds.
+    ``loaded`` tells whether there is one, whose examples the scratch still holds, and its zeros and
+    ones.
     """
 
     begin: Any
@@ -209,10 +210,13 @@ def whole(m):
 
 
 @jit(internal=True)
-def loaded_after(part, m, workers, params, layers):
-    """Return a whole part again, for the next step over the same examples."""
+def loaded_after(part, m, workers, blocks, tile):
+    """Return a whole part again, for the next step over the same examples.
+
+    The scratch holds them only if they are one tile of one block, of ``tile`` examples at most.
+    """
     block, block_end, first, end, _ = part
-    single = workers == 1 and m <= tile_length(layers, params.itemsize)
+    single = workers == 1 and blocks == 1 and m <= tile
     return Part(block, block_end, first, end, ONE if single else ZERO)
 
 

@@ -131,8 +131,8 @@ def matmul_add(C, D, A, B, M, N, K):
                 = 1``, ``D.col = 0``)
     rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
     k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k a lane
-                are contiguous, or ``D.col = 0``; of
-                a single column, it is the column
+                are contiguous, or ``D.col = 0``; for
+                N = 1 < M: ``C.row = 1``, ``D.row < 2``
     columns     else: rows of B, C and D are            summed over k in rising order, from D
                 contiguous, or B is `pack`ed
     ==========  ======================================  =====================================

@@ -358,14 +358,15 @@ def product(zero, itemsize, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N,
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
 def dots(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
-    """C = D + A B, lanes over k: rows of A and C and columns of B are contiguous, rows of D too or
-    all the same in a row; of one column, it is those of C and D.
+    """C = D + A B, lanes over k: rows of A and columns of B are contiguous.
 
+    So are rows of C and D, or ``d_col`` is 0. A single column has ``c_row`` 1 and ``d_row`` 0 or 1.
     Every element is D plus a sum of its own; see `product` for the arguments.
     """
     standalone()
-    if N == 1:  # the only column as a row
-        _dots_one(zero, c, c_row, d, d_col, d_row, b, b_col, a, a_row, N, M, K)
+    if N == 1:  # the only column as a row; of one element, D's stride may be any
+        d_step = d_row if M > 1 else np.int64(0)
+        _dots_one(zero, c, c_row, d, d_col, d_step, b, b_col, a, a_row, N, M, K)
     else:
         _dots_several(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K)
 

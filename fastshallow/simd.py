@@ -257,6 +257,10 @@ def _where(typingctx, condition, a, b):
     "freeze", an instruction that changes no value.
     """
 
+    refuse_others(a)
+    if a != b:
+        raise errors.TypingError(f"b: expected {a}, as a is; got {b}")
+
     def codegen(context, builder, signature, arguments):
         condition, *values = arguments
         frozen = [

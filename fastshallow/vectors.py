@@ -43,7 +43,7 @@ def _vector_bytes() -> tuple[int, int]:
 VECTOR_BYTES, REGISTERS = _vector_bytes()
 AVX2 = VECTOR_BYTES == 32
 
-# Bytes of the vectors that `vector_sums` gives: those of the shortest vectors of a CPU.
+# Bytes of the vectors that `vector_sums` gives: the shortest that CPUs have.
 SHORT_BYTES = 16
 
 # Chains that a sum is split into, to hide the latency of the FMA units.

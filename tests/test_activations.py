@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import naive
+import numba
 import numpy as np
 import pytest
 
@@ -150,3 +151,16 @@ def test_slope_of_leaky_relu(slope):
     assert A1.tolist() == [[-4 * slope, 0, 4]]
     # J = (x a - y)^2 / 2 with y = 0: dJ/dW1 = a g'(z) x at x = -4
     assert net.backward([[-4.0]], [[0.0]]).dW1.item() == 16 * slope * slope
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("slope", [0.25, np.float32(0.25), 0])
+def test_leaky_relu_keeps_the_dtype_of_z(dtype, slope):
+    @numba.njit
+    def of(z, slope):
+        return np.array([activations.leaky_relu(z, slope)])
+
+    for z, wanted in ((-2, -2 * slope), (3, 3), (-0.0, 0), (np.nan, np.nan)):
+        got = of(dtype(z), slope)
+        assert got.dtype == dtype
+        assert np.array_equal(got, [wanted], equal_nan=True)

@@ -5,6 +5,8 @@ Strides, neighbours and what memory held before are of the first kind; sizes of 
 
 from __future__ import annotations
 
+import copy
+
 import cases
 import naive
 import numba
@@ -264,6 +266,40 @@ def test_threads_that_share_out_a_batch_of_one_block(sizes, hidden):
         )
         ends.append((trained.params.tobytes(), history.cost.tobytes()))
     assert ends[1] == ends[2] == ends[0]
+
+
+# Examples that would fit one tile, and are two blocks; and some that are one block.
+@pytest.mark.parametrize(
+    ("sizes", "m", "dtype", "blocks"),
+    [
+        ((20, 48, 2), 256, "float32", 2),
+        ((8, 16, 16, 1), 384, "float32", 2),
+        ((32, 16, 2), 296, "float32", 2),
+        ((48, 48, 4), 256, "float32", 2),
+        ((13, 50, 3), 178, "float32", 1),
+        ((20, 48, 2), 130, "float64", 1),
+        ((3, 4, 1), 500, "float64", 1),
+    ],
+)
+def test_steps_in_one_call_are_steps_one_by_one(sizes, m, dtype, blocks, rng):
+    start = fs.Network(sizes, "tanh", "softmax" if sizes[-1] > 1 else "sigmoid", dtype=dtype)
+    start.init(seed=0)
+    assert block_count(m, start.layers, start.dtype.itemsize) == blocks
+    assert m <= tile_length(start.layers, start.dtype.itemsize)
+    X, Y = rng.standard_normal((sizes[0], m)), rng.integers(0, max(2, sizes[-1]), m)
+    Y = Y if sizes[-1] > 1 else Y[None]
+    one_by_one, cost = copy.deepcopy(start), []
+    for _ in range(4):
+        J, gradient = one_by_one.cost_and_grad(X, Y)
+        cost.append(J)
+        one_by_one.params -= one_by_one.dtype.type(0.5) * gradient.vector
+    for n_threads in (1, 2):
+        net = copy.deepcopy(start)
+        assert fs.gradient_descent(net, X, Y, 0.5, 4, n_threads=n_threads).cost.tolist() == cost
+        assert np.array_equal(net.params, one_by_one.params)
+        net = copy.deepcopy(start)
+        fs.train(net, X, Y, fs.GradientDescent(0.5), epochs=4, batch_size=None, n_threads=n_threads)
+        assert np.array_equal(net.params, one_by_one.params)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,16 @@ and normal where the bits are compared.
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cases
 import numpy as np
 import pytest
 
+import fastshallow
 from fastshallow.matmul import FEW, Matrix, matmul_add, matmul_add_loops, pack
 from fastshallow.register_tile import PACKED
 
@@ -243,6 +248,16 @@ def test_the_oracle_in_plain_loops(lanes, dtype):
     for seed, (M, N, K) in enumerate([(1, 4, 3), (7, 66, 5), (5, 130, 9), (3, 17, 0)]):
         width = 1 + N % FEW if lanes == "few" else N
         check_lanes(lanes, M, width, K, dtype, seed, matmul_add_loops)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pages are forbidden by mprotect")
+def test_nothing_outside_is_touched():
+    guarded = Path(__file__).with_name("guarded.py")
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastshallow.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, guarded], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
 
 
 # Bits ------------------------------------------------------------------------------------------
