@@ -104,9 +104,19 @@ class Span(NamedTuple):
 # Memory --------------------------------------------------------------------------------------
 
 
-def allocate_work(model, size, workers):
-    """Return the workspace of steps over batches of at most ``size`` examples."""
-    work = allocate(model, size, workers, True)
+def batch_sizes(m, size) -> tuple[int, int]:
+    """Return how many examples a batch has, and the last one."""
+    return size, m % size or size
+
+
+def allocate_work(model, m, size, workers):
+    """Return the workspace of steps over m examples in batches of ``size``, and a smaller last one.
+
+    That may be more blocks: 2,049 examples of 30-64-1 are 8, and 2,048 are 16.
+    """
+    layers, itemsize = model.layers, model.params.itemsize
+    most = max(batch_sizes(m, size), key=lambda n: block_count(n, layers, itemsize))
+    work = allocate(model, most, workers, True)
     if size >= COPY_LEAST:
         return work
     packed = work.packed[:0]
@@ -130,10 +140,11 @@ def allocate_buffers(model, examples, size: int) -> Buffers:
 def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
     """Return the groups of kernels, for `prepare`, that steps of an optimiser call."""
     params, layers, _ = model
-    last = epochs.m % epochs.size or epochs.size
     gathers, plain = epochs.orders.size > 0, code in (NOTHING, DESCENT)
     shared = gathers or (params.size >= SHARED_LEAST and not plain)
-    large = workers > 1 and (shared or block_count(last, layers, params.itemsize) == 1)
+    sizes = batch_sizes(epochs.m, epochs.size)
+    one = 1 in [block_count(n, layers, params.itemsize) for n in sizes]
+    large = workers > 1 and (shared or one)
     wanted = {"batches": gathers or not plain, "parallel": workers > 1, "large": large}
     return tuple(group for group in wanted if wanted[group])
 

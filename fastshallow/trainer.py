@@ -123,7 +123,13 @@ class Blocks(NamedTuple):
         """Return where the part after this one begins."""
         if part.tile_end < self.tiles:
             return part._replace(tile=part.tile_end)
-        return Part(part.block_end, part.block_end, 0, 0, 0)
+        end = min(part.block_end, self.n)
+        return Part(end, end, 0, 0, 0)
+
+    def share(self, part: Part) -> float:
+        """Return how much of the batch this part is."""
+        tiles = min(part.tile_end, self.tiles) - part.tile
+        return (min(part.block_end, self.n) - part.block) * tiles / (self.n * self.tiles)
 
     def done(self, part: Part) -> float:
         """Return how much of the batch is done where this part begins."""
@@ -289,8 +295,7 @@ class Trainer:
                     *(lr, span, work, buffers, costs),
                 )
             seconds = time.perf_counter() - began
-            share = (part.block_end - part.block) * (part.tile_end - part.tile)
-            self._measure(count * size * share / (blocks.n * blocks.tiles), seconds)
+            self._measure(count * size * blocks.share(part), seconds)
             cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0, 0)
             self.state.steps += taken
             done += taken
@@ -334,14 +339,14 @@ class Trainer:
     def _allocate(self, epochs: batches.Epochs, workers: int) -> tuple[Any, ...]:
         """Return the workspace and the buffers, those of the last call where they fit."""
         gathered = epochs.size if epochs.orders.size else 0
-        wanted = (epochs.size, workers, gathered)
+        wanted = (epochs.size, epochs.m % epochs.size, workers, gathered)
         if self._memory_for != wanted:
             groups = batches.groups(self._model, epochs, workers, self._rule.code)
             prepare(self.net.dtype, self.problem.X.dtype, groups)
             self._memory, self._memory_for = (), ()
             try:
                 self._memory = (
-                    batches.allocate_work(self._model, epochs.size, workers),
+                    batches.allocate_work(self._model, epochs.m, epochs.size, workers),
                     batches.allocate_buffers(self._model, self._examples, gathered),
                 )
             except MemoryError as error:
@@ -392,7 +397,8 @@ class Trainer:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
         tiles = int(examples // blocks.tile)
         if not any(cursor) and (tiles >= blocks.n * blocks.tiles or blocks.n * blocks.tiles == 1):
-            return max(1, int(examples // epochs.size)), Part(0, blocks.n, 0, blocks.tiles, 0)
+            # all of each batch, be it in more blocks or tiles than this one: a smaller one may be
+            return max(1, int(examples // epochs.size)), Part(0, epochs.size, 0, epochs.size, 0)
         if cursor.tile == 0:
             together = max(workers, tiles // blocks.tiles // workers * workers)
             cursor = cursor._replace(block_end=min(blocks.n, cursor.block + together))

@@ -107,6 +107,27 @@ def test_a_long_step_is_taken_in_parts(monkeypatch):
     assert positions == sorted(positions) and positions[-1] == 1
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("seconds", [1e-12, 0.1])
+@pytest.mark.parametrize(("m", "size"), [(500, 256), (460, 256), (4097, 2049), (300, 100)])
+def test_a_smaller_last_batch_may_be_more_blocks_or_tiles(m, size, seconds, n_threads, monkeypatch):
+    monkeypatch.setattr(trainer, "CALL_SECONDS", seconds)
+    net = fs.Network((30, 64, 1), dtype="float64").init(seed=0)
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((30, m)), rng.integers(0, 2, (1, m))
+    one_by_one = net.copy()
+    fs.train(
+        *(net, X, Y, fs.SGD(0.1, momentum=0.0)),
+        **{"epochs": 3, "batch_size": size, "shuffle": False, "n_threads": n_threads},
+    )
+    for _ in range(3):
+        for at in range(0, m, size):
+            batch = slice(at, at + size)
+            _, gradient = one_by_one.cost_and_grad(X[:, batch], Y[:, batch])
+            one_by_one.params -= 0.1 * gradient.vector
+    assert np.array_equal(net.params, one_by_one.params)
+
+
 @pytest.mark.parametrize("layout", sorted(set(cases.LAYOUTS) - {"bool"}))
 def test_batches_are_gathered_from_any_layout(layout, rng):
     X, Y = rng.integers(-3, 4, (5, 300)).astype(float), rng.integers(0, 2, (2, 300)).astype(float)
