@@ -110,11 +110,16 @@ def speeds(name, dtype) -> tuple[float, float]:
     one = np.dtype(dtype).type(1)
     lanes = VECTOR_BYTES // one.itemsize
     tile = peak = 0.0
+
+    def products(rounds):
+        return run_products(*arguments, rounds)
+
+    def multiply_adds(rounds):  # s = s / 2 + 1 / 2 goes to 1: never infinite, never subnormal
+        return run_chains(one / 2, one, rounds)
+
     for _ in range(REPEATS):
-        tile = max(tile, gflops(lambda rounds: run_products(*arguments, rounds), 2 * M * N * K))
-        # s = s / 2 + 1 / 2 goes to 1: never infinite, never subnormal
-        half = lambda rounds: run_chains(one / 2, one, rounds)  # noqa: E731
-        peak = max(peak, gflops(half, 2 * lanes * chains()))
+        tile = max(tile, gflops(products, 2 * M * N * K))
+        peak = max(peak, gflops(multiply_adds, 2 * lanes * chains()))
     return tile, peak
 
 

@@ -148,6 +148,17 @@ def targets(Y: Any, n_y: int, m: int, softmax: bool, dtype: np.dtype) -> tuple[n
     return shaped(array, "Y", expected, (dtype,)), labels
 
 
+def out_array(out: Any, shape: tuple[int, ...], kinds: str) -> None:
+    """Raise unless ``out`` is a writable array of that shape, of one of the kinds of dtype."""
+    got = type(out).__name__
+    if isinstance(out, np.ndarray):
+        got = f"shape {out.shape}{'' if out.flags.writeable else ', read-only'}"
+    if not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.writeable:
+        raise ValueError(f"out: expected a writable array of shape {shape}; got {got}")
+    if out.dtype.kind not in kinds:
+        raise TypeError(f"out: expected a dtype that holds predictions; got {out.dtype}")
+
+
 def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, float]:
     """Return sample weights in ``dtype``, empty for None, and their sum, m for None."""
     if sample_weight is None:

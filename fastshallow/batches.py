@@ -143,8 +143,8 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
     gathers, plain = epochs.orders.size > 0, code in (NOTHING, DESCENT)
     shared = gathers or (params.size >= SHARED_LEAST and not plain)
     sizes = batch_sizes(epochs.m, epochs.size)
-    one = 1 in [block_count(n, layers, params.itemsize) for n in sizes]
-    large = workers > 1 and (shared or one)
+    panels = 1 in (block_count(n, layers, params.itemsize) for n in sizes)
+    large = workers > 1 and (shared or panels)
     wanted = {"batches": gathers or not plain, "parallel": workers > 1, "large": large}
     return tuple(group for group in wanted if wanted[group])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ def check_options(options: argparse.Namespace) -> None:
 
 def _check_matplotlib() -> None:
     try:
-        import matplotlib.figure  # noqa: F401
+        importlib.import_module("matplotlib.figure")
     except ImportError as error:
         raise Mistake(
             f'--plot needs matplotlib ({error}): python -m pip install "fastshallow[plot]"'

@@ -259,7 +259,7 @@ class Network(ByLayer):
 
     def predict_proba(self, X: Any, n_threads: int | None = None) -> np.ndarray:
         """Return the probabilities A[L], (n_y, m), of a sigmoid or softmax output."""
-        if self.output not in ("sigmoid", "softmax"):
+        if self.output not in CLASSIFIERS:
             raise AttributeError(
                 f"predict_proba needs output sigmoid or softmax; this one is {self.output}"
             )
@@ -291,23 +291,14 @@ class Network(ByLayer):
             sigmoid: 0 and 1, (n_y, m), int64. softmax: class numbers, (m,), int64.
             Else: values, (n_y, m), of the network's dtype.
         """
-        if out is not None and n_threads is None and type(threshold) is float:
-            fits = math.isfinite(threshold) and self._predict_few(X, threshold, out)
-            if fits:
-                return out
+        few = n_threads is None and type(threshold) is float and math.isfinite(threshold)
+        if few and out is not None and self._predict_few(X, threshold, out):
+            return out
         threshold = _checks.number("threshold", threshold)
         m = _checks.inputs(X, self.sizes[0], self.dtype).shape[1]
         shape = (m,) if self.output == "softmax" else (self.sizes[-1], m)
-        classes = self.output in ("sigmoid", "softmax")
         if out is not None:
-            if not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.writeable:
-                got = type(out).__name__
-                if isinstance(out, np.ndarray):
-                    got = f"shape {out.shape}" + ("" if out.flags.writeable else ", read-only")
-                raise ValueError(f"out: expected a writable array of shape {shape}; got {got}")
-            kinds = "fiu" if classes else "f"
-            if out.dtype.kind not in kinds:
-                raise TypeError(f"out: expected a dtype that holds predictions; got {out.dtype}")
+            _checks.out_array(out, shape, "fiu" if self.output in CLASSIFIERS else "f")
         values = self._outputs(X, n_threads)
         if self.output == "sigmoid":
             values = (values > threshold).astype(np.int64)

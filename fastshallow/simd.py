@@ -256,20 +256,18 @@ def _where(typingctx, condition, a, b):
     cycles on Zen 3 (relu of 8 values: 12 cycles, so 1 to 2). It does not see through
     "freeze", an instruction that changes no value.
     """
-
     refuse_others(a)
     if a != b:
         raise errors.TypingError(f"b: expected {a}, as a is; got {b}")
 
     def codegen(context, builder, signature, arguments):
-        condition, *values = arguments
-        frozen = [
-            ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
-            for value in values
-        ]
-        for instruction in frozen:
+        def frozen(value):
+            instruction = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
             builder._insert(instruction)  # llvmlite has no method for this one
-        return builder.select(condition, *frozen)
+            return instruction
+
+        condition, *values = arguments
+        return builder.select(condition, *map(frozen, values))
 
     return a(condition, a, a), codegen
 

@@ -295,7 +295,10 @@ class Trainer:
                     *(lr, span, work, buffers, costs),
                 )
             seconds = time.perf_counter() - began
-            self._measure(count * size * blocks.share(part), seconds)
+            first, last = (
+                s // steps * epochs.m + s % steps * epochs.size for s in (done, done + count)
+            )
+            self._measure((last - first) * blocks.share(part), seconds)
             cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0, 0)
             self.state.steps += taken
             done += taken
@@ -350,7 +353,7 @@ class Trainer:
                     batches.allocate_buffers(self._model, self._examples, gathered),
                 )
             except MemoryError as error:
-                wanted_bytes = self._bytes(epochs.size, workers, gathered)
+                wanted_bytes = self._bytes(epochs, workers, gathered)
                 raise MemoryError(
                     f"batches of {epochs.size} examples on {workers} threads: {wanted_bytes} "
                     "bytes of workspace were wanted, and are not to be had; a smaller batch_size, "
@@ -359,13 +362,14 @@ class Trainer:
             self._memory_for = wanted
         return self._memory
 
-    def _bytes(self, size: int, workers: int, gathered: int) -> int:
+    def _bytes(self, epochs: batches.Epochs, workers: int, gathered: int) -> int:
         """Return how many bytes workspace and buffers take."""
-        net, X, blocks = self.net, self.problem.X, self._blocks(size)
-        scratches = TILES_TOGETHER * workers if workers > 1 and blocks.n == 1 else workers
-        scratch = int(scratch_size(net.layers, blocks.tile))
+        net, X = self.net, self.problem.X
+        n = max(self._blocks(size).n for size in batches.batch_sizes(epochs.m, epochs.size))
+        scratches = TILES_TOGETHER * workers if workers > 1 and n == 1 else workers
+        scratch = int(scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize)))
         # transposed, packed and two gradients; a slot of each block
-        values = (4 + blocks.n) * net.params.size + scratches * scratch
+        values = (4 + n) * net.params.size + scratches * scratch
         values += gathered * net.sizes[-1]
         return values * net.dtype.itemsize + gathered * X.shape[0] * X.itemsize
 

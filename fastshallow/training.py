@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import numbers
 import os
@@ -434,7 +435,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from error
     with ctrl_c_noted() as ctrl_c:  # an import that is cut in two leaves modules broken
-        import sklearn.metrics  # noqa: F401
+        importlib.import_module("sklearn.metrics")
     if ctrl_c:
         raise KeyboardInterrupt
 

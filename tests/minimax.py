@@ -52,7 +52,10 @@ def fit(function, interval, weight, n, rounds=6, mesh=60):
     the coefficients solved for that make it equal there.
     """
     a, b = interval()
-    spread = lambda u: (a + b) / 2 - (b - a) / 2 * mp.cos(u * mp.pi)  # noqa: E731
+
+    def spread(u):
+        return (a + b) / 2 - (b - a) / 2 * mp.cos(u * mp.pi)
+
     # not quite symmetric: none may be 0, where the weight is
     nodes = [spread((i + mp.mpf(0.4)) / (n + 1)) for i in range(n + 1)]
     points = [spread(mp.mpf(i) / (mesh * n)) for i in range(mesh * n + 1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cases
 import numpy as np
 import pandas as pd
@@ -92,7 +94,7 @@ def test_x_that_is_not_finite(value, name, dtype):
         bad = np.array(with_value(X, value), order=order)
         refused_everywhere(net, bad, Y, ValueError, message)
         for method in (net.predict, net.predict_proba, net.forward):
-            refused(lambda method=method: method(bad), net, [bad], ValueError, message)  # noqa: B023
+            refused(functools.partial(method, bad), net, [bad], ValueError, message)
 
 
 def test_x_too_large_for_float32():
@@ -197,7 +199,7 @@ def test_wrong_sample_weight(weight, error, message):
 def test_score_refuses_what_cost_refuses(weight, error, message):
     for output in ("sigmoid", "softmax", "linear"):
         net, X, Y = good(output)
-        refused(lambda: net.score(X, Y, weight), net, [X, Y], error, message)  # noqa: B023
+        refused(functools.partial(net.score, X, Y, weight), net, [X, Y], error, message)
 
 
 @pytest.mark.parametrize(("output", "Y", "error", "message"), WRONG_Y)

@@ -167,6 +167,8 @@ def strides(rng, lanes, M, N, K):
         return C, any_strides(rng, M, N), A, any_strides(rng, K, N)
     if lanes == "k":
         C, A, B = (N + 1 + gap[0], 1), (max(K, 1) + gap[1], 1), (1, K + 1 + gap[2])
+        if M == N == 1:  # any strides are right
+            return any_strides(rng, M, N), any_strides(rng, M, N), A, B
         D = (N + gap[3], 0 if gap[0] == 0 else 1)
         return ((1, 1), (D[1], 1), A, B) if N == 1 else (C, D, A, B)
     D = (0, 1) if gap[3] == 3 else (N + gap[3], 1)
