@@ -27,13 +27,20 @@ def log1p_tail(u):
     return log_tail(u + mp.mpf(0.5))
 
 
+def tanh_tail(s):
+    """Return (tanh(r) - r) / r^3 of s = r^2."""
+    r = mp.sqrt(s)
+    return (mp.tanh(r) / r - 1) / s if s else mp.mpf(-1) / 3
+
+
 # Function, interval (computed in the precision of the moment), weight of the error, number of
 # coefficients in float32 and float64. The weights make it the error of e^r, and the relative error
-# of log(1 + t), but for a factor of 1.4.
+# of log(1 + t), but for a factor of 1.4, and of tanh(r).
 FITS = {
     "EXP": (exp_tail, lambda: (-mp.log(2) / 2, mp.log(2) / 2), lambda r: r * r, (5, 10)),
     "LOG": (log_tail, lambda: (mp.sqrt(0.5) - 1, mp.sqrt(2) - 1), abs, (9, 20)),
     "LOG1P": (log1p_tail, lambda: (mp.mpf(-0.5), mp.mpf(0.5)), lambda u: u + 0.5, (9, 20)),
+    "TANH": (tanh_tail, lambda: (mp.mpf(0), (mp.log(2) / 4) ** 2), lambda s: s, (2, 6)),
 }
 
 
