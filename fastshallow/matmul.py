@@ -145,18 +145,17 @@ def matmul_add(C, D, A, B, M, N, K):
         Sizes; K = 0 gives C = D.
     """
     zero = C.data.dtype.type(0)
-    size = C.data.itemsize
     c, d = address(C.data, C.start), address(D.data, D.start)
     a, b = address(A.data, A.start), address(B.data, B.start)
     if C.row == 1 and D.row == 1 and D.col == 0:
-        product(zero, size, c, C.col, d, D.col, b, B.col, B.row, a, A.col, N, M, K)
+        product(zero, c, C.col, d, D.col, b, B.col, B.row, a, A.col, N, M, K)
     elif A.row == 1 and N <= FEW:
         c_row, c_col, d_row, d_col = C.row, C.col, D.row, D.col
         columns(zero, c, c_row, c_col, d, d_row, d_col, a, A.col, b, B.row, B.col, M, N, K)
     elif A.col == 1 and B.row == 1 and (N > 1 or M == 1 or (C.row == 1 and D.row <= 1)):
         dots(zero, c, C.row, d, D.row, D.col, a, A.row, b, B.col, M, N, K)
     else:
-        product(zero, size, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
+        product(zero, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
 
 
 if config.DISABLE_JIT:
