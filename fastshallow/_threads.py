@@ -9,16 +9,19 @@ import functools
 import numbers
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import numba
 
-__all__ = ["choose_workers", "parallel_region", "threading_layer"]
+__all__ = ["TEAM_GRAIN", "choose_workers", "helped", "parallel_region", "threading_layer"]
 
 # Floating-point operations that one thread must have to be worth waking: entering and leaving
 # a parallel region costs 1 to 3 us on 2 cores, in which a core does about 200,000.
 GRAIN = 1_000_000
+
+# The same of threads that stay together for many steps.
+TEAM_GRAIN = 250_000
 
 # Whether the user has said how many threads Numba starts with.
 _asked = "NUMBA_NUM_THREADS" in os.environ
@@ -72,7 +75,7 @@ def allowed() -> int:
     return min(threads, quota())
 
 
-def choose_workers(n_threads: int | None, n_tasks: int, work: float) -> int:
+def choose_workers(n_threads: int | None, n_tasks: int, work: float, grain: float = GRAIN) -> int:
     """Return how many threads share ``n_tasks`` tasks of ``work`` operations in all.
 
     Parameters
@@ -85,9 +88,11 @@ def choose_workers(n_threads: int | None, n_tasks: int, work: float) -> int:
         Independent pieces, at most one thread each.
     work : float
         Floating-point operations of all tasks together.
+    grain : float
+        How many of them a thread must have, unless the caller wishes so.
     """
     if n_threads is None:
-        wanted = int(work // GRAIN)
+        wanted = int(work // grain)
         if wanted > 1 and n_tasks > 1:
             wanted = min(wanted, allowed())
     else:
@@ -121,3 +126,33 @@ def parallel_region(workers: int) -> Iterator[None]:
             yield
         finally:
             numba.set_num_threads(before)
+
+
+@contextmanager
+def helped(
+    workers: int, help_out: Callable[[int], None], close: Callable[[], None]
+) -> Iterator[None]:
+    """Let other threads help with what is done inside.
+
+    Parameters
+    ----------
+    workers : int
+        Threads in all, the caller's included.
+    help_out : callable
+        What each of the others does, given its number from 1. It returns after ``close``.
+    close : callable
+        Called at the end.
+    """
+    helpers = []
+    try:
+        # new ones each time (0.1 ms): threads that wait for more would be in the way of a fork
+        for member in range(1, workers):
+            helper = threading.Thread(target=help_out, args=(member,), daemon=True)
+            with suppress(RuntimeError):  # the system has no more threads: the caller does it all
+                helper.start()
+                helpers.append(helper)
+        yield
+    finally:
+        close()
+        for helper in helpers:
+            helper.join()  # what it was given may be freed after that

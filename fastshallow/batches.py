@@ -119,8 +119,7 @@ def allocate_work(model, m, size, workers):
     work = allocate(model, most, workers, True)
     if size >= COPY_LEAST:
         return work
-    packed = work.packed[:0]
-    return Workspace(packed, work.transposed, work.slots, work.losses, work.found, work.scratch)
+    return work._replace(packed=work.packed[:0])
 
 
 def allocate_buffers(model, examples, size: int) -> Buffers:
@@ -215,6 +214,7 @@ def workspace_for(work, n, layers, itemsize):
         work.losses[:blocks],
         work.found[:blocks],
         work.scratch,
+        work.team,
     )
 
 
@@ -350,7 +350,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
         if orders.size == 0 and n == m:
-            part = loaded_after(part, m, workers, blocks, tile)
+            part = loaded_after(part, m, room, longest)
         if total == 0:  # a batch of which nothing counts
             continue
         summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE

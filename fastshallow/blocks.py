@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from . import team
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
@@ -52,6 +53,7 @@ __all__ = [
     "Part",
     "Workspace",
     "allocate",
+    "assist",
     "block_count",
     "block_step",
     "run",
@@ -67,8 +69,16 @@ BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 
+# A pair of blocks may be smaller, for a second thread's sake: of so many examples at least, and
+# operations, where the network has as many parameters at most (30-64-2 in batches of 200 is
+# faster in one).
+PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
+
 # Tiles in work at a time for each thread, where threads share out the rows of dW.
 TILES_TOGETHER = 4
+
+# What `assist` returns at the end.
+NO_MORE = np.int64(-1)
 
 # Parameters that are summed over all slots at a time: a strip of them stays in the cache.
 STRIP = 1024
@@ -170,7 +180,8 @@ def block_count(m, layers, itemsize):
     tile = tile_length(layers, itemsize)
     least = max(min(BLOCK_MOST, worth), tile if layers[0, ACROSS] else ONE)
     most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
-    blocks = 1
+    pair = max(PAIR_LEAST, PAIR_WORK // (6 * n_params(layers)))
+    blocks = 2 if n_params(layers) <= PAIR_PARAMS and m >= 2 * pair else 1
     while 2 * blocks <= min(most, tile_count(m, 2 * blocks, tile)):  # no block is empty
         blocks *= 2
     return blocks
@@ -180,7 +191,10 @@ def block_count(m, layers, itemsize):
 
 
 class Workspace(NamedTuple):
-    """Memory of a gradient: slots, losses and statuses by block, scratch by worker."""
+    """Memory of a gradient: slots, losses and statuses by block, scratch by worker or block.
+
+    ``team`` is the state of threads that stay together, if there are any: see `fastshallow.team`.
+    """
 
     packed: Any
     transposed: Any
@@ -188,12 +202,13 @@ class Workspace(NamedTuple):
     losses: Any
     found: Any
     scratch: Any
+    team: Any
 
 
 class Part(NamedTuple):
     """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
 
-    ``loaded`` tells whether there is one tile in all, whose examples the scratch still holds.
+    ``loaded`` tells whether each block is a tile, whose examples its scratch still holds.
     """
 
     block: Any
@@ -210,14 +225,15 @@ def whole(m):
 
 
 @jit(internal=True)
-def loaded_after(part, m, workers, blocks, tile):
+def loaded_after(part, m, work, longest):
     """Return a whole part again, for the next step over the same examples.
 
-    The scratch holds them only if they are one tile of one block, of ``tile`` examples at most.
+    The scratch holds them if each block has one of its own, and is one tile.
     """
     block, block_end, first, end, _ = part
-    single = workers == 1 and blocks == 1 and m <= tile
-    return Part(block, block_end, first, end, ONE if single else ZERO)
+    blocks = work.losses.size
+    kept = tile_count(m, blocks, longest) <= blocks <= work.scratch.shape[0]
+    return Part(block, block_end, first, end, ONE if kept else ZERO)
 
 
 @jit
@@ -234,13 +250,21 @@ def task_count(m, layers, itemsize):
     return block_count(m, layers, itemsize)
 
 
+@jit
+def scratch_count(blocks, workers):
+    """Return how many tiles are in work at a time: one by worker, and those of a pair of blocks."""
+    if blocks == 1 < workers:
+        return TILES_TOGETHER * workers
+    return max(workers, 2) if blocks == 2 else workers
+
+
 @jit(allocates=True)
 def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
     size = scratch_size(layers, tile_length(layers, params.itemsize))
-    scratches = TILES_TOGETHER * workers if workers > 1 and blocks == 1 else workers
+    scratches = scratch_count(blocks, workers)
     slot = (params.size + 15) // 16 * 16 if with_slots else 0
     return Workspace(
         aligned_empty(params.size, params),
@@ -249,13 +273,15 @@ def allocate(model, m, workers, with_slots):
         np.empty(blocks, np.float64),
         np.empty(blocks, np.int64),
         aligned_empty(scratches * size, params).reshape(scratches, size),
+        np.empty(0, np.int64),
     )
 
 
 def _work_type(dtype):
     slots = types.Array(dtype, 2, "C")
     losses, found = vector(types.float64), vector(types.int64)
-    return types.NamedTuple((vector(dtype), vector(dtype), slots, losses, found, slots), Workspace)
+    arrays = vector(dtype), vector(dtype), slots, losses, found, slots, found
+    return types.NamedTuple(arrays, Workspace)
 
 
 def _run_types(dtype, x_dtype):
@@ -326,7 +352,7 @@ def run_share(model, examples, m, share, workers, work, part):
                 part.loaded,
             ),
             work.losses[b],
-            work.scratch[share],
+            work.scratch[b if blocks <= work.scratch.shape[0] else share],
             work.slots[b],
         )
         work.found[b] |= found
@@ -343,7 +369,7 @@ def run_blocks(model, examples, m, workers, work, part):
     # prange takes arrays and scalars only, so the tuples are taken apart and put together again
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
-    packed, transposed, slots, losses, found, scratch = work
+    packed, transposed, slots, losses, found, scratch, state = work
     block, block_end, tile, tile_end, loaded = part
     for share in prange(workers):
         run_share(
@@ -352,7 +378,7 @@ def run_blocks(model, examples, m, workers, work, part):
             m,
             np.int64(share),
             workers,
-            Workspace(packed, transposed, slots, losses, found, scratch),
+            Workspace(packed, transposed, slots, losses, found, scratch, state),
             Part(block, block_end, tile, tile_end, loaded),
         )
 
@@ -367,7 +393,7 @@ def run_panels(model, examples, m, workers, work, part):
     """
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
-    packed, transposed, slots, losses, found, scratch = work
+    packed, transposed, slots, losses, found, scratch, _ = work
     longest = tile_length(layers, params.itemsize)
     tile, together = even_tile(m, ONE, longest), scratch.shape[0]
     tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
@@ -419,15 +445,60 @@ def run(model, examples, m, workers, work, part):
     """Fill the slots, losses and statuses of a part of the blocks, or of their tiles.
 
     Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
-    workers need the kernels of the group "parallel", or "large" where there is one block.
+    workers need the kernels of the group "parallel", or "large" where there is one block; or they
+    are a team, of so many shares, whose helpers are in `assist`.
     """
     inlined()
-    if workers == 1:
-        run_share(model, examples, m, ZERO, ONE, work, part)
-    elif work.losses.size == 1:
-        run_panels(model, examples, m, workers, work, part)
-    else:
-        run_blocks(model, examples, m, workers, work, part)
+    together = work.team.size > 0
+    if workers > 1 and not together:
+        if work.losses.size == 1:
+            run_panels(model, examples, m, workers, work, part)
+        else:
+            run_blocks(model, examples, m, workers, work, part)
+        return
+    step = team.begin(work.team, part.loaded) if together else ONE
+    for share in range(workers):
+        if not together or team.claim(work.team, share, step):
+            run_share(model, examples, m, share, workers, work, part)
+            if together:
+                team.done(work.team, share, step)
+    if together:
+        team.wait_for_shares(work.team, workers, step)
+
+
+@jit
+def assist(model, examples, m, member, work, last):
+    """Help the leader of a team, who takes steps over all of m examples.
+
+    Parameters
+    ----------
+    model, examples, m, work
+        As for `run`.
+    member : int
+        Which share of a step to claim first; the leader begins with 0.
+    last : int
+        Step up to which all has been seen to.
+
+    Returns
+    -------
+    int
+        The same for the next call, some time later; negative where there are no more steps.
+    """
+    shares = team.members(work.team)
+    while True:
+        step = team.wait_for_step(work.team, last)
+        if step == 0:
+            return NO_MORE
+        if step < 0:
+            return last
+        for i in range(shares):
+            share = (member + i) % shares
+            if team.claim(work.team, share, step):
+                block, block_end, tile, tile_end, _ = whole(m)
+                part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
+                run_share(model, examples, m, share, shares, work, part)
+                team.done(work.team, share, step)
+        last = step
 
 
 @jit(internal=True)

@@ -198,12 +198,12 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     rate = params.dtype.type(learning_rate)
     work = allocate(model, m, workers, True)
     grad, part = np.empty_like(params), whole(m)
-    blocks, longest = work.losses.size, tile_length(layers, params.itemsize)
+    longest = tile_length(layers, params.itemsize)
     for i in range(cost.size):
         cost[i], status = cost_and_grad_into(
             model, examples, m, total, alpha, workers, work, part, grad
         )
-        part = loaded_after(part, m, workers, blocks, longest)
+        part = loaded_after(part, m, work, longest)
         if status != OK:
             return status
         for p in range(params.size):

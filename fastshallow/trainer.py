@@ -10,18 +10,22 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import config
 
 from . import batches, kernels
 from ._linking import prepare
-from ._threads import choose_workers, parallel_region
-from .blocks import TILES_TOGETHER, Part, tiles_a_block
+from ._threads import TEAM_GRAIN, choose_workers, helped, parallel_region
+from .blocks import Part, Workspace, assist, scratch_count, tiles_a_block
 from .network import Network
 from .optimizers import LBFGS, Optimizer
 from .problem import Problem
+from .team import close, new_team
 from .tiles import even_tile, scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]
@@ -39,6 +43,10 @@ GROWTH = 8
 # `_threads.GRAIN` operations; where they share out the tiles of one block, several times in a
 # step, for so many times more.
 SHARING = 10
+
+# Operations of a step from which on a parallel region costs little beside it, and steps of a call
+# from which on a team costs little (0.1 to 0.2 ms).
+TEAM_MOST, TEAM_STEPS = 2e7, 64
 
 # Bytes of examples on disk that stay in memory at a time.
 MAPPED_BYTES = 1 << 26
@@ -274,8 +282,8 @@ class Trainer:
             batches, each before its update, weighted by the examples of the batch.
         """
         epochs = self._epochs(orders)
-        workers = self._workers(epochs.size)
-        work, buffers = self._allocate(epochs, workers)
+        workers, team = self._workers(epochs)
+        work, buffers = self._allocate(epochs, max(workers, team), workers > 1)
         steps = self.steps(epochs.m)
         costs, done, reported = np.zeros((n, 2)), self.state.begun, 0
         costs[0] = self.state.sums
@@ -289,10 +297,11 @@ class Trainer:
             lr = self._rates(rates, self.state.steps + np.arange(count))
             span = batches.Span(done, done + count, part, self.state.steps, self.guard)
             began = time.perf_counter()
-            with parallel_region(workers):
+            helpers = team if count >= TEAM_STEPS else 1
+            with self._threads(workers, helpers, work) as (threads, room):
                 taken, status, J = batches.train(
-                    *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
-                    *(lr, span, work, buffers, costs),
+                    *(self._model, self._examples, epochs, self.alpha, threads, self._rule),
+                    *(lr, span, room, buffers, costs),
                 )
             seconds = time.perf_counter() - began
             first, last = (
@@ -324,13 +333,36 @@ class Trainer:
         orders = np.require(orders, np.int64, ["C", "W"])
         return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
-    def _workers(self, size: int) -> int:
-        """Return how many threads a batch of so many examples is worth."""
-        blocks, work = self._blocks(size), self._flops * size
-        tasks = blocks.n
+    def _workers(self, epochs: batches.Epochs) -> tuple[int, int]:
+        """Return how many threads share a step, and of how many a team of many steps is."""
+        blocks, work = self._blocks(epochs.size), self._flops * epochs.size
+        tasks, alone = blocks.n, work
         if tasks == 1:
-            tasks, work = blocks.tiles, work / SHARING
-        return choose_workers(self._n_threads, tasks, work)
+            tasks, alone = blocks.tiles, work / SHARING
+        workers = choose_workers(self._n_threads, tasks, alone)
+        same = epochs.size == epochs.m and epochs.orders.size == 0  # every step, and all at once
+        if not same or blocks.n == 1 or work > TEAM_MOST or config.DISABLE_JIT:
+            return workers, 1
+        return workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN)
+
+    @contextmanager
+    def _threads(self, workers: int, team: int, work: Workspace) -> Iterator[tuple[int, Workspace]]:
+        """Yield how many threads share each step, and the workspace to give it."""
+        if team == 1:
+            with parallel_region(workers):
+                yield workers, work
+            return
+        work = work._replace(team=new_team(team))
+        arguments = self._model, self._examples, self.m
+
+        def help_out(member: int) -> None:
+            last = 0
+            while last >= 0:  # else Python has its turn, and other threads
+                last = assist(*arguments, member, work, last)
+                time.sleep(0)
+
+        with helped(team, help_out, partial(close, work.team)):
+            yield team, work
 
     def _blocks(self, size: int) -> Blocks:
         """Return into what a batch of so many examples is split."""
@@ -339,12 +371,16 @@ class Trainer:
         tile = int(even_tile(size, n, tile_length(layers, itemsize)))
         return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
 
-    def _allocate(self, epochs: batches.Epochs, workers: int) -> tuple[Any, ...]:
-        """Return the workspace and the buffers, those of the last call where they fit."""
+    def _allocate(self, epochs: batches.Epochs, workers: int, regions: bool) -> tuple[Any, ...]:
+        """Return the workspace and the buffers, those of the last call where they fit.
+
+        ``regions`` tells whether steps may enter parallel regions.
+        """
         gathered = epochs.size if epochs.orders.size else 0
         wanted = (epochs.size, epochs.m % epochs.size, workers, gathered)
         if self._memory_for != wanted:
-            groups = batches.groups(self._model, epochs, workers, self._rule.code)
+            within = workers if regions else 1
+            groups = batches.groups(self._model, epochs, within, self._rule.code)
             prepare(self.net.dtype, self.problem.X.dtype, groups)
             self._memory, self._memory_for = (), ()
             try:
@@ -366,7 +402,7 @@ class Trainer:
         """Return how many bytes workspace and buffers take."""
         net, X = self.net, self.problem.X
         n = max(self._blocks(size).n for size in batches.batch_sizes(epochs.m, epochs.size))
-        scratches = TILES_TOGETHER * workers if workers > 1 and n == 1 else workers
+        scratches = int(scratch_count(n, workers))
         scratch = int(scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize)))
         # transposed, packed and two gradients; a slot of each block
         values = (4 + n) * net.params.size + scratches * scratch

@@ -1,0 +1,244 @@
+"""Teams of threads over many short steps: the bits of one thread, whoever comes late or never."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numba
+import numpy as np
+import pytest
+
+import fastshallow as fs
+from fastshallow import _threads, team, trainer
+
+pytestmark = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="plain Python has no threads that work at the same time"
+)
+
+# A pair of blocks of one tile each; lanes over units, and over examples; several blocks of some
+# tiles; one block, and so no team.
+WORKS = [
+    ((13, 50, 3), 178),
+    ((4, 32, 16, 4), 150),
+    ((10, 16, 1), 442),
+    ((30, 100, 1), 569),
+    ((30, 64, 1), 1025),
+    ((2, 4, 1), 400),
+]
+
+
+def training(sizes, m, dtype="float32"):
+    """Return a network and examples."""
+    rng = np.random.default_rng(m)
+    X = rng.standard_normal((sizes[0], m)).astype(dtype)
+    Y = rng.integers(0, max(2, sizes[-1]), m)
+    output = "softmax" if sizes[-1] > 1 else "sigmoid"
+    return fs.Network(sizes, hidden="tanh", output=output, dtype=dtype).init(seed=1), X, Y
+
+
+def descended(sizes, m, n_threads, steps=300, dtype="float32"):
+    """Return parameters and costs after steps of gradient descent."""
+    net, X, Y = training(sizes, m, dtype)
+    cost = fs.gradient_descent(net, X, Y, 0.1, steps, alpha=0.5, n_threads=n_threads).cost
+    return net.params.tobytes(), cost.tobytes()
+
+
+@pytest.fixture
+def teams(monkeypatch):
+    """Note the sizes of all teams."""
+    seen = []
+
+    @contextmanager
+    def helped(workers, *arguments):
+        seen.append(workers)
+        with _threads.helped(workers, *arguments):
+            yield
+
+    monkeypatch.setattr(trainer, "helped", helped)
+    return seen
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("sizes", "m"), WORKS)
+def test_a_team_gives_the_bits_of_one_thread(sizes, m, dtype, teams):
+    wanted = descended(sizes, m, 1, dtype=dtype)
+    assert teams == []
+    for n_threads in (2, 3, 4, None):
+        assert descended(sizes, m, n_threads, dtype=dtype) == wanted
+    blocks = fs.kernels.block_count(m, fs.Network(sizes).layers, np.dtype(dtype).itemsize)
+    assert max(teams, default=1) == min(4, blocks)
+
+
+def test_steps_of_an_optimiser_over_all_examples(teams):
+    answers = []
+    for n_threads in (1, 2):
+        net, X, Y = training((13, 50, 3), 178)
+        w = np.linspace(0, 2, 178)
+        options = {"batch_size": None, "sample_weight": w, "n_threads": n_threads}
+        history = fs.train(net, X, Y, fs.Adam(), epochs=400, **options)
+        answers.append((net.params.tobytes(), history.cost.tobytes()))
+    assert answers[0] == answers[1]
+    assert set(teams) == {2}
+
+
+def test_few_steps_and_batches_have_no_team(teams):
+    net, X, Y = training((13, 50, 3), 178)
+    fs.gradient_descent(net, X, Y, 0.1, trainer.TEAM_STEPS - 1, n_threads=2)
+    fs.train(net, X, Y, epochs=100, batch_size=150, n_threads=2)
+    fs.train(net, X, Y, fs.LBFGS(), epochs=20, n_threads=2)
+    assert teams == []
+
+
+@pytest.mark.parametrize("late", [0.0, 0.005, None])
+def test_helpers_may_be_late_or_never_come(late, monkeypatch):
+    wanted = descended((13, 50, 3), 178, 1, steps=2000)
+
+    @contextmanager
+    def helped(workers, help_out, close):
+        def come(member):
+            time.sleep(late)
+            help_out(member)
+
+        threads = [threading.Thread(target=come, args=(i,)) for i in range(1, workers)]
+        threads = threads if late is not None else []
+        for thread in threads:
+            thread.start()
+        yield
+        close()
+        for thread in threads:
+            thread.join()
+
+    monkeypatch.setattr(trainer, "helped", helped)
+    assert descended((13, 50, 3), 178, 2, steps=2000) == wanted
+
+
+def test_helpers_that_go_to_sleep_after_every_look(monkeypatch):
+    wanted = descended((30, 64, 1), 1025, 1)
+    assist = trainer.assist
+
+    def sleepy(*arguments):
+        time.sleep(1e-4)
+        return assist(*arguments)
+
+    monkeypatch.setattr(trainer, "assist", sleepy)
+    assert descended((30, 64, 1), 1025, 4) == wanted
+
+
+def test_helpers_that_the_system_refuses(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    wanted = descended((13, 50, 3), 178, 1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert descended((13, 50, 3), 178, 2) == wanted
+
+
+def test_trainings_in_many_python_threads():
+    wanted = descended((10, 16, 1), 442, 1)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: descended((10, 16, 1), 442, 2), range(24)))
+    assert found == [wanted] * 24
+
+
+def test_an_error_sends_the_helpers_home(monkeypatch):
+    net, X, Y = training((13, 50, 3), 178)
+    before = net.params.copy()
+    X[3, 100] = np.nan  # in the second block, which a helper may have found
+    for _ in range(20):
+        with pytest.raises(ValueError, match="X: expected finite"):
+            fs.gradient_descent(net, X, Y, 0.1, 300, n_threads=2)
+    assert np.array_equal(net.params, before)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trainer.batches, "train", interrupted)
+        fs.gradient_descent(net, np.ones_like(X), Y, 0.1, 300, n_threads=2)
+    assert descended((13, 50, 3), 178, 2) == descended((13, 50, 3), 178, 1)
+
+
+def test_costs_that_overflow_end_a_team(teams):
+    net, X, Y = training((10, 16, 1), 442)
+    with pytest.raises(fs.DivergenceError) as caught:
+        fs.train(net, X, Y, fs.GradientDescent(1e38), epochs=500, batch_size=None, n_threads=2)
+    assert np.isfinite(net.params).all() and caught.value.step < 500
+    assert teams
+
+
+ON_ONE_CPU = """
+    import hashlib, os, sys
+    import numpy as np
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import fastshallow as fs
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((13, 178)), rng.integers(0, 3, 178)
+    for n_threads in (1, 2):
+        net = fs.Network((13, 50, 3), output="softmax").init(seed=0)
+        fs.gradient_descent(net, X, Y, 0.1, 20_000, n_threads=n_threads)
+        print(hashlib.sha256(net.params).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+def test_two_threads_on_one_processor_come_to_an_end():
+    # 0.5 s of work; where each step waited for the system to let the helper run it would be 80 s
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(ON_ONE_CPU)],
+        env={**os.environ, "NUMBA_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert len(set(done.stdout.split())) == 1
+
+
+# The state ------------------------------------------------------------------------------------
+
+
+@numba.njit(nogil=True)
+def claim_all(state, step, taken):
+    """Claim what can be claimed of a step, and note it."""
+    for share in range(taken.size):
+        if team.claim(state, share, step):
+            taken[share] += 1
+            team.done(state, share, step)
+
+
+def test_every_share_is_claimed_once():
+    shares, steps = 7, 400
+    state, taken = team.new_team(shares), np.zeros((4, steps, shares), np.int64)
+
+    @numba.njit(nogil=True)
+    def go_on(state, taken, leads):
+        last = 0
+        for _ in range(taken.shape[0]):
+            if leads:
+                step = team.begin(state, 0)
+            else:
+                step = -1
+                while step < 0:
+                    step = team.wait_for_step(state, last)
+                if step == 0:
+                    return
+            claim_all(state, step, taken[step - 1])
+            if leads:
+                team.wait_for_shares(state, taken.shape[1], step)
+            last = step
+
+    go_on(team.new_team(shares), np.zeros((0, shares), np.int64), True)  # compiled
+    with ThreadPoolExecutor(4) as pool:
+        helpers = [pool.submit(go_on, state, taken[i], False) for i in (1, 2, 3)]
+        go_on(state, taken[0], True)
+        team.close(state)
+        for helper in helpers:
+            helper.result(timeout=60)
+    assert (taken.sum(axis=0) == 1).all()
