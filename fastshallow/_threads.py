@@ -143,16 +143,15 @@ def helped(
     close : callable
         Called at the end.
     """
-    helpers = []
+    # new ones each time (0.1 ms each): threads that wait for more would be in the way of a fork
+    helpers = [threading.Thread(target=help_out, args=(i,), daemon=True) for i in range(1, workers)]
     try:
-        # new ones each time (0.1 ms): threads that wait for more would be in the way of a fork
-        for member in range(1, workers):
-            helper = threading.Thread(target=help_out, args=(member,), daemon=True)
-            with suppress(RuntimeError):  # the system has no more threads: the caller does it all
+        with suppress(RuntimeError):  # the system has no more threads: the caller does their part
+            for helper in helpers:
                 helper.start()
-                helpers.append(helper)
         yield
     finally:
         close()
         for helper in helpers:
-            helper.join()  # what it was given may be freed after that
+            if helper.ident is not None:  # it was started
+                helper.join()  # else it might read on while the caller writes

@@ -308,7 +308,8 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     alpha : float
         L2 penalty on the weights, not on the biases.
     workers : int
-        Threads of a batch; 1 runs in the calling thread. See `groups` for more.
+        Threads of a batch, or shares of a step of the workspace's team; 1 runs in the calling
+        thread. See `groups` for more.
     rule : Rule
         The optimiser; its state is modified in place.
     rates : ndarray, (last - first,), float64
@@ -338,6 +339,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     orders, m, size = epochs
     longest, part = tile_length(layers, params.itemsize), span.part
     batches, J = (m + size - 1) // size, 0.0
+    regions = ONE if work.team.size > 0 else workers  # a team enters no parallel region
     whole_batch = workspace_for(work, min(size, m), layers, params.itemsize)
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size
@@ -363,7 +365,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         finite = np.isfinite(J)
         if finite or not span.guard:
             t = span.done + s - span.first + 1
-            finite = take_step(model, rule, rates[s - span.first], t, workers, buffers)
+            finite = take_step(model, rule, rates[s - span.first], t, regions, buffers)
         if span.guard and not finite:
             for p in range(params.size):
                 params[p] = buffers.previous[p] if np.isfinite(J) else params[p]

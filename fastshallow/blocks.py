@@ -3,8 +3,9 @@
 Blocks make the bits
     The m examples are split into blocks by a rule that knows m and the sizes only. Each block
     adds its gradient into a slot of its own, and the slots are summed along a fixed binary
-    tree. Threads share the blocks out among themselves: any number of them, none but the
-    caller's included, gives the same bits.
+    tree. Threads share the blocks out among themselves, in a parallel region for each step or,
+    where steps are many and short, as a team (`fastshallow.team`): any number of them, none but
+    the caller's included, gives the same bits.
 
 Tiles make the speed
     A block goes through `fastshallow.propagation` in tiles that fit the cache: Z, A and dZ never
@@ -69,16 +70,13 @@ BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 
-# A pair of blocks may be smaller, for a second thread's sake: of so many examples at least, and
-# operations, where the network has as many parameters at most (30-64-2 in batches of 200 is
-# faster in one).
+# Two blocks may be smaller, for a second thread's sake: of so many examples and operations at
+# least, where the network has so many parameters at most (on one thread they cost some per cent,
+# which batches of 200 of larger networks would have to pay).
 PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
 
 # Tiles in work at a time for each thread, where threads share out the rows of dW.
 TILES_TOGETHER = 4
-
-# What `assist` returns at the end.
-NO_MORE = np.int64(-1)
 
 # Parameters that are summed over all slots at a time: a strip of them stays in the cache.
 STRIP = 1024
@@ -482,14 +480,14 @@ def assist(model, examples, m, member, work, last):
     Returns
     -------
     int
-        The same for the next call, some time later; negative where there are no more steps.
+        The same for the next call, some time later, or `fastshallow.team.NO_MORE`.
     """
     shares = team.members(work.team)
     while True:
         step = team.wait_for_step(work.team, last)
+        if step == team.NO_MORE:
+            return team.NO_MORE
         if step == 0:
-            return NO_MORE
-        if step < 0:
             return last
         for i in range(shares):
             share = (member + i) % shares

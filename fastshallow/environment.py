@@ -57,9 +57,10 @@ def warmup(dtype: Any = "float32") -> float:
     True
     """
     began = time.perf_counter()
-    net = Network((2, 2, 1), dtype=dtype)
-    X, Y = np.ones((2, 3), net.dtype), np.ones((1, 3), net.dtype)
-    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=1)
+    net = Network((16, 32, 1), dtype=dtype)
+    X, Y = np.ones((16, 160), net.dtype), np.ones((1, 160), net.dtype)
+    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # by a team, where there are threads
+    X, Y = X[:, :3], Y[:, :3]
     train(net, X, Y, epochs=1, batch_size=2, on_interrupt="raise")
     net.cost_and_grad(X, Y)
     net.predict(X)  # of a few examples

@@ -391,7 +391,7 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
         The tile: `tile_length` examples at most.
     loaded : int
         Whether the scratch still holds what was copied there of X and Y, and they were usable: of
-        the only tile of the only block.
+        the only tile of a block that has a scratch of its own.
     backward : int
         Whether dZ[1] ... dZ[L-1] are wanted; dZ[L] always comes with the loss.
     scratch : ndarray, 1-D, of the dtype of the parameters

@@ -25,7 +25,7 @@ from .blocks import Part, Workspace, assist, scratch_count, tiles_a_block
 from .network import Network
 from .optimizers import LBFGS, Optimizer
 from .problem import Problem
-from .team import close, new_team
+from .team import NO_MORE, close, new_team
 from .tiles import even_tile, scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]
@@ -44,8 +44,8 @@ GROWTH = 8
 # step, for so many times more.
 SHARING = 10
 
-# Operations of a step from which on a parallel region costs little beside it, and steps of a call
-# from which on a team costs little (0.1 to 0.2 ms).
+# Operations of a step from which on a parallel region is as fast as a team, and steps of a call for
+# each thread of a team, which takes 0.1 ms to start.
 TEAM_MOST, TEAM_STEPS = 2e7, 64
 
 # Bytes of examples on disk that stay in memory at a time.
@@ -296,14 +296,14 @@ class Trainer:
             count = min(count, n * steps - done)
             lr = self._rates(rates, self.state.steps + np.arange(count))
             span = batches.Span(done, done + count, part, self.state.steps, self.guard)
-            began = time.perf_counter()
-            helpers = team if count >= TEAM_STEPS else 1
-            with self._threads(workers, helpers, work) as (threads, room):
+            members = team if count >= TEAM_STEPS * team else 1
+            with self._together(workers, members, work) as (threads, room):
+                began = time.perf_counter()
                 taken, status, J = batches.train(
                     *(self._model, self._examples, epochs, self.alpha, threads, self._rule),
                     *(lr, span, room, buffers, costs),
                 )
-            seconds = time.perf_counter() - began
+                seconds = time.perf_counter() - began
             first, last = (
                 s // steps * epochs.m + s % steps * epochs.size for s in (done, done + count)
             )
@@ -336,33 +336,39 @@ class Trainer:
     def _workers(self, epochs: batches.Epochs) -> tuple[int, int]:
         """Return how many threads share a step, and of how many a team of many steps is."""
         blocks, work = self._blocks(epochs.size), self._flops * epochs.size
-        tasks, alone = blocks.n, work
+        tasks, worth = blocks.n, work
         if tasks == 1:
-            tasks, alone = blocks.tiles, work / SHARING
-        workers = choose_workers(self._n_threads, tasks, alone)
+            tasks, worth = blocks.tiles, work / SHARING
+        workers = choose_workers(self._n_threads, tasks, worth)
         same = epochs.size == epochs.m and epochs.orders.size == 0  # every step, and all at once
         if not same or blocks.n == 1 or work > TEAM_MOST or config.DISABLE_JIT:
             return workers, 1
         return workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN)
 
     @contextmanager
-    def _threads(self, workers: int, team: int, work: Workspace) -> Iterator[tuple[int, Workspace]]:
+    def _together(
+        self, workers: int, members: int, work: Workspace
+    ) -> Iterator[tuple[int, Workspace]]:
         """Yield how many threads share each step, and the workspace to give it."""
-        if team == 1:
+        if members == 1:
             with parallel_region(workers):
                 yield workers, work
             return
-        work = work._replace(team=new_team(team))
         arguments = self._model, self._examples, self.m
+        nobody = new_team(1)
+        close(nobody)
+        # compiled here, where Ctrl-C is heard, and not by all helpers at once
+        assist(*arguments, 1, work._replace(team=nobody), 0)
+        work = work._replace(team=new_team(members))
 
         def help_out(member: int) -> None:
             last = 0
-            while last >= 0:  # else Python has its turn, and other threads
+            while last != NO_MORE:  # else Python has its turn, and other threads
                 last = assist(*arguments, member, work, last)
                 time.sleep(0)
 
-        with helped(team, help_out, partial(close, work.team)):
-            yield team, work
+        with helped(members, help_out, partial(close, work.team)):
+            yield members, work
 
     def _blocks(self, size: int) -> Blocks:
         """Return into what a batch of so many examples is split."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import fastshallow as fs
 from fastshallow import _threads, team, trainer
 
 pytestmark = pytest.mark.skipif(
-    numba.config.DISABLE_JIT, reason="plain Python has no threads that work at the same time"
+    numba.config.DISABLE_JIT or numba.config.NUMBA_NUM_THREADS < 4,
+    reason="teams are of compiled code, and these of up to 4 threads",
 )
 
 # A pair of blocks of one tile each; lanes over units, and over examples; several blocks of some
@@ -52,8 +54,9 @@ def descended(sizes, m, n_threads, steps=300, dtype="float32"):
 
 @pytest.fixture
 def teams(monkeypatch):
-    """Note the sizes of all teams."""
+    """Note the sizes of all teams; calls are of many steps from the first on."""
     seen = []
+    monkeypatch.setattr(trainer, "SLOWEST", 1e12)
 
     @contextmanager
     def helped(workers, *arguments):
@@ -90,7 +93,7 @@ def test_steps_of_an_optimiser_over_all_examples(teams):
 
 def test_few_steps_and_batches_have_no_team(teams):
     net, X, Y = training((13, 50, 3), 178)
-    fs.gradient_descent(net, X, Y, 0.1, trainer.TEAM_STEPS - 1, n_threads=2)
+    fs.gradient_descent(net, X, Y, 0.1, 2 * trainer.TEAM_STEPS - 1, n_threads=2)
     fs.train(net, X, Y, epochs=100, batch_size=150, n_threads=2)
     fs.train(net, X, Y, fs.LBFGS(), epochs=20, n_threads=2)
     assert teams == []
@@ -119,25 +122,32 @@ def test_helpers_may_be_late_or_never_come(late, monkeypatch):
     assert descended((13, 50, 3), 178, 2, steps=2000) == wanted
 
 
-def test_helpers_that_go_to_sleep_after_every_look(monkeypatch):
-    wanted = descended((30, 64, 1), 1025, 1)
-    assist = trainer.assist
+def test_helpers_that_the_system_refuses(monkeypatch, teams):
+    wanted = descended((13, 50, 3), 178, 1)
+    assert descended((13, 50, 3), 178, 2) == wanted  # compiled, under a timer's thread
 
-    def sleepy(*arguments):
-        time.sleep(1e-4)
-        return assist(*arguments)
-
-    monkeypatch.setattr(trainer, "assist", sleepy)
-    assert descended((30, 64, 1), 1025, 4) == wanted
-
-
-def test_helpers_that_the_system_refuses(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")
 
-    wanted = descended((13, 50, 3), 178, 1)
     monkeypatch.setattr(threading.Thread, "start", start)
     assert descended((13, 50, 3), 178, 2) == wanted
+    assert teams == [2, 2]
+
+
+def test_calls_of_few_steps_and_of_many(monkeypatch, teams):
+    # parallel regions, and teams, in one training
+    wanted = descended((30, 100, 1), 569, 1, steps=1000)
+    counts = itertools.cycle([3, 200, 5, 300, 1])
+    portion = trainer.Trainer._portion
+
+    def cut(self, blocks, epochs, workers, cursor):
+        _, part = portion(self, blocks, epochs, workers, cursor)
+        return next(counts), part
+
+    monkeypatch.setattr(trainer.Trainer, "_portion", cut)
+    for n_threads in (1, 2, 4):
+        assert descended((30, 100, 1), 569, n_threads, steps=1000) == wanted
+    assert set(teams) == {2, 4}
 
 
 def test_trainings_in_many_python_threads():
@@ -149,11 +159,12 @@ def test_trainings_in_many_python_threads():
 
 def test_an_error_sends_the_helpers_home(monkeypatch):
     net, X, Y = training((13, 50, 3), 178)
-    before = net.params.copy()
+    before, threads = net.params.copy(), threading.active_count()
     X[3, 100] = np.nan  # in the second block, which a helper may have found
     for _ in range(20):
         with pytest.raises(ValueError, match="X: expected finite"):
             fs.gradient_descent(net, X, Y, 0.1, 300, n_threads=2)
+        assert threading.active_count() == threads
     assert np.array_equal(net.params, before)
 
     def interrupted(*arguments):
@@ -162,6 +173,7 @@ def test_an_error_sends_the_helpers_home(monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(trainer.batches, "train", interrupted)
         fs.gradient_descent(net, np.ones_like(X), Y, 0.1, 300, n_threads=2)
+    assert threading.active_count() == threads
     assert descended((13, 50, 3), 178, 2) == descended((13, 50, 3), 178, 1)
 
 
@@ -173,72 +185,120 @@ def test_costs_that_overflow_end_a_team(teams):
     assert teams
 
 
-ON_ONE_CPU = """
-    import hashlib, os, sys
-    import numpy as np
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    import fastshallow as fs
-    rng = np.random.default_rng(0)
-    X, Y = rng.standard_normal((13, 178)), rng.integers(0, 3, 178)
-    for n_threads in (1, 2):
-        net = fs.Network((13, 50, 3), output="softmax").init(seed=0)
-        fs.gradient_descent(net, X, Y, 0.1, 20_000, n_threads=n_threads)
-        print(hashlib.sha256(net.params).hexdigest())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
-def test_two_threads_on_one_processor_come_to_an_end():
-    # 0.5 s of work; where each step waited for the system to let the helper run it would be 80 s
+def in_a_process(source):
+    """Return what a process of two threads prints, word by word."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(ON_ONE_CPU)],
+        [sys.executable, "-c", textwrap.dedent(source)],
         env={**os.environ, "NUMBA_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    assert len(set(done.stdout.split())) == 1
+    return done.stdout.split()
+
+
+TRAINED = """
+    import hashlib, os, warnings
+    import numpy as np
+    import fastshallow as fs
+    from fastshallow import trainer
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((13, 178)), rng.integers(0, 3, 178)
+    teams, helped = [], trainer.helped
+    trainer.helped = lambda *arguments: teams.append(arguments[0]) or helped(*arguments)
+
+    def trained(n_threads, steps):
+        net = fs.Network((13, 50, 3), output="softmax").init(seed=0)
+        fs.gradient_descent(net, X, Y, 0.1, steps, n_threads=n_threads)
+        return hashlib.sha256(net.params).hexdigest()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+def test_two_threads_on_one_processor_come_to_an_end():
+    # 2 s of work; where each step waited for the system to let the helper run it would be 400 s
+    one, two, teams = in_a_process(
+        TRAINED
+        + """
+    trained(2, 300)
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print(trained(1, 100_000), trained(2, 100_000), max(teams))
+    """
+    )
+    assert one == two and teams == "2"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_has_teams_of_its_own():
+    # in a parent that has had a team, and never a parallel region
+    answers = in_a_process(
+        TRAINED
+        + """
+    warnings.simplefilter("ignore")
+    wanted = trained(None, 1000)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if trained(None, 1000) == wanted and len(teams) > 1 else 1)
+    print(os.waitpid(child, 0)[1], wanted == trained(1, 1000), teams[0])
+    """
+    )
+    assert answers == ["0", "True", "2"]
 
 
 # The state ------------------------------------------------------------------------------------
 
 
 @numba.njit(nogil=True)
-def claim_all(state, step, taken):
-    """Claim what can be claimed of a step, and note it."""
-    for share in range(taken.size):
-        if team.claim(state, share, step):
-            taken[share] += 1
-            team.done(state, share, step)
+def take_part(state, taken, written, wrong, leads):
+    """Go through steps as a leader or a helper; note what was claimed, and what looked wrong.
+
+    Shares write to ``written`` without more ado, which the leader, and the next step, must find.
+    """
+    shares, last = taken.size, 0
+    while last < STEPS:
+        if leads:
+            step = team.begin(state, last + 1)
+        else:
+            step = np.int64(0)
+            while step == 0:
+                step = team.wait_for_step(state, last)
+            if step == team.NO_MORE:
+                return
+        for share in range(shares):
+            if team.claim(state, share, step):
+                taken[share] += 1
+                wrong[0] += state[team.NEWS] != step or written[share] != step - 1
+                written[share] = step
+                team.done(state, share, step)
+        if leads:
+            team.wait_for_shares(state, shares, step)
+            for share in range(shares):
+                wrong[0] += written[share] != step
+        last = step
 
 
-def test_every_share_is_claimed_once():
-    shares, steps = 7, 400
-    state, taken = team.new_team(shares), np.zeros((4, steps, shares), np.int64)
+STEPS = 200_000
 
-    @numba.njit(nogil=True)
-    def go_on(state, taken, leads):
-        last = 0
-        for _ in range(taken.shape[0]):
-            if leads:
-                step = team.begin(state, 0)
-            else:
-                step = -1
-                while step < 0:
-                    step = team.wait_for_step(state, last)
-                if step == 0:
-                    return
-            claim_all(state, step, taken[step - 1])
-            if leads:
-                team.wait_for_shares(state, taken.shape[1], step)
-            last = step
 
-    go_on(team.new_team(shares), np.zeros((0, shares), np.int64), True)  # compiled
-    with ThreadPoolExecutor(4) as pool:
-        helpers = [pool.submit(go_on, state, taken[i], False) for i in (1, 2, 3)]
-        go_on(state, taken[0], True)
-        team.close(state)
+def test_every_share_is_claimed_once_and_seen():
+    shares, members = 5, 3
+    state, written = team.new_team(shares), np.zeros(shares, np.int64)
+    taken, wrong = np.zeros((members, shares), np.int64), np.zeros((members, 1), np.int64)
+    nobody = team.new_team(shares)
+    team.close(nobody)
+    take_part(nobody, taken[0], written, wrong[0], False)  # compiled
+    with ThreadPoolExecutor(members) as pool:
+        try:
+            helpers = [
+                pool.submit(take_part, state, taken[i], written, wrong[i], False)
+                for i in range(1, members)
+            ]
+            take_part(state, taken[0], written, wrong[0], True)
+        finally:
+            team.close(state)
         for helper in helpers:
             helper.result(timeout=60)
-    assert (taken.sum(axis=0) == 1).all()
+    assert (taken.sum(axis=0) == STEPS).all()
+    assert not wrong.any()
+    assert taken[1:].any()  # there were helpers
