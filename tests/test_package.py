@@ -41,6 +41,7 @@ ORDER = [
     "matmul",
     "tiles",
     "propagation",
+    "team",
     "blocks",
     "few_examples",
     "kernels",
