@@ -39,7 +39,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import jit
-from .simd import by_dtype, copysign, fma, polynomial, power_of_two, split
+from .simd import by_dtype, copysign, fma, maximum, minimum, polynomial, power_of_two, split
 
 __all__ = [
     "exp",
@@ -192,8 +192,7 @@ def _exp_parts(x, shift):
 @jit
 def exp(x):
     """Return e^x; 0 or inf beyond the dtype's range."""
-    x = exp_most(x) if x > exp_most(x) else x
-    x = exp_least(x) if x < exp_least(x) else x
+    x = maximum(minimum(x, exp_most(x)), exp_least(x))
     t, p = _exp_parts(x, shift(x))
     lifted = copysign(lift(x), x)
     scale = power_of_two(t - lifted)
@@ -267,8 +266,8 @@ def tanh(x):
     (From exp(2 r) - 1 as in `exp`, 5 coefficients instead of 2, it took a quarter longer.)
     """
     one, most = type(x)(1), tanh_one(x)
-    v = most if x > most else x
-    v = -most if v < -most else v
+    # of two conditional values LLVM makes a comparison, a maximum and a choice: 8 % slower (AVX2)
+    v = maximum(minimum(x, most), -most)
     # ln 2 is not split: the larger k, the less tanh feels an error of r
     t = fma(v, type(x)(2 * LOG2E), shift(x))
     r = fma(-(t - shift(x)), half_ln2(x), v)

@@ -26,6 +26,8 @@ __all__ = [
     "flat",
     "fma",
     "inlined",
+    "maximum",
+    "minimum",
     "on_stack",
     "polynomial",
     "power_of_two",
@@ -182,18 +184,28 @@ def _inlined(typingctx):
     return types.void(), codegen
 
 
-@intrinsic
-def _fma(typingctx, a, b, c):
-    """Return a * b + c, rounded once."""
+def _operation(name, count):
+    """Return the operation of LLVM that has this name and so many values of one dtype."""
 
     def codegen(context, builder, signature, arguments):
         scalar, _, suffix = SCALARS[signature.return_type]
-        name = f"llvm.fma.{suffix}"
-        function = ir.FunctionType(scalar, [scalar] * 3)
-        fma = cgutils.get_or_insert_function(builder.module, function, name)
-        return builder.call(fma, arguments)
+        function = ir.FunctionType(scalar, [scalar] * count)
+        function = cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{suffix}")
+        return builder.call(function, arguments)
 
-    return a(a, a, a), codegen
+    @intrinsic
+    def of_two(typingctx, a, b):
+        return a(a, a), codegen
+
+    @intrinsic
+    def of_three(typingctx, a, b, c):
+        return a(a, a, a), codegen
+
+    return {2: of_two, 3: of_three}[count]
+
+
+_fma, _copysign = _operation("fma", 3), _operation("copysign", 2)
+_minimum, _maximum = _operation("minimum", 2), _operation("maximum", 2)
 
 
 def refuse_others(x):
@@ -231,21 +243,6 @@ def _polynomial(single, double):
         return x(x), codegen
 
     return evaluate
-
-
-@intrinsic
-def _copysign(typingctx, a, b):
-    """Return a with the sign of b."""
-
-    def codegen(context, builder, signature, arguments):
-        scalar, _, suffix = SCALARS[signature.return_type]
-        name = f"llvm.copysign.{suffix}"
-        function = ir.FunctionType(scalar, [scalar] * 2)
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, function, name), arguments
-        )
-
-    return a(a, a), codegen
 
 
 @intrinsic
@@ -316,6 +313,14 @@ if config.DISABLE_JIT:
         """Return a * b + c."""
         return a * b + c
 
+    def minimum(a, b):
+        """Return the lesser of two values; NaN stays NaN."""
+        return np.minimum(a, b)
+
+    def maximum(a, b):
+        """Return the greater of two values; NaN stays NaN."""
+        return np.maximum(a, b)
+
     def polynomial(single, double):
         """Return the function of x that is a polynomial in plain Python."""
 
@@ -378,6 +383,8 @@ else:
         flat,
         fma,
         inlined,
+        maximum,
+        minimum,
         on_stack,
         polynomial,
         power_of_two,
@@ -391,6 +398,8 @@ else:
         _flat,
         _fma,
         _inlined,
+        _maximum,
+        _minimum,
         _on_stack,
         _polynomial,
         _power_of_two,
