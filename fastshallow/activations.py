@@ -42,7 +42,7 @@ __all__ = [
     "activate",
     "da_dz",
     "dg",
-    "dg_terms",
+    "dg_steps",
     "g",
     "multiply_dg",
     "softmax",
@@ -157,17 +157,13 @@ def dg(code, a, slope):
 
 
 @jit(internal=True)
-def dg_terms(code, slope):
-    """Return g' of a hidden layer as (up where a > 0, else down) + linear a + square a^2."""
-    if code == SIGMOID:
-        return 0.0, 0.0, 1.0, -1.0
-    if code == TANH:
-        return 1.0, 1.0, 0.0, -1.0
+def dg_steps(code, slope):
+    """Return g' of a hidden layer where a > 0, and where not; of no use for sigmoid and tanh."""
     if code == RELU:
-        return 1.0, 0.0, 0.0, 0.0
+        return 1.0, 0.0
     if code == LEAKY_RELU:
-        return 1.0, slope, 0.0, 0.0
-    return 1.0, 1.0, 0.0, 0.0
+        return 1.0, slope
+    return 1.0, 1.0
 
 
 @jit

@@ -28,7 +28,7 @@ from ._jit import jit
 from .register_tile import PACKED, PANEL_BYTES, columns, dots, product
 from .simd import address
 
-__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack"]
+__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack", "unpacked"]
 
 
 class Matrix(NamedTuple):
@@ -95,7 +95,7 @@ def pack(B, K, N, out, start):
                     ]
 
 
-@jit(internal=True)
+@jit
 def unpacked(B, k, j, N, K, width):
     """Return where element (k, j) of a right operand lies, `pack`ed or not."""
     if B.row != PACKED:

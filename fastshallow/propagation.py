@@ -259,6 +259,16 @@ def backward_layer(model, ready, i, scratch, tile, n):
 
 
 @jit(internal=True)
+def packs_dz(layers, parts):
+    """Return whether `backward_output` writes dZ[L-1] packed: where dW[1] alone reads it.
+
+    (dW of 30 x 100 over 144 examples: 32 thousand cycles as rows, 30 packed, with AVX2.)
+    """
+    alone = layers.shape[0] == 2 and parts == 1
+    return alone and ends_in_one_unit(layers) and layers[0, FAN_OUT] > FEW
+
+
+@jit(internal=True)
 def backward_output(model, scratch, tile, n, slot, fresh):
     """Do what `backward_layer` does for an output layer of one unit, and add dW[L] and db[L-1].
 
@@ -269,14 +279,17 @@ def backward_output(model, scratch, tile, n, slot, fresh):
     width, below = layers[top, FAN_IN], top - 1
     _, room, _ = constants(layers, tile)
     sums, w, b = slot, layers[top, W], layers[below, B]
+    dZ = tile_matrix(ZERO, scratch, tile * layers[below, DZ], width, n)
     if slot.size == 0:
         sums, w, b = scratch, room, room + width
+    elif packs_dz(layers, ONE):
+        dZ = matrix(scratch, dZ.start, PACKED, ONE)
     rank_one(
         *(layers[below, G], slope),
         tile_matrix(ZERO, scratch, tile * layers[top, IN], width, n),
         tile_matrix(ZERO, scratch, tile * layers[top, DZ], ONE, n),
         matrix(params, layers[top, W], ONE, ONE),
-        tile_matrix(ZERO, scratch, tile * layers[below, DZ], width, n),
+        dZ,
         *(matrix(sums, w, ONE, ONE), matrix(sums, b, ONE, ONE)),
         *(n, width, fresh),
     )
@@ -298,7 +311,9 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     A_T = matrix(A.data, A.start + first * A.col, A.col, A.row)
     dZ = tile_matrix(across, scratch, tile * layers[i, DZ], fan_out, n)
     right = dZ
-    if fan_out * scratch.itemsize >= FAR_BYTES and pays_to_pack(n, fan_out, scratch.itemsize):
+    if i == 0 and packs_dz(layers, parts):
+        right = matrix(scratch, dZ.start, PACKED, ONE)
+    elif fan_out * scratch.itemsize >= FAR_BYTES and pays_to_pack(n, fan_out, scratch.itemsize):
         pack(dZ, n, fan_out, room.data, room.start)
         right = matrix(room.data, room.start, PACKED, ONE)
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)

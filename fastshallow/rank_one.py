@@ -20,81 +20,117 @@ from numba.extending import intrinsic
 
 from ._jit import jit
 from ._linking import INT, REAL, out_of_line
-from .activations import dg, dg_terms
-from .register_tile import PANEL
+from .activations import SIGMOID, TANH, dg, dg_steps
+from .matmul import PACKED, unpacked
+from .register_tile import PANEL, PANEL_BYTES
 from .simd import address, standalone
 from .vectors import Vectors, integer
 
 __all__ = ["rank_one"]
 
 
-@intrinsic
-def _rank_one(typingctx, up, down, linear, square, fresh, a, dz, w, below, dw, db, n, width):
-    """Emit the pass. The dtype is that of the first four, which `dg_terms` returns; then a flag
-    that says whether the sums start at 0, the addresses of A, dZ[L], W[L], dZ[L-1], dW[L] and
-    db[L-1], the number of examples, and the units of the layer before.
+def _tanh_slope(vectors, x, one, up, down):
+    builder = vectors.builder
+    return builder.call(vectors.fma, [builder.fneg(x), x, one])
+
+
+def _sigmoid_slope(vectors, x, one, up, down):
+    return vectors.builder.fmul(vectors.builder.fsub(one, x), x)
+
+
+def _step_slope(vectors, x, one, up, down):
+    builder, zeros = vectors.builder, ir.Constant(vectors.type, [0.0] * vectors.lanes)
+    step = builder.select(builder.fcmp_ordered(">", x, zeros), up, down)
+    return builder.call(vectors.fma, [x, zeros, step])  # NaN stays NaN
+
+
+def _make_pass(emit_slope):
+    """Return the pass over a layer whose g'(a) is what ``emit_slope`` emits.
+
+    (From one for all, by the terms of a polynomial and a step, and dZ[L-1] not packed: 144 examples
+    of 30-100-1 6.0 instead of 8.2 thousand cycles, with AVX2.)
     """
-    signature = types.void(*[up] * 4, *[types.intp] * 9)
 
-    def codegen(context, builder, signature, arguments):
-        vectors = Vectors(builder, up)
-        up_, down_, linear_, square_ = (vectors.splat(x) for x in arguments[:4])
-        fresh, a, dz, w, below, dw, db, n, width = arguments[4:]
-        zeros = ir.Constant(vectors.type, [0.0] * vectors.lanes)
-        empty = builder.icmp_signed("!=", fresh, integer(0))
-        places = [[cgutils.alloca_once(builder, vectors.type) for _ in range(PANEL)] for _ in "Wb"]
+    @intrinsic
+    def layer_pass(typingctx, up, down, fresh, packed, a, dz, w, below, dw, db, n, width):
+        signature = types.void(*[up] * 2, *[types.intp] * 10)
 
-        def panel(j, masks):
-            """Emit the pass over as many vectors of units, from j on, as there are masks."""
-            offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(len(masks))]
-            columns = list(
-                zip(offsets, masks, *(both[: len(masks)] for both in places), strict=True)
+        def codegen(context, builder, signature, arguments):
+            vectors = Vectors(builder, up)
+            up_, down_ = (vectors.splat(x) for x in arguments[:2])
+            fresh, packed, a, dz, w, below, dw, db, n, width = arguments[2:]
+            zeros, ones = (ir.Constant(vectors.type, [x] * vectors.lanes) for x in (0.0, 1.0))
+            is_fresh, is_packed = (
+                builder.icmp_signed("!=", flag, integer(0)) for flag in (fresh, packed)
             )
-            weights = [vectors.load(vectors.at(w, at), mask) for at, mask, _, _ in columns]
-            for at, mask, *both in columns:
-                for start, place in zip((dw, db), both, strict=True):
-                    before = vectors.load(vectors.at(start, at), mask)
-                    builder.store(builder.select(empty, zeros, before), place)
-            with cgutils.for_range(builder, n) as loop:
-                d, row = (
-                    vectors.broadcast(vectors.at(dz, loop.index)),
-                    builder.mul(loop.index, width),
-                )
-                for (at, mask, dW, db_), w_j in zip(columns, weights, strict=True):
-                    x = vectors.load(vectors.at(a, row, at), mask)
-                    slope = builder.call(vectors.fma, [square_, x, linear_])
-                    step = builder.select(builder.fcmp_ordered(">", x, zeros), up_, down_)
-                    slope = builder.call(vectors.fma, [slope, x, step])
-                    dZ = builder.fmul(builder.fmul(d, w_j), slope)
-                    vectors.store(dZ, vectors.at(below, row, at), mask)
-                    builder.store(builder.call(vectors.fma, [d, x, builder.load(dW)]), dW)
-                    builder.store(builder.fadd(builder.load(db_), dZ), db_)
-            for at, mask, *both in columns:
-                for start, place in zip((dw, db), both, strict=True):
-                    vectors.store(builder.load(place), vectors.at(start, at), mask)
+            places = [
+                [cgutils.alloca_once(builder, vectors.type) for _ in "Wb"] for _ in range(PANEL)
+            ]
 
-        step = integer(PANEL * vectors.lanes)
-        whole = builder.sdiv(width, step)
-        with cgutils.for_range(builder, whole) as loop:
-            panel(builder.mul(loop.index, step), [None] * PANEL)
-        first, lanes = builder.mul(whole, step), integer(vectors.lanes)
-        left = builder.sub(width, first)
-        singles = builder.sdiv(builder.add(left, integer(vectors.lanes - 1)), lanes)
-        with cgutils.for_range(builder, singles) as loop:
-            at = builder.mul(loop.index, lanes)
-            panel(builder.add(first, at), [vectors.first_lanes(builder.sub(left, at))])
-        return context.get_dummy_value()
+            def units(first, within, size, masks):
+                """Emit the pass over as many vectors of units as there are masks.
 
-    return signature, codegen
+                They are those ``within`` a panel of so many units from the ``first`` on.
+                """
+                j = builder.add(first, within)
+                offsets = [builder.add(j, integer(v * vectors.lanes)) for v in range(len(masks))]
+                columns = list(zip(offsets, masks, places[: len(masks)], strict=True))
+                weights = [vectors.load(vectors.at(w, at), mask) for at, mask, _ in columns]
+                for at, mask, both in columns:
+                    for start, place in zip((dw, db), both, strict=True):
+                        before = vectors.load(vectors.at(start, at), mask)
+                        builder.store(builder.select(is_fresh, zeros, before), place)
+                # packed, a panel begins behind all rows of those before, and its rows are its own
+                before = builder.mul(first, builder.sub(n, integer(1)))
+                to = vectors.at(below, builder.select(is_packed, before, integer(0)))
+                apart = builder.select(is_packed, size, width)
+                with cgutils.for_range(builder, n) as loop:
+                    d = vectors.broadcast(vectors.at(dz, loop.index))
+                    row = vectors.at(a, builder.mul(loop.index, width))
+                    row_below = vectors.at(to, builder.mul(loop.index, apart))
+                    for (at, mask, (dW, db_)), w_j in zip(columns, weights, strict=True):
+                        x = vectors.load(vectors.at(row, at), mask)
+                        slope = emit_slope(vectors, x, ones, up_, down_)
+                        dZ = builder.fmul(builder.fmul(d, w_j), slope)
+                        vectors.store(dZ, vectors.at(row_below, at), mask)
+                        builder.store(builder.call(vectors.fma, [d, x, builder.load(dW)]), dW)
+                        builder.store(builder.fadd(builder.load(db_), dZ), db_)
+                for at, mask, both in columns:
+                    for start, place in zip((dw, db), both, strict=True):
+                        vectors.store(builder.load(place), vectors.at(start, at), mask)
+
+            lanes, panel = integer(vectors.lanes), integer(PANEL * vectors.lanes)
+            whole = builder.sdiv(width, panel)
+            with cgutils.for_range(builder, whole) as loop:
+                units(builder.mul(loop.index, panel), integer(0), panel, [None] * PANEL)
+            first = builder.mul(whole, panel)
+            left = builder.sub(width, first)
+            singles = builder.sdiv(builder.add(left, integer(vectors.lanes - 1)), lanes)
+            with cgutils.for_range(builder, singles) as loop:
+                at = builder.mul(loop.index, lanes)
+                units(first, at, left, [vectors.first_lanes(builder.sub(left, at))])
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return layer_pass
 
 
-@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, INT, REAL, *[INT] * 9), internal=True)
-def rank_one_at(zero, code, slope, fresh, a, dz, w, below, dw, db, n, width):
+_tanh_pass, _sigmoid_pass, _step_pass = map(_make_pass, (_tanh_slope, _sigmoid_slope, _step_slope))
+
+
+@out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, INT, REAL, *[INT] * 10), internal=True)
+def rank_one_at(zero, code, slope, fresh, packed, a, dz, w, below, dw, db, n, width):
     """Do what `rank_one` does with what lies at addresses."""
     standalone()
-    of, (up, down, linear, square) = type(zero), dg_terms(code, slope)
-    up, down, linear, square = of(up), of(down), of(linear), of(square)
-    _rank_one(up, down, linear, square, fresh, a, dz, w, below, dw, db, n, width)
+    of, (up, down) = type(zero), dg_steps(code, slope)
+    up, down = of(up), of(down)
+    if code == TANH:
+        _tanh_pass(up, down, fresh, packed, a, dz, w, below, dw, db, n, width)
+    elif code == SIGMOID:
+        _sigmoid_pass(up, down, fresh, packed, a, dz, w, below, dw, db, n, width)
+    else:
+        _step_pass(up, down, fresh, packed, a, dz, w, below, dw, db, n, width)
 
 
 def rank_one_loops(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
@@ -105,7 +141,7 @@ def rank_one_loops(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
         for i in range(n):
             a, d = A.data[A.start + i * width + j], dZ.data[dZ.start + i]
             value = d * W.data[W.start + j] * dg(code, a, slope)
-            below.data[below.start + i * width + j] = value
+            below.data[unpacked(below, i, j, width, n, PANEL_BYTES // below.data.itemsize)] = value
             dW.data[dW.start + j] += d * a
             db.data[db.start + j] += value
 
@@ -122,8 +158,8 @@ def rank_one(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
         A[L-1], (n, width), dZ[L], (n, 1), and W[L], (width, 1): views into flat arrays, whose
         rows lie one behind the other.
     below, dW, db : Matrix
-        dZ[L-1], (n, width), dW[L], (width, 1), and db[L-1], (width,), likewise. Modified in place:
-        dZ[L-1] is written, the others are added to.
+        dZ[L-1], (n, width), dW[L], (width, 1), and db[L-1], (width,), likewise; dZ[L-1] may be
+        `fastshallow.matmul.pack`ed. Modified in place: dZ[L-1] is written, the others are added to.
     n, width : int
         Examples, and units of layer L - 1.
     fresh : int
@@ -134,7 +170,7 @@ def rank_one(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
     Every sum is one chain of additions in rising i.
     """
     rank_one_at(
-        *(A.data.dtype.type(0), code, slope, fresh),
+        *(A.data.dtype.type(0), code, slope, fresh, below.row == PACKED),
         *(address(A.data, A.start), address(dZ.data, dZ.start), address(W.data, W.start)),
         address(below.data, below.start),
         *(address(dW.data, dW.start), address(db.data, db.start), n, width),

@@ -74,18 +74,17 @@ def test_derivative_at_zero(name, derivative):
 
 # The kernel has no entry for Python of its own.
 @jit
-def dg_terms(code, slope):
+def dg_steps(code, slope):
     """Call the kernel of that name."""
-    return activations.dg_terms(code, slope)
+    return activations.dg_steps(code, slope)
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-def test_terms_of_the_derivative_add_up_to_it(name):
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "linear"])
+def test_a_derivative_of_steps_has_two_values(name):
     code = ACTIVATIONS[name]
-    up, down, linear, square = dg_terms(code, 0.25)
+    up, down = dg_steps(code, 0.25)
     for a in [activations.g(code, z, 0.25) for z in (-800.0, -0.5, 0.0, 0.25, 20.0)]:
-        got = (up if a > 0 else down) + (linear + square * a) * a
-        assert got == pytest.approx(activations.dg(code, a, 0.25), rel=1e-12, abs=1e-300)
+        assert activations.dg(code, a, 0.25) == (up if a > 0 else down)
 
 
 @pytest.mark.parametrize("name", HIDDEN)

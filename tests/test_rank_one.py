@@ -11,7 +11,7 @@ import pytest
 from fastshallow import rank_one as module
 from fastshallow._jit import jit
 from fastshallow.activations import ACTIVATIONS, HIDDEN, dg
-from fastshallow.matmul import Matrix, matrix
+from fastshallow.matmul import PACKED, Matrix, matrix, pack
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -20,16 +20,16 @@ AROUND = 40
 
 # The kernel has no entry for Python of its own.
 @jit
-def rank_one(code, slope, data, starts, n, width, fresh):
-    """Call the kernel of that name with parts of one array."""
+def rank_one(code, slope, data, starts, n, width, fresh, row):
+    """Call the kernel of that name with parts of one array; ``row`` is that of dZ[L-1]."""
     module.rank_one(
         *(code, slope, matrix(data, starts[0], 1, 1), matrix(data, starts[1], 1, 1)),
-        *(matrix(data, starts[2], 1, 1), matrix(data, starts[3], 1, 1)),
+        *(matrix(data, starts[2], 1, 1), matrix(data, starts[3], row, 1)),
         *(matrix(data, starts[4], 1, 1), matrix(data, starts[5], 1, 1), n, width, fresh),
     )
 
 
-def check(name, n, width, dtype, fresh):
+def check(name, n, width, dtype, fresh, packed):
     rng = np.random.default_rng(1000 * n + width)
     sizes = [n * width, n, width, n * width, width, width]
     *starts, end = itertools.accumulate((size + AROUND for size in sizes), initial=AROUND)
@@ -44,9 +44,15 @@ def check(name, n, width, dtype, fresh):
         data[dW] = data[db] = np.nan
     wanted = data.astype(np.float64)
     parts = [Matrix(wanted, start, 1, 1) for start in starts]
+    parts[3] = Matrix(wanted, starts[3], width, 1)
     module.rank_one_loops(ACTIVATIONS[name], 0.25, *parts, n, width, fresh)
+    if packed:
+        rows = wanted[below].astype(dtype)
+        pack(Matrix(rows.copy(), 0, width, 1), n, width, rows, 0)
+        wanted[below] = rows
     before = data.copy()
-    rank_one(ACTIVATIONS[name], 0.25, data, np.array(starts), n, width, fresh)
+    row = PACKED if packed else width
+    rank_one(ACTIVATIONS[name], 0.25, data, np.array(starts), n, width, fresh, row)
     written = np.zeros(end, bool)
     for part in (below, dW, db):
         written[part] = True
@@ -58,8 +64,9 @@ def check(name, n, width, dtype, fresh):
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("name", HIDDEN)
 def test_nothing_around_is_used_or_written(name, dtype):
-    for n, width, fresh in itertools.product((1, 3, 16), (1, 7, 16, 33, 64, 65, 150), (0, 1)):
-        check(name, n, width, dtype, fresh)
+    widths = (1, 7, 16, 33, 64, 65, 150)
+    for n, width, fresh, packed in itertools.product((1, 3, 16), widths, (0, 1), (0, 1)):
+        check(name, n, width, dtype, fresh, packed)
 
 
 @pytest.mark.slow
@@ -67,7 +74,7 @@ def test_nothing_around_is_used_or_written(name, dtype):
 @pytest.mark.parametrize("name", HIDDEN)
 def test_every_width(name, dtype):
     for n, width in itertools.product((0, 1, 2, 50), range(1, 200)):
-        check(name, n, width, dtype, n % 2)
+        check(name, n, width, dtype, n % 2, width % 2)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
@@ -75,7 +82,7 @@ def test_every_width(name, dtype):
 def test_what_is_not_finite_is_passed_on(name, dtype):
     # a diverged training is noticed by its parameters
     data = np.array([np.nan, 0.5, 1, 1, 1, 2, 0, 0, 0, 0, 0, 0], dtype)
-    rank_one(ACTIVATIONS[name], 0.25, data, np.array([0, 3, 4, 6, 8, 10]), 1, 2, 1)
+    rank_one(ACTIVATIONS[name], 0.25, data, np.array([0, 3, 4, 6, 8, 10]), 1, 2, 1, 2)
     below, dW, db = (np.isnan(data[at : at + 2]).tolist() for at in (6, 8, 10))
     assert below == dW == db == [True, False]
     assert data[7] == 2 * dg(ACTIVATIONS[name], data[1], 0.25)
