@@ -302,8 +302,9 @@ def sum_slots(slots, first, last, step):
         end, s = min(p + STRIP, size), step
         while s < last - first:
             for i in range(first, last - s, 2 * s):
-                for q in range(p, end):
-                    slots[i, q] += slots[i + s, q]
+                to, other = slots[i, p:end], slots[i + s, p:end]
+                for q in range(to.size):
+                    to[q] += other[q]
             s *= 2
 
 
