@@ -24,7 +24,7 @@ from .blocks import (
     allocate,
     block_count,
     is_whole,
-    loaded_after,
+    known_after,
     own_subtree,
     run,
     tiles_a_block,
@@ -352,7 +352,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
         if orders.size == 0 and n == m:
-            part = loaded_after(part, m, room, longest)
+            part = known_after(part, m, room, longest)
         if total == 0:  # a batch of which nothing counts
             continue
         summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE

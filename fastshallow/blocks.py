@@ -28,7 +28,10 @@ from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
 from .propagation import (
+    HELD,
+    NEW,
     OK,
+    USABLE,
     Examples,
     Model,
     Ready,
@@ -57,6 +60,7 @@ __all__ = [
     "assist",
     "block_count",
     "block_step",
+    "known_after",
     "run",
     "sum_gradient",
     "sum_losses",
@@ -115,22 +119,21 @@ def block_step(model, ready, examples, first, last, scratch, slot):
         is not made for (2).
     """
     tile = tile_length(model.layers, scratch.itemsize)
-    tiles = Tiles(first, first, last, tile, ZERO)
+    tiles = Tiles(first, first, last, tile, np.int64(NEW))
     return block_part(model, ready, examples, tiles, 0.0, scratch, slot)
 
 
 class Tiles(NamedTuple):
     """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
 
-    ``loaded`` tells whether there is one, whose examples the scratch still holds, and its zeros and
-    ones.
+    What is ``known`` of them, `HELD` is of a single one; the scratch has its zeros and ones then.
     """
 
     begin: Any
     first: Any
     last: Any
     tile: Any
-    loaded: Any
+    known: Any
 
 
 @jit(internal=True)
@@ -141,16 +144,16 @@ def block_part(model, ready, examples, tiles, loss, scratch, slot):
     """
     inlined()
     layers, status = model.layers, OK
-    begin, first, last, tile, loaded = tiles
+    begin, first, last, tile, known = tiles
     longest = tile_length(layers, scratch.itemsize)
     _, room, _ = constants(layers, longest)
-    if not loaded:
+    if known != HELD:
         prepare_scratch(layers, longest, scratch)
     for at in range(first, last, tile):
         end, backward = min(at + tile, last), slot.size > 0
         fresh = at == begin
         tile_loss, found = tile_step(
-            model, ready, examples, at, end, loaded, backward, scratch, slot, fresh
+            model, ready, examples, at, end, known, backward, scratch, slot, fresh
         )
         loss += tile_loss
         status |= found
@@ -206,32 +209,32 @@ class Workspace(NamedTuple):
 class Part(NamedTuple):
     """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
 
-    ``loaded`` tells whether each block is a tile, whose examples its scratch still holds.
+    What is ``known`` of their examples, `HELD` is of blocks that are a tile each.
     """
 
     block: Any
     block_end: Any
     tile: Any
     tile_end: Any
-    loaded: Any
+    known: Any
 
 
 @jit(internal=True)
 def whole(m):
     """Return the `Part` that is all of m examples."""
-    return Part(ZERO, m, ZERO, m, ZERO)
+    return Part(ZERO, m, ZERO, m, np.int64(NEW))
 
 
 @jit(internal=True)
-def loaded_after(part, m, work, longest):
-    """Return a whole part again, for the next step over the same examples.
+def known_after(part, m, work, longest):
+    """Return a whole part again, for the next step over the same examples, which were usable.
 
     The scratch holds them if each block has one of its own, and is one tile.
     """
     block, block_end, first, end, _ = part
     blocks = work.losses.size
     kept = tile_count(m, blocks, longest) <= blocks <= work.scratch.shape[0]
-    return Part(block, block_end, first, end, ONE if kept else ZERO)
+    return Part(block, block_end, first, end, np.int64(HELD if kept else USABLE))
 
 
 @jit
@@ -348,7 +351,7 @@ def run_share(model, examples, m, share, workers, work, part):
                 (begin + part.tile) * tile,
                 min(m, min(begin + part.tile_end, end) * tile),
                 tile,
-                part.loaded,
+                part.known,
             ),
             work.losses[b],
             work.scratch[b if blocks <= work.scratch.shape[0] else share],
@@ -369,7 +372,7 @@ def run_blocks(model, examples, m, workers, work, part):
     params, layers, slope = model
     (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
     packed, transposed, slots, losses, found, scratch, state = work
-    block, block_end, tile, tile_end, loaded = part
+    block, block_end, tile, tile_end, known = part
     for share in prange(workers):
         run_share(
             Model(params, layers, slope),
@@ -378,7 +381,7 @@ def run_blocks(model, examples, m, workers, work, part):
             np.int64(share),
             workers,
             Workspace(packed, transposed, slots, losses, found, scratch, state),
-            Part(block, block_end, tile, tile_end, loaded),
+            Part(block, block_end, tile, tile_end, known),
         )
 
 
@@ -411,7 +414,7 @@ def run_panels(model, examples, m, workers, work, part):
                 Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
                 at,
                 min(at + tile, m),
-                ZERO,
+                np.int64(NEW),
                 slots.size > 0,
                 scratch[t],
                 slots[0, :0],
@@ -455,7 +458,7 @@ def run(model, examples, m, workers, work, part):
         else:
             run_blocks(model, examples, m, workers, work, part)
         return
-    step = team.begin(work.team, part.loaded) if together else ONE
+    step = team.begin(work.team, part.known) if together else ONE
     for share in range(workers):
         if not together or team.claim(work.team, share, step):
             run_share(model, examples, m, share, workers, work, part)

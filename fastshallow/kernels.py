@@ -36,7 +36,7 @@ from .blocks import (
     block_count,
     block_step,
     in_panels,
-    loaded_after,
+    known_after,
     own_subtree,
     run,
     sum_gradient,
@@ -203,7 +203,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
         cost[i], status = cost_and_grad_into(
             model, examples, m, total, alpha, workers, work, part, grad
         )
-        part = loaded_after(part, m, work, longest)
+        part = known_after(part, m, work, longest)
         if status != OK:
             return status
         for p in range(params.size):

@@ -51,6 +51,9 @@ from .tiles import (
 from .transpose import transpose
 
 __all__ = [
+    "HELD",
+    "NEW",
+    "USABLE",
     "Examples",
     "Model",
     "Ready",
@@ -63,6 +66,10 @@ __all__ = [
 
 # What a tile found in the data: bits of a status.
 OK, BAD_X, BAD_Y = 0, 1, 2
+
+# What is known of the examples of a tile: nothing yet; that X and Y are usable, as an earlier step
+# found; that the scratch still holds all that was copied there of them, too.
+NEW, USABLE, HELD = 0, 1, 2
 
 # A dZ is read by one product alone, and so packed only if its rows lie as far apart (dW of 28 x 64
 # over 304 examples on one core with AVX2: 49 thousand cycles packed, 38 as it lies; of 784 x 1,024
@@ -391,7 +398,7 @@ def activate_output(layers, slope, scratch, tile, n):
     ),
     internal=True,
 )
-def tile_step(model, ready, examples, first, last, loaded, backward, scratch, slot, fresh):
+def tile_step(model, ready, examples, first, last, known, backward, scratch, slot, fresh):
     """Take examples first ... last - 1 through forward, loss and, if asked, backward to dZ[1].
 
     Parameters
@@ -404,9 +411,9 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
         All examples.
     first, last : int
         The tile: `tile_length` examples at most.
-    loaded : int
-        Whether the scratch still holds what was copied there of X and Y, and they were usable: of
-        the only tile of a block that has a scratch of its own.
+    known : int
+        `NEW`, `USABLE` or `HELD`: the last of the only tile of a block that has a scratch of its
+        own. (Of a step of 30-64-1, looking for values that are not finite takes a hundredth.)
     backward : int
         Whether dZ[1] ... dZ[L-1] are wanted; dZ[L] always comes with the loss.
     scratch : ndarray, 1-D, of the dtype of the parameters
@@ -431,13 +438,14 @@ def tile_step(model, ready, examples, first, last, loaded, backward, scratch, sl
     tile = tile_length(layers, scratch.itemsize)
     y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
     row, col = layout(layers[top, ACROSS], n_y, n)
-    if not loaded:
+    if known != HELD:
         load_input(layers, X, first, n, tile, scratch)
     x = input_rows(layers, X, first, n, scratch)
     forward_tile(model, ready, x, scratch, tile, n)
-    if not loaded:
-        if not rows_finite(x, n, layers[0, FAN_IN]):  # after forward, which brought them in
-            status |= BAD_X
+    # after forward, which brought them in
+    if known == NEW and not rows_finite(x, n, layers[0, FAN_IN]):
+        status |= BAD_X
+    if known != HELD:
         y_row, y_col = (ONE, n) if output == SOFTMAX else (row, col)
         if not load_targets(output, labels, Y, first, n, n_y, scratch, y, y_row, y_col):
             status |= BAD_Y
