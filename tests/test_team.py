@@ -229,6 +229,35 @@ def test_two_threads_on_one_processor_come_to_an_end():
     assert one == two and teams == "2"
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_helper_leaves_the_processor_of_its_leader(refused, monkeypatch):
+    before, asked, ran = os.sched_getaffinity(0), [], []
+
+    def set_affinity(pid, cpus):
+        asked.append(set(cpus))
+        if refused:
+            raise PermissionError("not in this sandbox")
+
+    monkeypatch.setattr(_threads, "_cpu", lambda: min(before))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: before | {max(before) + 1})
+    monkeypatch.setattr(os, "sched_setaffinity", set_affinity)
+    with _threads.helped(2, ran.append, lambda: None):
+        pass
+    everywhere = before | {max(before) + 1}
+    assert ran == [1]
+    assert asked == [everywhere - {min(before)}, everywhere][: 1 if refused else 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
+def test_the_processors_of_a_helper_are_those_of_its_leader():
+    cpus, seen = os.sched_getaffinity(0), []
+    assert _threads._cpu() in cpus
+    with _threads.helped(3, lambda number: seen.append(os.sched_getaffinity(0)), lambda: None):
+        pass
+    assert seen == [cpus, cpus] and os.sched_getaffinity(0) == cpus
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_has_teams_of_its_own():
     # in a parent that has had a team, and never a parallel region
