@@ -25,7 +25,6 @@ from .blocks import (
     block_count,
     is_whole,
     known_after,
-    own_subtree,
     run,
     tiles_a_block,
 )
@@ -35,6 +34,7 @@ from .matmul import Matrix, matrix
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
 from .simd import all_finite, view_as
+from .sums import own_subtree
 from .tiles import FAN_IN, FAN_OUT, even_tile, tile_length
 
 __all__ = [

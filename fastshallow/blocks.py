@@ -41,6 +41,7 @@ from .propagation import (
     tile_step,
 )
 from .simd import inlined
+from .sums import own_subtree, sum_slots
 from .tiles import (
     ACROSS,
     WIDEST,
@@ -62,8 +63,6 @@ __all__ = [
     "block_step",
     "known_after",
     "run",
-    "sum_gradient",
-    "sum_losses",
     "whole",
 ]
 
@@ -81,10 +80,6 @@ PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
 
 # Tiles in work at a time for each thread, where threads share out the rows of dW.
 TILES_TOGETHER = 4
-
-# Parameters that are summed over all slots at a time: a strip of them stays in the cache.
-STRIP = 1024
-
 
 # One block -----------------------------------------------------------------------------------
 
@@ -294,29 +289,6 @@ def _run_dtypes(model, examples, *_):
     return model[0].dtype, examples[0][0].dtype
 
 
-@jit(internal=True)
-def sum_slots(slots, first, last, step):
-    """Sum slots first, first + step, ... below last into the first, along a binary tree.
-
-    Slot i + s is added to slot i, for s = step, 2 step, 4 step, ... and every (2 s)th i.
-    """
-    size = slots.shape[1]
-    for p in range(0, size, STRIP):
-        end, s = min(p + STRIP, size), step
-        while s < last - first:
-            for i in range(first, last - s, 2 * s):
-                to, other = slots[i, p:end], slots[i + s, p:end]
-                for q in range(to.size):
-                    to[q] += other[q]
-            s *= 2
-
-
-@jit(internal=True)
-def own_subtree(blocks, workers):
-    """Return how many blocks each worker has, if they are a subtree that it can sum; else 1."""
-    return blocks // workers if blocks % workers == 0 else 1  # blocks are a power of two
-
-
 @jit
 def tiles_a_block(m, blocks, tile):
     """Return how many tiles the longest block has."""
@@ -501,20 +473,3 @@ def assist(model, examples, m, member, work, last):
                 run_share(model, examples, m, share, shares, work, part)
                 team.done(work.team, share, step)
         last = step
-
-
-@jit(internal=True)
-def sum_gradient(slots, step):
-    """Sum slots 0, step, 2 step, ... into slot 0: the same tree, whatever is summed of it."""
-    sum_slots(slots, ZERO, slots.shape[0], step)
-
-
-@jit(internal=True)
-def sum_losses(losses):
-    """Return the sum along the same tree; ``losses`` is modified in place."""
-    step = 1
-    while step < losses.size:
-        for i in range(0, losses.size - step, 2 * step):
-            losses[i] += losses[i + step]
-        step *= 2
-    return losses[0]

@@ -37,10 +37,7 @@ from .blocks import (
     block_step,
     in_panels,
     known_after,
-    own_subtree,
     run,
-    sum_gradient,
-    sum_losses,
     task_count,
     whole,
 )
@@ -59,6 +56,7 @@ from .propagation import (
     ready_weights,
     tile_matrix,
 )
+from .sums import own_subtree, sum_gradient, sum_losses
 from .tiles import (
     ACROSS,
     FAN_IN,
@@ -96,6 +94,22 @@ __all__ = [
 
 
 @jit(internal=True)
+def sum_of_squares(values):
+    """Return the sum of squares in float64: four sums, as one would wait for its additions."""
+    s0 = s1 = s2 = s3 = 0.0
+    end = values.size // 4 * 4
+    for p in range(0, end, 4):
+        a, b, c, d = values[p], values[p + 1], values[p + 2], values[p + 3]
+        s0 += float(a) * float(a)
+        s1 += float(b) * float(b)
+        s2 += float(c) * float(c)
+        s3 += float(d) * float(d)
+    for p in range(end, values.size):
+        s0 += float(values[p]) * float(values[p])
+    return (s0 + s1) + (s2 + s3)
+
+
+@jit(internal=True)
 def l2(model, factor, grad):
     """Add factor * W to the gradient (biases have no penalty); return factor / 2 * sum W^2.
 
@@ -104,12 +118,14 @@ def l2(model, factor, grad):
     params, layers, _ = model
     if factor == 0:
         return 0.0
-    squares = 0.0
+    squares, scale = 0.0, params.dtype.type(factor)
     for i in range(layers.shape[0]):
-        for p in range(layers[i, W], layers[i, B]):
-            squares += float(params[p]) * float(params[p])
-            if grad.size > 0:
-                grad[p] += factor * params[p]
+        weights = params[layers[i, W] : layers[i, B]]
+        squares += sum_of_squares(weights)
+        if grad.size > 0:
+            slopes = grad[layers[i, W] : layers[i, B]]
+            for p in range(weights.size):
+                slopes[p] += scale * weights[p]
     return 0.5 * factor * squares
 
 

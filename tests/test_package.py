@@ -42,6 +42,7 @@ ORDER = [
     "tiles",
     "propagation",
     "team",
+    "sums",
     "blocks",
     "few_examples",
     "kernels",
