@@ -129,24 +129,25 @@ def parallel_region(workers: int) -> Iterator[None]:
             numba.set_num_threads(before)
 
 
-def _cpu() -> int:
-    """Return the CPU that the calling thread runs on; -1 where the system does not tell."""
+@functools.cache
+def _getcpu() -> Callable[[], int]:
+    """Return the C library's `sched_getcpu`, or what gives -1 where there is none."""
     if not hasattr(os, "sched_setaffinity"):  # not Linux
-        return -1
-    return int(getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1)())
+        return lambda: -1
+    return getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1)
 
 
 def _leave(cpu: int) -> None:
-    """Move the calling thread away from a CPU, and let it run anywhere again.
+    """Move the calling thread away from a CPU, and let it run anywhere again; -1 is no CPU.
 
     Linux may start a thread on its creator's CPU, and takes some ms to see that both are busy: of
     three teams of 30-100-1 one went without its helper for 30 to 110 of 800 steps.
     """
     if cpu < 0:
         return
-    cpus = os.sched_getaffinity(0)
-    if cpus - {cpu}:
-        with suppress(OSError):  # a sandbox may refuse it
+    with suppress(OSError):  # a sandbox may refuse it
+        cpus = os.sched_getaffinity(0)
+        if cpus - {cpu}:
             os.sched_setaffinity(0, cpus - {cpu})
             os.sched_setaffinity(0, cpus)
 
@@ -166,7 +167,7 @@ def helped(
     close : callable
         Called at the end.
     """
-    cpu = _cpu()
+    cpu = _getcpu()()
 
     def help_elsewhere(number: int) -> None:
         _leave(cpu)

@@ -114,14 +114,15 @@ def block_step(model, ready, examples, first, last, scratch, slot):
         is not made for (2).
     """
     tile = tile_length(model.layers, scratch.itemsize)
-    tiles = Tiles(first, first, last, tile, np.int64(NEW))
+    tiles = Tiles(first, first, last, tile, NEW)
     return block_part(model, ready, examples, tiles, 0.0, scratch, slot)
 
 
 class Tiles(NamedTuple):
     """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
 
-    What is ``known`` of them, `HELD` is of a single one; the scratch has its zeros and ones then.
+    ``known`` is `NEW`, `USABLE` or `HELD`: the last of a single tile only, whose scratch has its
+    zeros and ones, too.
     """
 
     begin: Any
@@ -204,7 +205,7 @@ class Workspace(NamedTuple):
 class Part(NamedTuple):
     """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
 
-    What is ``known`` of their examples, `HELD` is of blocks that are a tile each.
+    ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a tile.
     """
 
     block: Any
@@ -217,19 +218,19 @@ class Part(NamedTuple):
 @jit(internal=True)
 def whole(m):
     """Return the `Part` that is all of m examples."""
-    return Part(ZERO, m, ZERO, m, np.int64(NEW))
+    return Part(ZERO, m, ZERO, m, NEW)
 
 
 @jit(internal=True)
 def known_after(part, m, work, longest):
-    """Return a whole part again, for the next step over the same examples, which were usable.
+    """Return a whole part again, for the next step over the same examples, if they were usable.
 
     The scratch holds them if each block has one of its own, and is one tile.
     """
     block, block_end, first, end, _ = part
     blocks = work.losses.size
     kept = tile_count(m, blocks, longest) <= blocks <= work.scratch.shape[0]
-    return Part(block, block_end, first, end, np.int64(HELD if kept else USABLE))
+    return Part(block, block_end, first, end, HELD if kept else USABLE)
 
 
 @jit
@@ -386,7 +387,7 @@ def run_panels(model, examples, m, workers, work, part):
                 Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
                 at,
                 min(at + tile, m),
-                np.int64(NEW),
+                NEW,
                 slots.size > 0,
                 scratch[t],
                 slots[0, :0],

@@ -97,7 +97,7 @@ def pack(B, K, N, out, start):
 
 @jit
 def unpacked(B, k, j, N, K, width):
-    """Return where element (k, j) of a right operand lies, `pack`ed or not."""
+    """Return where element (k, j) of K rows of N lies, `pack`ed by so many columns or not."""
     if B.row != PACKED:
         return B.start + k * B.row + j * B.col
     panel = j // width * width

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
 
 from ._jit import ONE, ZERO, jit
@@ -68,12 +69,13 @@ __all__ = [
 OK, BAD_X, BAD_Y = 0, 1, 2
 
 # What is known of the examples of a tile: nothing yet; that X and Y are usable, as an earlier step
-# found; that the scratch still holds all that was copied there of them, too.
-NEW, USABLE, HELD = 0, 1, 2
+# found; that the scratch still holds all that was copied there of them, too. A part of a batch that
+# is all 0 is of new ones.
+NEW, USABLE, HELD = np.int64(0), np.int64(1), np.int64(2)
 
-# A dZ is read by one product alone, and so packed only if its rows lie as far apart (dW of 28 x 64
-# over 304 examples on one core with AVX2: 49 thousand cycles packed, 38 as it lies; of 784 x 1,024
-# over 64, 5.0 and 6.5 million).
+# A dZ is read by one product alone, and so copied packed only if its rows lie as far apart (dW of
+# 28 x 64 over 304 examples on one core with AVX2: 49 thousand cycles packed, 38 as it lies; of
+# 784 x 1,024 over 64, 5.0 and 6.5 million).
 FAR_BYTES = 4096
 
 # Examples from which on copies of the weights for forward pay.
@@ -269,6 +271,8 @@ def backward_layer(model, ready, i, scratch, tile, n):
 def packs_dz(layers, parts):
     """Return whether `backward_output` writes dZ[L-1] packed: where dW[1] alone reads it.
 
+    It has a slot where dW[1] has one part, and none where there are more.
+
     (dW of 30 x 100 over 144 examples: 32 thousand cycles as rows, 30 packed, with AVX2.)
     """
     alone = layers.shape[0] == 2 and parts == 1
@@ -420,8 +424,8 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
         `scratch_size` long at least, its constants set by `prepare_scratch`; nothing else in it
         matters. Modified in place.
     slot, fresh : ndarray, 1-D, and int
-        As for `tile_gradient`, which does the rest: only `backward_output` needs them here. Empty
-        where that sums up all, in parts.
+        As for `tile_gradient`, which does the rest: only `backward_output` needs them here. The
+        same slot where that has one part; empty where it sums up all, in parts.
 
     Returns
     -------

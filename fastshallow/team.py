@@ -16,7 +16,7 @@ The team's state is an array of 64-bit numbers, each on a cache line of its own,
 ==============  ==================================================================
 `BEGUN`         the step that was begun last
 `CLOSED`        1 when there are no more
-`NEWS`          what the leader tells of the step
+`NEWS`          what is known of the examples: see `fastshallow.blocks.Part`
 from `SHARES`   for every share: the last step in which it was claimed, and done
 ==============  ==================================================================
 """

@@ -23,7 +23,7 @@ ACROSS      1 where lanes run over examples, 0 over units
 
 A tile's scratch is one flat array, examples as rows: X, A[1] ... A[L], dZ[1] ... dZ[L], Y, then as
 many zeros as the widest layer has units and the tile has examples, room for losses or a packed dZ,
-and a tile of ones.
+and a tile of ones. (dZ[1] may be packed: `fastshallow.propagation.packs_dz`.)
 
 Where units do not fill the lanes of a vector, a tile may hold a layer unit by unit instead, and
 the lanes run over its examples: all layers of a small network, or the output layer alone, which

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
+from fastshallow.blocks import tile_count
 from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, ready_weights
 from fastshallow.tiles import scratch_size, tile_length
 
@@ -268,25 +269,29 @@ def test_threads_that_share_out_a_batch_of_one_block(sizes, hidden):
     assert ends[1] == ends[2] == ends[0]
 
 
-# Examples that would fit one tile, and are two blocks; and some that are one block.
+# Blocks of a tile each, which one thread has in a scratch each where there are two; in one scratch
+# where there are more; and blocks of many tiles.
 @pytest.mark.parametrize(
-    ("sizes", "m", "dtype", "blocks"),
+    ("sizes", "m", "dtype", "blocks", "tiles"),
     [
-        ((20, 48, 2), 256, "float32", 2),
-        ((8, 16, 16, 1), 384, "float32", 2),
-        ((32, 16, 2), 296, "float32", 2),
-        ((48, 48, 4), 256, "float32", 2),
-        ((13, 50, 3), 178, "float32", 2),
-        ((13, 50, 3), 127, "float32", 1),
-        ((20, 48, 2), 120, "float64", 1),
-        ((3, 4, 1), 500, "float64", 1),
+        ((20, 48, 2), 256, "float32", 2, 2),
+        ((8, 16, 16, 1), 384, "float32", 2, 2),
+        ((32, 16, 2), 296, "float32", 2, 2),
+        ((48, 48, 4), 256, "float32", 2, 2),
+        ((13, 50, 3), 178, "float32", 2, 2),
+        ((13, 50, 3), 127, "float32", 1, 1),
+        ((20, 48, 2), 120, "float64", 1, 1),
+        ((3, 4, 1), 500, "float64", 1, 1),
+        ((30, 100, 1), 569, "float32", 4, 4),
+        ((300, 200, 1), 1900, "float32", 2, 30),
     ],
 )
-def test_steps_in_one_call_are_steps_one_by_one(sizes, m, dtype, blocks, rng):
+def test_steps_in_one_call_are_steps_one_by_one(sizes, m, dtype, blocks, tiles, rng):
     start = fs.Network(sizes, "tanh", "softmax" if sizes[-1] > 1 else "sigmoid", dtype=dtype)
     start.init(seed=0)
+    longest = tile_length(start.layers, start.dtype.itemsize)
     assert block_count(m, start.layers, start.dtype.itemsize) == blocks
-    assert m <= tile_length(start.layers, start.dtype.itemsize)
+    assert tile_count(m, blocks, longest) == tiles
     X, Y = rng.standard_normal((sizes[0], m)), rng.integers(0, max(2, sizes[-1]), m)
     Y = Y if sizes[-1] > 1 else Y[None]
     one_by_one, cost = copy.deepcopy(start), []
