@@ -312,13 +312,10 @@ def take_part(state, taken, written, wrong, leads):
 STEPS = 200_000
 
 
-def test_every_share_is_claimed_once_and_seen():
-    shares, members = 5, 3
+def shared_out(shares, members):
+    """Take steps in a team; return how many shares each member took, and whether all was seen."""
     state, written = team.new_team(shares), np.zeros(shares, np.int64)
     taken, wrong = np.zeros((members, shares), np.int64), np.zeros((members, 1), np.int64)
-    nobody = team.new_team(shares)
-    team.close(nobody)
-    take_part(nobody, taken[0], written, wrong[0], False)  # compiled
     with ThreadPoolExecutor(members) as pool:
         try:
             helpers = [
@@ -330,6 +327,18 @@ def test_every_share_is_claimed_once_and_seen():
             team.close(state)
         for helper in helpers:
             helper.result(timeout=60)
-    assert (taken.sum(axis=0) == STEPS).all()
-    assert not wrong.any()
-    assert taken[1:].any()  # there were helpers
+    return taken, not wrong.any()
+
+
+def test_every_share_is_claimed_once_and_seen():
+    shares, members = 5, 3
+    nobody = team.new_team(shares)
+    team.close(nobody)
+    take_part(nobody, *np.zeros((3, shares), np.int64), False)  # compiled
+    for _ in range(50):  # where the system is busy, the leader may do all before anybody comes
+        taken, seen = shared_out(shares, members)
+        assert (taken.sum(axis=0) == STEPS).all()
+        assert seen
+        if taken[1:].any():
+            return
+    pytest.fail("nobody ever came to help")
