@@ -31,8 +31,9 @@ from .blocks import (
 from .gathering import gather_rows
 from .kernels import collect
 from .matmul import Matrix, matrix
+from .model import COPY_LEAST, Examples, Ready, examples_type, make_ready
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
-from .propagation import COPY_LEAST, OK, Examples, Ready, examples_type, make_ready
+from .propagation import OK
 from .simd import all_finite, view_as
 from .sums import own_subtree
 from .tiles import FAN_IN, FAN_OUT, even_tile, tile_length
@@ -351,14 +352,14 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         tile = even_tile(n, blocks, longest)
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
-        if orders.size == 0 and n == m:
-            part = known_after(part, m, room, longest)
         if total == 0:  # a batch of which nothing counts
             continue
         summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE
         loss, penalty, status = collect(model, total, alpha, summed, room, buffers.grad)
         if status != OK:
             return s - span.first, status, J
+        if orders.size == 0 and n == m:
+            part = known_after(part, m, room, longest)
         J = loss + penalty
         costs[epoch, 0] += loss * (n / m)
         costs[epoch, 1] += penalty * (n / m)

@@ -27,19 +27,8 @@ from . import team
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
-from .propagation import (
-    HELD,
-    NEW,
-    OK,
-    USABLE,
-    Examples,
-    Model,
-    Ready,
-    examples_type,
-    model_type,
-    tile_gradient,
-    tile_step,
-)
+from .model import Examples, Model, Ready, examples_type, model_type
+from .propagation import HELD, NEW, OK, USABLE, tile_gradient, tile_step
 from .simd import inlined
 from .sums import own_subtree, sum_slots
 from .tiles import (

@@ -370,8 +370,7 @@ def _halved(values, largest):
         left, right = values[:half], values[half:size]
         if largest:
             for j in range(right.size):
-                a, b = left[j], right[j]
-                left[j] = a if a > b or a != a else b  # noqa: PLR0124
+                left[j] = maximum(left[j], right[j])  # NaN stays NaN
         else:
             for j in range(right.size):
                 left[j] += right[j]

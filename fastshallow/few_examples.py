@@ -12,18 +12,8 @@ from ._jit import ONE, ZERO, jit
 from ._linking import INT, out_of_line, vector
 from .activations import SIGMOID, SOFTMAX, activate
 from .matmul import matmul_add, matrix
-from .propagation import (
-    BAD_X,
-    OK,
-    Model,
-    Ready,
-    activate_output,
-    forward_layer,
-    matrix_type,
-    model_type,
-    tile_matrix,
-    transposes,
-)
+from .model import Model, Ready, matrix_type, model_type, transposes
+from .propagation import BAD_X, OK, activate_output, forward_layer, tile_matrix
 from .simd import address, flat, on_stack
 from .tiles import (
     ACROSS,

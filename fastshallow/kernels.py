@@ -43,19 +43,8 @@ from .blocks import (
 )
 from .few_examples import predict
 from .matmul import Matrix, matrix
-from .propagation import (
-    BAD_X,
-    OK,
-    Examples,
-    Model,
-    Ready,
-    activate_output,
-    forward_layer,
-    forward_tile,
-    make_ready,
-    ready_weights,
-    tile_matrix,
-)
+from .model import Examples, Model, Ready, make_ready, ready_weights
+from .propagation import BAD_X, OK, activate_output, forward_layer, forward_tile, tile_matrix
 from .sums import own_subtree, sum_gradient, sum_losses
 from .tiles import (
     ACROSS,
@@ -219,9 +208,9 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
         cost[i], status = cost_and_grad_into(
             model, examples, m, total, alpha, workers, work, part, grad
         )
-        part = known_after(part, m, work, longest)
         if status != OK:
             return status
+        part = known_after(part, m, work, longest)
         for p in range(params.size):
             params[p] -= rate * grad[p]
     return OK

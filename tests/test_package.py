@@ -40,6 +40,7 @@ ORDER = [
     "matmul",
     "rank_one",
     "tiles",
+    "model",
     "propagation",
     "team",
     "sums",

@@ -1,0 +1,134 @@
+"""What the compiled layer is given: a network, its examples, and copies of the weights."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import types
+
+from ._jit import ONE, jit
+from ._linking import INT, REAL, out_of_line, vector
+from .matmul import FEW, Matrix, matrix, pack, pays_to_pack
+from .simd import inlined
+from .tiles import ACROSS, FAN_IN, FAN_OUT, W, aligned_empty
+from .transpose import transpose
+
+__all__ = ["Examples", "Model", "Ready", "packs", "ready_weights", "transposes"]
+
+# Examples from which on copies of the weights for forward pay.
+COPY_LEAST = 48
+
+
+class Model(NamedTuple):
+    """A network as the kernels see it; `Network.model` makes one. See `fastshallow.tiles`."""
+
+    params: Any
+    layers: Any
+    slope: float
+
+
+class Examples(NamedTuple):
+    """The examples of a gradient, as rows.
+
+    X : Matrix
+        Inputs, of any floating dtype and any strides.
+    Y : Matrix
+        Targets, of the dtype of the parameters.
+    labels : int
+        1 where Y holds class numbers, one a row; 0 where it holds values or one-hot rows.
+    weight : ndarray, 1-D
+        Weights w of the dtype of the parameters; empty for w = 1.
+    """
+
+    X: Matrix
+    Y: Matrix
+    labels: int
+    weight: Any
+
+
+class Ready(NamedTuple):
+    """Copies of the weights, made once a step, that products read faster.
+
+    W : ndarray, 1-D
+        W[l] `pack`ed where that pays, in the place that it has in ``params``. Empty if there are
+        too few examples.
+    W_T : ndarray, 1-D
+        W[l]^T, (n_l, n_{l-1}), in C order or `pack`ed.
+    """
+
+    W: Any
+    W_T: Any
+
+
+def table_type():
+    return types.Array(types.int64, 2, "C")
+
+
+def model_type(dtype):
+    return types.NamedTuple((vector(dtype), table_type(), REAL), Model)
+
+
+def ready_type(dtype):
+    return types.NamedUniTuple(vector(dtype), 2, Ready)
+
+
+def matrix_type(data):
+    return types.NamedTuple((data, INT, INT, INT), Matrix)
+
+
+def examples_type(dtype, x_dtype):
+    X, Y = (matrix_type(vector(d)) for d in (x_dtype, dtype))
+    return types.NamedTuple((X, Y, INT, vector(dtype)), Examples)
+
+
+# Copies of the weights -----------------------------------------------------------------------
+
+
+@jit(internal=True)
+def transposes(layers, i):
+    """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
+    return not layers[i, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
+
+
+@jit(internal=True)
+def packs(layers, i, itemsize):
+    """Return whether forward reads W[l] packed, if there are examples enough."""
+    return not layers[i, ACROSS] and pays_to_pack(layers[i, FAN_IN], layers[i, FAN_OUT], itemsize)
+
+
+@jit(internal=True)
+def make_ready(model, backward, ready):
+    """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
+    inlined()
+    if not model.layers[0, ACROSS]:  # else the weights are broadcast, from wherever they lie
+        copy_weights(model, backward, ready)
+
+
+@out_of_line(
+    lambda model, *_: (model[0].dtype,),
+    lambda dtype: (model_type(dtype), INT, ready_type(dtype)),
+    result=types.none,
+    internal=True,
+)
+def copy_weights(model, backward, ready):
+    """Pack every W[l], and transpose it, in C order or packed, where a product reads it so."""
+    params, layers, _ = model
+    for i in range(layers.shape[0]):
+        fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
+        if ready.W.size > 0 and packs(layers, i, params.itemsize):
+            pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
+        if transposes(layers, i) or (backward and i > 0):
+            if pays_to_pack(fan_out, fan_in, params.itemsize):
+                pack(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
+            else:
+                transpose(params, w, fan_out, ready.W_T, w, fan_in, fan_in, fan_out)
+
+
+@jit(allocates=True)
+def ready_weights(model, m, backward):
+    """Return the `Ready` of a model, for m examples and forward alone or backward too."""
+    params = model.params
+    copies = params.size if m >= COPY_LEAST else 0
+    ready = Ready(aligned_empty(copies, params), aligned_empty(params.size, params))
+    make_ready(model, backward, ready)
+    return ready
