@@ -22,6 +22,9 @@ import fastshallow as fs
 # Largest difference of a parameter, over the largest parameter of its array.
 EQUAL = 1e-6
 
+# What is enough of a training for a test.
+QUICK = {"hidden_layer_sizes": (8,), "max_iter": 15, "random_state": 0}
+
 PEERS = {
     fs.ShallowClassifier: MLPClassifier,
     fs.ShallowRegressor: MLPRegressor,
@@ -81,6 +84,11 @@ def quietly(method, *arguments, **named):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return method(*arguments, **named)
+
+
+def fitted(ours=fs.ShallowClassifier, name="iris", **arguments):
+    """Return one of our estimators after a `QUICK` training."""
+    return quietly(ours(**QUICK | arguments).fit, *data(name))
 
 
 def difference(ours, theirs):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from peer import NUMBERS, data, mine, quietly
+from peer import NUMBERS, QUICK, data, mine, quietly
 
 from fastshallow import estimator_base
-
-QUICK = {"hidden_layer_sizes": (8,), "max_iter": 15, "random_state": 0}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import sklearn
 import sklearn.neural_network
-from peer import PEERS, data, difference, quietly
+from peer import PEERS, QUICK, data, difference, quietly
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingRegressor, VotingClassifier
@@ -34,7 +34,6 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 import fastshallow as fs
 
 CLASSIFIER, REGRESSOR = fs.ShallowClassifier, fs.ShallowRegressor
-QUICK = {"hidden_layer_sizes": (8,), "max_iter": 15, "random_state": 0}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
