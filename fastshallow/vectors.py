@@ -21,6 +21,7 @@ __all__ = [
     "VECTOR_BYTES",
     "Mask",
     "Vectors",
+    "hidden",
     "integer",
     "pick",
     "vector_sum",
@@ -55,6 +56,12 @@ SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleT
 def integer(value: int) -> ir.Constant:
     """Return a number as addresses and indices are."""
     return ir.Constant(ir.IntType(64), value)
+
+
+def hidden(builder, value: ir.Value) -> ir.Value:
+    """Return the same integer, of which LLVM does not know where it comes from."""
+    kind = ir.FunctionType(value.type, [value.type])
+    return builder.asm(kind, "", "=r,0", [value], False)  # no instruction, in a register of its own
 
 
 class Mask(NamedTuple):
