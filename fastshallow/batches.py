@@ -26,6 +26,7 @@ from .blocks import (
     is_whole,
     known_after,
     run,
+    summed_slots,
     tiles_a_block,
 )
 from .gathering import gather_rows
@@ -35,7 +36,6 @@ from .model import COPY_LEAST, Examples, Ready, examples_type, make_ready
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import OK
 from .simd import all_finite, view_as
-from .sums import own_subtree
 from .tiles import FAN_IN, FAN_OUT, even_tile, tile_length
 
 __all__ = [
@@ -309,8 +309,8 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     alpha : float
         L2 penalty on the weights, not on the biases.
     workers : int
-        Threads of a batch, or shares of a step of the workspace's team; 1 runs in the calling
-        thread. See `groups` for more.
+        Threads of a batch, unless the workspace has a team, which shares out every step; 1 runs in
+        the calling thread. See `groups` for more.
     rule : Rule
         The optimiser; its state is modified in place.
     rates : ndarray, (last - first,), float64
@@ -354,7 +354,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
             return ZERO, OK, J
         if total == 0:  # a batch of which nothing counts
             continue
-        summed = own_subtree(blocks, workers) if is_whole(part, n, blocks, tile) else ONE
+        summed = summed_slots(room, workers) if is_whole(part, n, blocks, tile) else ONE
         loss, penalty, status = collect(model, total, alpha, summed, room, buffers.grad)
         if status != OK:
             return s - span.first, status, J

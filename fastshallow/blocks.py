@@ -293,8 +293,11 @@ def is_whole(part, m, blocks, tile):
 
 
 @jit(internal=True)
-def run_share(model, examples, m, share, workers, work, part):
-    """Let one worker go through its share of the blocks, and sum them if they are a subtree."""
+def run_share(model, examples, m, share, workers, member, work, part):
+    """Let one worker go through its share of the blocks, and sum them if they are a subtree.
+
+    ``member`` is whose scratch is used, unless every block has its own.
+    """
     inlined()
     blocks = work.losses.size
     tile = even_tile(m, blocks, tile_length(model.layers, model.params.itemsize))
@@ -302,9 +305,8 @@ def run_share(model, examples, m, share, workers, work, part):
     n = min(part.block_end, blocks) - part.block
     for b in range(part.block + share * n // workers, part.block + (share + 1) * n // workers):
         begin, end = b * tiles // blocks, (b + 1) * tiles // blocks
-        if part.tile == 0:
-            work.losses[b], work.found[b] = 0.0, OK
-        work.losses[b], found = block_part(
+        loss, status = (0.0, OK) if part.tile == 0 else (work.losses[b], work.found[b])
+        loss, found = block_part(
             model,
             Ready(work.packed, work.transposed),
             examples,
@@ -315,11 +317,12 @@ def run_share(model, examples, m, share, workers, work, part):
                 tile,
                 part.known,
             ),
-            work.losses[b],
-            work.scratch[b if blocks <= work.scratch.shape[0] else share],
+            loss,
+            work.scratch[b if blocks <= work.scratch.shape[0] else member],
             work.slots[b],
         )
-        work.found[b] |= found
+        # once: other threads write to the same cache lines
+        work.losses[b], work.found[b] = loss, status | found
     own = own_subtree(blocks, workers)
     if own > 1 and is_whole(part, m, blocks, tile):
         sum_slots(work.slots, share * own, (share + 1) * own, ONE)
@@ -342,6 +345,7 @@ def run_blocks(model, examples, m, workers, work, part):
             m,
             np.int64(share),
             workers,
+            np.int64(share),
             Workspace(packed, transposed, slots, losses, found, scratch, state),
             Part(block, block_end, tile, tile_end, known),
         )
@@ -410,7 +414,7 @@ def run(model, examples, m, workers, work, part):
 
     Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
     workers need the kernels of the group "parallel", or "large" where there is one block; or they
-    are a team, of so many shares, whose helpers are in `assist`.
+    are a team, whose helpers are in `assist`.
     """
     inlined()
     together = work.team.size > 0
@@ -421,13 +425,38 @@ def run(model, examples, m, workers, work, part):
             run_blocks(model, examples, m, workers, work, part)
         return
     step = team.begin(work.team, part.known) if together else ONE
-    for share in range(workers):
-        if not together or team.claim(work.team, share, step):
-            run_share(model, examples, m, share, workers, work, part)
-            if together:
-                team.done(work.team, share, step)
+    share = team.claim(work.team, ZERO, step) if together else ZERO
+    shares = work.losses.size if together else ONE
+    while share != team.NO_MORE:
+        run_share(model, examples, m, share, shares, ZERO, work, part)
+        share = add_up(work, share, ZERO, step) if together else team.NO_MORE
     if together:
-        team.wait_for_shares(work.team, workers, step)
+        team.wait_for_shares(work.team, step)
+
+
+@jit(internal=True)
+def add_up(work, share, member, step):
+    """Add a block's slot to its neighbour's, and so on, up to where a neighbour is not there yet.
+
+    Returns the member's next share, or `fastshallow.team.NO_MORE`.
+    """
+    pair, s = work.losses.size + share, ONE
+    while pair > 1:
+        pair //= 2
+        if not team.meet(work.team, pair, step):
+            return team.claim(work.team, member, step)
+        first = share // (2 * s) * 2 * s
+        sum_slots(work.slots, first, first + 2 * s, s)
+        s *= 2
+    team.finish(work.team, step)
+    return team.NO_MORE
+
+
+@jit(internal=True)
+def summed_slots(work, workers):
+    """Return how many neighbours of the slots `run` has summed, if it ran through all of them."""
+    blocks = work.losses.size
+    return blocks if work.team.size > 0 else own_subtree(blocks, workers)
 
 
 @jit
@@ -439,7 +468,7 @@ def assist(model, examples, m, member, work, last):
     model, examples, m, work
         As for `run`.
     member : int
-        Which share of a step to claim first; the leader begins with 0.
+        Which member of the team this is, from 1; the leader is 0.
     last : int
         Step up to which all has been seen to.
 
@@ -448,18 +477,17 @@ def assist(model, examples, m, member, work, last):
     int
         The same for the next call, some time later, or `fastshallow.team.NO_MORE`.
     """
-    shares = team.members(work.team)
+    blocks = work.losses.size
     while True:
         step = team.wait_for_step(work.team, last)
         if step == team.NO_MORE:
             return team.NO_MORE
         if step == 0:
             return last
-        for i in range(shares):
-            share = (member + i) % shares
-            if team.claim(work.team, share, step):
-                block, block_end, tile, tile_end, _ = whole(m)
-                part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
-                run_share(model, examples, m, share, shares, work, part)
-                team.done(work.team, share, step)
+        share = team.claim(work.team, member, step)
+        while share != team.NO_MORE:
+            block, block_end, tile, tile_end, _ = whole(m)
+            part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
+            run_share(model, examples, m, share, blocks, member, work, part)
+            share = add_up(work, share, member, step)
         last = step

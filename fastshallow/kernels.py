@@ -38,6 +38,7 @@ from .blocks import (
     in_panels,
     known_after,
     run,
+    summed_slots,
     task_count,
     whole,
 )
@@ -45,7 +46,7 @@ from .few_examples import predict
 from .matmul import Matrix, matrix
 from .model import Examples, Model, Ready, make_ready, ready_weights
 from .propagation import BAD_X, OK, activate_output, forward_layer, forward_tile, tile_matrix
-from .sums import own_subtree, sum_gradient, sum_losses
+from .sums import sum_gradient, sum_losses
 from .tiles import (
     ACROSS,
     FAN_IN,
@@ -123,7 +124,7 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, part, gr
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
     make_ready(model, True, Ready(work.packed, work.transposed))
     run(model, examples, m, workers, work, part)
-    summed = own_subtree(work.losses.size, workers)
+    summed = summed_slots(work, workers)
     loss, penalty, status = collect(model, total, alpha, summed, work, grad)
     return loss + penalty, status
 

@@ -3,21 +3,27 @@
 Entering and leaving a parallel region takes some us, as long as half a step of 13-50-3 over 178
 examples. A team comes together once in a call of many steps. Its leader, the thread that takes the
 steps, begins each; then leader and helpers claim its shares, one by one, until all are claimed, and
-the leader waits for those that others have claimed.
+add up what they found in pairs: whoever comes to a pair second adds it, so the order of a sum does
+not depend on who that is. The leader waits for what others have claimed.
 
 Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
 leader does all, and no order in which threads run can hold a step up for ever. One that the system
 stops within a share is waited for until it goes on, as at the end of a parallel region. Who does a
-share does not change its bits. `claim` to `done` must not raise: the leader would wait on.
+share does not change its bits. What is done from `claim` to `meet` must not raise: the leader would
+wait on.
 
 The team's state is an array of 64-bit numbers, each on a cache line of its own, or two. All but
-`CLOSED` and `NEWS` count steps from 1:
+`CLOSED`, `MEMBERS` and `NEWS` count steps from 1:
 
 ==============  ==================================================================
 `BEGUN`         the step that was begun last
 `CLOSED`        1 when there are no more
+`MEMBERS`       threads of the team, its leader included
 `NEWS`          what is known of the examples: see `fastshallow.blocks.Part`
-from `SHARES`   for every share: the last step in which it was claimed, and done
+from `SHARES`   for every share, the last step in which it was claimed; behind it,
+                for every pair, the last to which one side came: the pairs are a
+                binary heap, from the whole, 1, to those of shares. That of 0 is
+                the last step that was done.
 ==============  ==================================================================
 """
 
@@ -37,8 +43,7 @@ __all__ = [
     "begin",
     "claim",
     "close",
-    "done",
-    "members",
+    "meet",
     "new_team",
     "wait_for_shares",
     "wait_for_step",
@@ -46,19 +51,21 @@ __all__ = [
 
 # Numbers on a line, or on the two lines that processors fetch together.
 LINE = 16
-BEGUN, CLOSED, NEWS, SHARES = (LINE * i for i in range(4))
+BEGUN, CLOSED, MEMBERS, NEWS, SHARES = (LINE * i for i in range(5))
 
 # Looks that a helper takes before it gives up for a while: 0.2 ms on Zen 3, where what the leader
 # alone does in a step takes 0.5 to 7 us.
 LOOKS = 10_000
 
-# There are no more steps.
+# There are no more steps, or shares of one.
 NO_MORE = np.int64(-1)
 
 
-def new_team(shares: int) -> np.ndarray:
-    """Return the state of a team whose steps have so many shares."""
-    return np.zeros(SHARES + 2 * LINE * shares, np.int64)
+def new_team(shares: int, members: int) -> np.ndarray:
+    """Return the state of a team of so many members, whose steps have so many shares."""
+    team = np.zeros(SHARES + 2 * LINE * shares, np.int64)
+    team[MEMBERS] = members
+    return team
 
 
 def close(team: np.ndarray) -> None:
@@ -67,7 +74,7 @@ def close(team: np.ndarray) -> None:
 
 
 @jit(internal=True)
-def members(team):
+def share_count(team):
     """Return how many shares a step of the team has."""
     return (team.size - SHARES) // (2 * LINE)
 
@@ -139,27 +146,41 @@ def begin(team, news):
 
 
 @jit(internal=True)
-def claim(team, share, step):
-    """Return whether a share of a step is the caller's to do."""
-    at = SHARES + 2 * LINE * share
-    if _load(address(team, at)) != step - 1:  # without taking the line from who writes it
-        return False
-    return _replace(address(team, at), step - 1, step)
+def claim(team, member, step):
+    """Return a share of a step that is the caller's to do now, or `NO_MORE`.
+
+    Members begin far from each other, and so come to the shares of the step before, whose memory is
+    near them, unless they are faster or slower than the others.
+    """
+    shares = share_count(team)
+    first = member * shares // team[MEMBERS]
+    for i in range(shares):
+        share = (first + i) % shares
+        at = address(team, SHARES + 2 * LINE * share)
+        # looked at first, without taking the line from who writes it
+        if _load(at) == step - 1 and _replace(at, step - 1, step):
+            return np.int64(share)
+    return NO_MORE
 
 
 @jit(internal=True)
-def done(team, share, step):
-    """Say that a share is done, and what it writes is in memory."""
-    _store(address(team, SHARES + 2 * LINE * share + LINE), step)
+def meet(team, pair, step):
+    """Say that one side of a pair of sums is in memory; return whether the other side is, too."""
+    return not _replace(address(team, SHARES + 2 * LINE * pair + LINE), step - 1, step)
 
 
 @jit(internal=True)
-def wait_for_shares(team, shares, step):
+def finish(team, step):
+    """Say that all shares of a step are done, and added up."""
+    _store(address(team, SHARES + LINE), step)
+
+
+@jit(internal=True)
+def wait_for_shares(team, step):
     """Wait until all shares of a step are done, the caller having found none to claim."""
-    for share in range(shares):
-        at = address(team, SHARES + 2 * LINE * share + LINE)
-        while _load(at) != step:
-            _pause()
+    at = address(team, SHARES + LINE)
+    while _load(at) != step:
+        _pause()
 
 
 @jit(internal=True)

@@ -297,10 +297,10 @@ class Trainer:
             lr = self._rates(rates, self.state.steps + np.arange(count))
             span = batches.Span(done, done + count, part, self.state.steps, self.guard)
             members = team if count >= TEAM_STEPS * team else 1
-            with self._together(workers, members, work) as (threads, room):
+            with self._together(workers, members, work) as room:
                 began = time.perf_counter()
                 taken, status, J = batches.train(
-                    *(self._model, self._examples, epochs, self.alpha, threads, self._rule),
+                    *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
                     *(lr, span, room, buffers, costs),
                 )
                 seconds = time.perf_counter() - began
@@ -346,20 +346,18 @@ class Trainer:
         return workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN)
 
     @contextmanager
-    def _together(
-        self, workers: int, members: int, work: Workspace
-    ) -> Iterator[tuple[int, Workspace]]:
-        """Yield how many threads share each step, and the workspace to give it."""
+    def _together(self, workers: int, members: int, work: Workspace) -> Iterator[Workspace]:
+        """Yield the workspace of steps that so many threads share, or a team of so many members."""
         if members == 1:
             with parallel_region(workers):
-                yield workers, work
+                yield work
             return
-        arguments = self._model, self._examples, self.m
-        nobody = new_team(1)
+        arguments, blocks = (self._model, self._examples, self.m), self._blocks(self.m).n
+        nobody = new_team(blocks, 1)
         close(nobody)
         # compiled here, where Ctrl-C is heard, and not by all helpers at once
         assist(*arguments, 1, work._replace(team=nobody), 0)
-        work = work._replace(team=new_team(members))
+        work = work._replace(team=new_team(blocks, members))
 
         def help_out(member: int) -> None:
             last = 0
@@ -368,7 +366,7 @@ class Trainer:
                 time.sleep(0)
 
         with helped(members, help_out, partial(close, work.team)):
-            yield members, work
+            yield work
 
     def _blocks(self, size: int) -> Blocks:
         """Return into what a batch of so many examples is split."""

@@ -281,14 +281,15 @@ def test_a_forked_child_has_teams_of_its_own():
 
 
 @numba.njit(nogil=True)
-def take_part(state, taken, written, wrong, leads):
-    """Go through steps as a leader or a helper; note what was claimed, and what looked wrong.
+def take_part(state, member, taken, sums, wrong):
+    """Go through steps as a leader, member 0, or a helper; note what was claimed or looked wrong.
 
-    Shares write to ``written`` without more ado, which the leader, and the next step, must find.
+    A share writes to ``sums``, and a pair what its two sides wrote there, added, without more ado:
+    whoever comes second, the leader, and the next step must find it.
     """
     shares, last = taken.size, 0
     while last < STEPS:
-        if leads:
+        if member == 0:
             step = team.begin(state, last + 1)
         else:
             step = np.int64(0)
@@ -296,16 +297,21 @@ def take_part(state, taken, written, wrong, leads):
                 step = team.wait_for_step(state, last)
             if step == team.NO_MORE:
                 return
-        for share in range(shares):
-            if team.claim(state, share, step):
-                taken[share] += 1
-                wrong[0] += state[team.NEWS] != step or written[share] != step - 1
-                written[share] = step
-                team.done(state, share, step)
-        if leads:
-            team.wait_for_shares(state, shares, step)
-            for share in range(shares):
-                wrong[0] += written[share] != step
+        share = team.claim(state, member, step)
+        while share != team.NO_MORE:
+            taken[share] += 1
+            pair = shares + share
+            wrong[0] += state[team.NEWS] != step or sums[pair] != (step - 1) * pair
+            sums[pair] = step * pair
+            while pair > 1 and team.meet(state, pair // 2, step):
+                pair //= 2
+                sums[pair] = sums[2 * pair] + sums[2 * pair + 1]
+            if pair == 1:
+                team.finish(state, step)
+            share = team.claim(state, member, step)
+        if member == 0:
+            team.wait_for_shares(state, step)
+            wrong[0] += sums[1] != step * (3 * shares - 1) * shares // 2
         last = step
 
 
@@ -314,15 +320,15 @@ STEPS = 200_000
 
 def shared_out(shares, members):
     """Take steps in a team; return how many shares each member took, and whether all was seen."""
-    state, written = team.new_team(shares), np.zeros(shares, np.int64)
+    state, sums = team.new_team(shares, members), np.zeros(2 * shares, np.int64)
     taken, wrong = np.zeros((members, shares), np.int64), np.zeros((members, 1), np.int64)
     with ThreadPoolExecutor(members) as pool:
         try:
             helpers = [
-                pool.submit(take_part, state, taken[i], written, wrong[i], False)
+                pool.submit(take_part, state, i, taken[i], sums, wrong[i])
                 for i in range(1, members)
             ]
-            take_part(state, taken[0], written, wrong[0], True)
+            take_part(state, 0, taken[0], sums, wrong[0])
         finally:
             team.close(state)
         for helper in helpers:
@@ -330,11 +336,11 @@ def shared_out(shares, members):
     return taken, not wrong.any()
 
 
-def test_every_share_is_claimed_once_and_seen():
-    shares, members = 5, 3
-    nobody = team.new_team(shares)
+@pytest.mark.parametrize(("shares", "members"), [(8, 3), (2, 2)])
+def test_every_share_is_claimed_once_and_added_up(shares, members):
+    nobody = team.new_team(shares, 1)
     team.close(nobody)
-    take_part(nobody, *np.zeros((3, shares), np.int64), False)  # compiled
+    take_part(nobody, 1, *np.zeros((3, 2 * shares), np.int64))  # compiled
     for _ in range(50):  # where the system is busy, the leader may do all before anybody comes
         taken, seen = shared_out(shares, members)
         assert (taken.sum(axis=0) == STEPS).all()
@@ -342,3 +348,19 @@ def test_every_share_is_claimed_once_and_seen():
         if taken[1:].any():
             return
     pytest.fail("nobody ever came to help")
+
+
+@numba.njit
+def claimed(state, member, n):
+    """Begin a step; return what a member claims, so many times."""
+    step = team.begin(state, 0)
+    return [team.claim(state, member, step) for _ in range(n)]
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 8])
+def test_members_begin_far_from_each_other(members):
+    shares = 8
+    for member in range(members):
+        first = member * shares // members
+        wanted = [*range(first, shares), *range(first), team.NO_MORE]
+        assert claimed(team.new_team(shares, members), member, shares + 1) == wanted
