@@ -159,7 +159,7 @@ def block_count(m, layers, itemsize):
     """Return into how many blocks m examples are split: a function of m and the sizes alone.
 
     A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
-    last.
+    last, and slots are added up in pairs.
     """
     slot = n_params(layers) * itemsize
     worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
@@ -425,26 +425,26 @@ def run(model, examples, m, workers, work, part):
             run_blocks(model, examples, m, workers, work, part)
         return
     step = team.begin(work.team, part.known) if together else ONE
-    share = team.claim(work.team, ZERO, step) if together else ZERO
+    share = team.claim(work.team, team.first_share(work.team, ZERO), step) if together else ZERO
     shares = work.losses.size if together else ONE
     while share != team.NO_MORE:
         run_share(model, examples, m, share, shares, ZERO, work, part)
-        share = add_up(work, share, ZERO, step) if together else team.NO_MORE
+        share = add_up(work, share, step) if together else team.NO_MORE
     if together:
         team.wait_for_shares(work.team, step)
 
 
 @jit(internal=True)
-def add_up(work, share, member, step):
+def add_up(work, share, step):
     """Add a block's slot to its neighbour's, and so on, up to where a neighbour is not there yet.
 
-    Returns the member's next share, or `fastshallow.team.NO_MORE`.
+    Returns the next share to do, or `fastshallow.team.NO_MORE`. Blocks are a power of two.
     """
     pair, s = work.losses.size + share, ONE
     while pair > 1:
         pair //= 2
         if not team.meet(work.team, pair, step):
-            return team.claim(work.team, member, step)
+            return team.claim(work.team, share + 1, step)
         first = share // (2 * s) * 2 * s
         sum_slots(work.slots, first, first + 2 * s, s)
         s *= 2
@@ -484,10 +484,10 @@ def assist(model, examples, m, member, work, last):
             return team.NO_MORE
         if step == 0:
             return last
-        share = team.claim(work.team, member, step)
+        share = team.claim(work.team, team.first_share(work.team, member), step)
         while share != team.NO_MORE:
             block, block_end, tile, tile_end, _ = whole(m)
             part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
             run_share(model, examples, m, share, blocks, member, work, part)
-            share = add_up(work, share, member, step)
+            share = add_up(work, share, step)
         last = step

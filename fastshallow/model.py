@@ -13,7 +13,7 @@ from .simd import inlined
 from .tiles import ACROSS, FAN_IN, FAN_OUT, W, aligned_empty
 from .transpose import transpose
 
-__all__ = ["Examples", "Model", "Ready", "packs", "ready_weights", "transposes"]
+__all__ = ["Examples", "Model", "Ready", "make_ready", "ready_weights"]
 
 # Examples from which on copies of the weights for forward pay.
 COPY_LEAST = 48

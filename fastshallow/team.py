@@ -9,8 +9,8 @@ not depend on who that is. The leader waits for what others have claimed.
 Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
 leader does all, and no order in which threads run can hold a step up for ever. One that the system
 stops within a share is waited for until it goes on, as at the end of a parallel region. Who does a
-share does not change its bits. What is done from `claim` to `meet` must not raise: the leader would
-wait on.
+share does not change its bits. What is done from `claim` to `finish` must not raise: the leader
+would wait on.
 
 The team's state is an array of 64-bit numbers, each on a cache line of its own, or two. All but
 `CLOSED`, `MEMBERS` and `NEWS` count steps from 1:
@@ -43,6 +43,8 @@ __all__ = [
     "begin",
     "claim",
     "close",
+    "finish",
+    "first_share",
     "meet",
     "new_team",
     "wait_for_shares",
@@ -62,7 +64,7 @@ NO_MORE = np.int64(-1)
 
 
 def new_team(shares: int, members: int) -> np.ndarray:
-    """Return the state of a team of so many members, whose steps have so many shares."""
+    """Return the state of a team of so many members, whose steps have 1, 2, 4, ... shares."""
     team = np.zeros(SHARES + 2 * LINE * shares, np.int64)
     team[MEMBERS] = members
     return team
@@ -146,14 +148,19 @@ def begin(team, news):
 
 
 @jit(internal=True)
-def claim(team, member, step):
-    """Return a share of a step that is the caller's to do now, or `NO_MORE`.
+def first_share(team, member):
+    """Return where a member begins to look for shares.
 
     Members begin far from each other, and so come to the shares of the step before, whose memory is
     near them, unless they are faster or slower than the others.
     """
+    return member * share_count(team) // team[MEMBERS]
+
+
+@jit(internal=True)
+def claim(team, first, step):
+    """Return a share that the caller may do, from ``first`` on in a circle, or `NO_MORE`."""
     shares = share_count(team)
-    first = member * shares // team[MEMBERS]
     for i in range(shares):
         share = (first + i) % shares
         at = address(team, SHARES + 2 * LINE * share)
