@@ -68,7 +68,9 @@ def allowed() -> int:
     threads that share the time of one core wait for each other. What the user has asked for with
     ``NUMBA_NUM_THREADS`` stays as it is.
     """
-    threads = int(numba.get_num_threads())
+    # asked for their number, Numba would start them, and a child of a fork could have none
+    started = threading_layer() != "not started"
+    threads = int(numba.get_num_threads()) if started else numba.config.NUMBA_NUM_THREADS
     if _asked or threads == 1:
         return threads
     if hasattr(os, "sched_getaffinity"):  # Linux: may have changed since Numba counted

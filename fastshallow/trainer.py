@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import config
@@ -22,6 +22,7 @@ from . import batches, kernels
 from ._linking import prepare
 from ._threads import TEAM_GRAIN, choose_workers, helped, parallel_region
 from .blocks import Part, Workspace, assist, scratch_count, tiles_a_block
+from .course import START, Blocks, Course
 from .network import Network
 from .optimizers import LBFGS, Optimizer
 from .problem import Problem
@@ -44,8 +45,8 @@ GROWTH = 8
 # step, for so many times more.
 SHARING = 10
 
-# Operations of a step from which on a parallel region is as fast as a team, and steps of a call for
-# each thread of a team, which takes 0.1 ms to start.
+# Operations of a step from which on a parallel region is as fast as a team, and steps for each
+# thread of a team, which takes 0.1 ms to start.
 TEAM_MOST, TEAM_STEPS = 2e7, 64
 
 # Bytes of examples on disk that stay in memory at a time.
@@ -118,31 +119,6 @@ class State:
     epochs: int = 0
     begun: int = 0
     sums: tuple[float, float] = (0.0, 0.0)
-
-
-class Blocks(NamedTuple):
-    """Into what a batch is split: n blocks of at most ``tiles`` tiles of ``tile`` examples."""
-
-    n: int
-    tiles: int
-    tile: int
-
-    def after(self, part: Part) -> Part:
-        """Return where the part after this one begins."""
-        if part.tile_end < self.tiles:
-            return part._replace(tile=part.tile_end)
-        end = min(part.block_end, self.n)
-        return Part(end, end, 0, 0, 0)
-
-    def share(self, part: Part) -> float:
-        """Return how much of the batch this part is."""
-        tiles = min(part.tile_end, self.tiles) - part.tile
-        return (min(part.block_end, self.n) - part.block) * tiles / (self.n * self.tiles)
-
-    def done(self, part: Part) -> float:
-        """Return how much of the batch is done where this part begins."""
-        tiles = part.block * self.tiles + (part.block_end - part.block) * part.tile
-        return tiles / (self.n * self.tiles)
 
 
 class Trainer:
@@ -283,47 +259,69 @@ class Trainer:
         """
         epochs = self._epochs(orders)
         workers, team = self._workers(epochs)
-        work, buffers = self._allocate(epochs, max(workers, team), workers > 1)
-        steps = self.steps(epochs.m)
-        costs, done, reported = np.zeros((n, 2)), self.state.begun, 0
-        costs[0] = self.state.sums
-        cursor = Part(0, 0, 0, 0, 0)
-        self.position = 0.0
-        while done < n * steps:
-            size = min(epochs.size, epochs.m - done % steps * epochs.size)
-            blocks = self._blocks(size)
-            count, part = self._portion(blocks, epochs, workers, cursor)
-            count = min(count, n * steps - done)
-            lr = self._rates(rates, self.state.steps + np.arange(count))
-            span = batches.Span(done, done + count, part, self.state.steps, self.guard)
-            members = team if count >= TEAM_STEPS * team else 1
-            with self._together(workers, members, work) as room:
-                began = time.perf_counter()
-                taken, status, J = batches.train(
-                    *(self._model, self._examples, epochs, self.alpha, workers, self._rule),
-                    *(lr, span, room, buffers, costs),
-                )
-                seconds = time.perf_counter() - began
-            first, last = (
-                s // steps * epochs.m + s % steps * epochs.size for s in (done, done + count)
-            )
-            self._measure((last - first) * blocks.share(part), seconds)
-            cursor = blocks.after(part) if not taken else Part(0, 0, 0, 0, 0)
-            self.state.steps += taken
-            done += taken
-            finished, self.state.begun = done // steps, done % steps
-            self.state.sums = tuple(costs[finished]) if finished < n else (0.0, 0.0)
-            self.position = (done + blocks.done(cursor)) / steps
-            self.state.epochs += finished - reported
-            self.state.examples += (finished - reported) * epochs.m
+        memory, buffers = self._allocate(epochs, max(workers, team), workers > 1)
+        course = Course(epochs, self.steps(epochs.m), np.zeros((n, 2)), self.state.begun)
+        course.costs[0] = self.state.sums
+        self.position, reported = 0.0, 0
+        while course.left > 0:
+            members = team if course.left >= TEAM_STEPS * team else 1
+            with self._together(workers, members, memory) as work:
+                status, J, rate = self._turn(course, rates, workers, members > 1, work, buffers)
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
-            if finished > 0:
-                self._start = None
-            ended, reported = costs[reported:finished], finished
+            ended, reported = course.costs[reported : course.ended], course.ended
             yield self.loss_scale * ended[:, 0] + ended[:, 1]
             if status != kernels.OK:
-                self._explain(status, J, lr[taken])
+                self._explain(status, J, rate)
+
+    def _turn(
+        self,
+        course: Course,
+        rates: Callable | float | None,
+        workers: int,
+        together: bool,
+        work: Workspace,
+        buffers: batches.Buffers,
+    ) -> tuple[int, float, float]:
+        """Go on for a tenth of a second; return status, cost and learning rate of the last step.
+
+        In one call, or, as it is not known at first how fast steps are, in several that a team
+        stays together for.
+        """
+        began, seconds = time.perf_counter(), CALL_SECONDS
+        while True:
+            blocks = self._blocks(course.size)
+            count, part = self._portion(course, blocks, workers, together, seconds)
+            count = min(count, course.left)
+            lr = self._rates(rates, self.state.steps + np.arange(count))
+            last = course.done + count
+            span = batches.Span(course.done, last, part, self.state.steps, self.guard)
+            started = time.perf_counter()
+            taken, status, J = batches.train(
+                *(self._model, self._examples, course.epochs, self.alpha, workers, self._rule),
+                *(lr, span, work, buffers, course.costs),
+            )
+            ended = time.perf_counter()
+            self._measure(course.examples(count) * blocks.share(part), ended - started)
+            self._advance(course, blocks, part, taken)
+            seconds = CALL_SECONDS - (ended - began)
+            over = not together or seconds < CALL_SECONDS / 2 or course.left == 0
+            if over or status != kernels.OK:
+                return status, J, lr[min(taken, count - 1)]
+
+    def _advance(self, course: Course, blocks: Blocks, part: Part, taken: int) -> None:
+        """Note the steps that a call took, or, if it took none, the part of one."""
+        before, cursor = course.ended, START if taken else blocks.after(part)
+        course.done, course.cursor = course.done + taken, cursor
+        ended = course.ended
+        self.position = (course.done + blocks.done(cursor)) / course.steps
+        self.state.steps += taken
+        self.state.begun = course.done % course.steps
+        self.state.sums = tuple(course.costs[ended]) if course.left > 0 else (0.0, 0.0)
+        self.state.epochs += ended - before
+        self.state.examples += (ended - before) * course.epochs.m
+        if ended > 0:
+            self._start = None
 
     # What a call is given ------------------------------------------------------------------------
 
@@ -421,31 +419,34 @@ class Trainer:
         return np.full(numbers.size, rates, np.float64)
 
     def _portion(
-        self, blocks: Blocks, epochs: batches.Epochs, workers: int, cursor: Part
+        self, course: Course, blocks: Blocks, workers: int, together: bool, seconds: float
     ) -> tuple[int, Part]:
         """Return how many steps a call takes, or, if not one, which part of one.
 
         Parameters
         ----------
+        course : Course
+            How far steps came.
         blocks : Blocks
             Of the next step.
-        epochs : Epochs
-            As the kernel takes them.
         workers : int
             Threads.
-        cursor : Part
-            Where it begins.
+        together : bool
+            Whether they are a team, which takes whole steps.
+        seconds : float
+            How long it may take.
         """
-        examples = CALL_SECONDS * self._speed
+        epochs, cursor = course.epochs, course.cursor
+        examples = seconds * self._speed
         if self._maps:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
-        tiles = int(examples // blocks.tile)
-        if not any(cursor) and (tiles >= blocks.n * blocks.tiles or blocks.n * blocks.tiles == 1):
+        tiles, all_tiles = int(examples // blocks.tile), blocks.n * blocks.tiles
+        if together or (not any(cursor) and (tiles >= all_tiles or all_tiles == 1)):
             # all of each batch, be it in more blocks or tiles than this one: a smaller one may be
             return max(1, int(examples // epochs.size)), Part(0, epochs.size, 0, epochs.size, 0)
         if cursor.tile == 0:
-            together = max(workers, tiles // blocks.tiles // workers * workers)
-            cursor = cursor._replace(block_end=min(blocks.n, cursor.block + together))
+            at_once = max(workers, tiles // blocks.tiles // workers * workers)
+            cursor = cursor._replace(block_end=min(blocks.n, cursor.block + at_once))
         rows = max(1, tiles // (cursor.block_end - cursor.block))
         return 1, cursor._replace(tile_end=min(blocks.tiles, cursor.tile + rows))
 

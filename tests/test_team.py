@@ -140,14 +140,29 @@ def test_calls_of_few_steps_and_of_many(monkeypatch, teams):
     counts = itertools.cycle([3, 200, 5, 300, 1])
     portion = trainer.Trainer._portion
 
-    def cut(self, blocks, epochs, workers, cursor):
-        _, part = portion(self, blocks, epochs, workers, cursor)
+    def cut(self, *arguments):
+        _, part = portion(self, *arguments)
         return next(counts), part
 
     monkeypatch.setattr(trainer.Trainer, "_portion", cut)
     for n_threads in (1, 2, 4):
         assert descended((30, 100, 1), 569, n_threads, steps=1000) == wanted
     assert set(teams) == {2, 4}
+
+
+def test_a_team_stays_while_calls_are_measured_out(monkeypatch):
+    calls, train = [], trainer.batches.train
+
+    def noted(*arguments):
+        span, work = arguments[7:9]
+        calls.append((span.last - span.first, work.team.size > 0))
+        return train(*arguments)
+
+    wanted = descended((30, 100, 1), 569, 1, steps=300)
+    monkeypatch.setattr(trainer, "SLOWEST", 1e6)
+    monkeypatch.setattr(trainer.batches, "train", noted)
+    assert descended((30, 100, 1), 569, 2, steps=300) == wanted
+    assert calls[0] == (1, True) and calls[1][0] <= trainer.GROWTH
 
 
 def test_trainings_in_many_python_threads():
@@ -267,11 +282,11 @@ def test_a_forked_child_has_teams_of_its_own():
         TRAINED
         + """
     warnings.simplefilter("ignore")
-    wanted = trained(None, 1000)
+    wanted, before = trained(None, 300), len(teams)
     child = os.fork()
     if child == 0:
-        os._exit(0 if trained(None, 1000) == wanted and len(teams) > 1 else 1)
-    print(os.waitpid(child, 0)[1], wanted == trained(1, 1000), teams[0])
+        os._exit(0 if trained(None, 300) == wanted and len(teams) > before else 1)
+    print(os.waitpid(child, 0)[1], wanted == trained(1, 300), teams[0])
     """
     )
     assert answers == ["0", "True", "2"]
