@@ -25,7 +25,7 @@ import numpy as np
 from numba import config
 
 from ._jit import jit
-from .register_tile import PACKED, PANEL_BYTES, columns, dots, product
+from .register_tile import PACKED, PANEL_BYTES, columns, dots, panel_width, product
 from .simd import address
 
 __all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack", "unpacked"]
@@ -79,41 +79,44 @@ def pack(B, K, N, out, start):
         Modified in place: K N values from ``start`` on. The packed operand is then
         ``Matrix(out, start, PACKED, 1)``.
     """
-    width = PANEL_BYTES // out.itemsize
-    for j in range(0, N, width):
-        left = min(width, N - j)
+    j = 0
+    while j < N:
+        width = panel_width(N - j, out.itemsize)
         for k in range(K):
             s = np.uint64(B.start + k * B.row + j * B.col)
-            o = np.uint64(start + j * K + k * left)
+            o = np.uint64(start + j * K + k * width)
             if B.col == 1:
-                for p in range(np.uint64(left)):
+                for p in range(np.uint64(width)):
                     out[o + p] = B.data[s + p]
             else:
-                for p in range(left):
-                    out[start + j * K + k * left + p] = B.data[
+                for p in range(width):
+                    out[start + j * K + k * width + p] = B.data[
                         B.start + k * B.row + (j + p) * B.col
                     ]
+        j += width
 
 
 @jit
-def unpacked(B, k, j, N, K, width):
-    """Return where element (k, j) of K rows of N lies, `pack`ed by so many columns or not."""
+def unpacked(B, k, j, N, K):
+    """Return where element (k, j) of K rows of N lies, `pack`ed or not."""
     if B.row != PACKED:
         return B.start + k * B.row + j * B.col
-    panel = j // width * width
-    return B.start + panel * K + k * min(width, N - panel) + j - panel
+    panel, width = 0, panel_width(N, B.data.itemsize)
+    while panel + width <= j:
+        panel += width
+        width = panel_width(N - panel, B.data.itemsize)
+    return B.start + panel * K + k * width + j - panel
 
 
 @jit
 def matmul_add_loops(C, D, A, B, M, N, K):
     """Compute `matmul_add` in plain loops: its meaning, and the oracle of its tests."""
-    width = PANEL_BYTES // C.data.itemsize
     for i in range(M):
         for j in range(N):
             total = D.data[D.start + i * D.row + j * D.col]
             for k in range(K):
                 a = A.data[A.start + i * A.row + k * A.col]
-                total += a * B.data[unpacked(B, k, j, N, K, width)]
+                total += a * B.data[unpacked(B, k, j, N, K)]
             C.data[C.start + i * C.row + j * C.col] = total
 
 

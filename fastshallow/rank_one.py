@@ -22,7 +22,7 @@ from ._jit import jit
 from ._linking import INT, REAL, out_of_line
 from .activations import SIGMOID, TANH, dg, dg_steps
 from .matmul import PACKED, unpacked
-from .register_tile import PANEL, PANEL_BYTES
+from .register_tile import LAST, PANEL
 from .simd import address, standalone
 from .vectors import Vectors, integer
 
@@ -99,16 +99,23 @@ def _make_pass(emit_slope):
                     for start, place in zip((dw, db), both, strict=True):
                         vectors.store(builder.load(place), vectors.at(start, at), mask)
 
+            # the panels of `fastshallow.register_tile.panel_width`: whole ones, and the last, of
+            # whole vectors and one that is not
             lanes, panel = integer(vectors.lanes), integer(PANEL * vectors.lanes)
-            whole = builder.sdiv(width, panel)
-            with cgutils.for_range(builder, whole) as loop:
-                units(builder.mul(loop.index, panel), integer(0), panel, [None] * PANEL)
-            first = builder.mul(whole, panel)
-            left = builder.sub(width, first)
-            singles = builder.sdiv(builder.add(left, integer(vectors.lanes - 1)), lanes)
-            with cgutils.for_range(builder, singles) as loop:
-                at = builder.mul(loop.index, lanes)
-                units(first, at, left, [vectors.first_lanes(builder.sub(left, at))])
+            wider = integer((LAST - PANEL) * vectors.lanes + 1)
+            whole = builder.sdiv(builder.sub(width, wider), panel)
+            left = builder.sub(width, builder.mul(whole, panel))
+            wide = builder.zext(builder.icmp_signed(">=", left, panel), left.type)
+            with cgutils.for_range(builder, builder.add(whole, wide)) as loop:
+                is_last = builder.icmp_signed("==", loop.index, whole)
+                size = builder.select(is_last, left, panel)
+                units(builder.mul(loop.index, panel), integer(0), size, [None] * PANEL)
+            done = builder.mul(wide, panel)
+            rest = builder.add(builder.sub(left, done), integer(vectors.lanes - 1))
+            with cgutils.for_range(builder, builder.sdiv(rest, lanes)) as loop:
+                at = builder.add(done, builder.mul(loop.index, lanes))
+                mask = vectors.first_lanes(builder.sub(left, at))
+                units(builder.mul(whole, panel), at, left, [mask])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -141,7 +148,7 @@ def rank_one_loops(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
         for i in range(n):
             a, d = A.data[A.start + i * width + j], dZ.data[dZ.start + i]
             value = d * W.data[W.start + j] * dg(code, a, slope)
-            below.data[unpacked(below, i, j, width, n, PANEL_BYTES // below.data.itemsize)] = value
+            below.data[unpacked(below, i, j, width, n)] = value
             dW.data[dW.start + j] += d * a
             db.data[db.start + j] += value
 
