@@ -275,11 +275,12 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
 
 
 @jit(internal=True)
-def take_step(model, rule, rate, t, workers, buffers):
-    """Update the parameters; return whether all are finite."""
+def take_step(model, rule, rate, t, workers, buffers, guard):
+    """Update the parameters; with a guard, keep those before, and return whether all are finite."""
     params, grad, previous = model.params, buffers.grad, buffers.previous
-    for p in range(params.size):
-        previous[p] = params[p]
+    if guard:
+        for p in range(params.size):
+            previous[p] = params[p]
     if rule.code == DESCENT:  # first, and here, so that it needs no kernel of the others
         descent(params, grad, rate)
     elif rule.code == NOTHING:
@@ -288,7 +289,7 @@ def take_step(model, rule, rate, t, workers, buffers):
         update_shared(rule, rate, t, params, grad, workers)
     else:
         update(rule, rate, t, params, grad, ZERO, params.size)
-    return all_finite(params, ZERO, params.size)
+    return not guard or all_finite(params, ZERO, params.size)
 
 
 # Many steps ----------------------------------------------------------------------------------
@@ -366,7 +367,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         finite = np.isfinite(J)
         if finite or not span.guard:
             t = span.done + s - span.first + 1
-            finite = take_step(model, rule, rates[s - span.first], t, regions, buffers)
+            finite = take_step(model, rule, rates[s - span.first], t, regions, buffers, span.guard)
         if span.guard and not finite:
             for p in range(params.size):
                 params[p] = buffers.previous[p] if np.isfinite(J) else params[p]

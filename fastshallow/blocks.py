@@ -438,16 +438,19 @@ def run(model, examples, m, workers, work, part):
 def add_up(work, share, step):
     """Add a block's slot to its neighbour's, and so on, up to where a neighbour is not there yet.
 
-    Returns the next share to do, or `fastshallow.team.NO_MORE`. Blocks are a power of two.
+    The last two are left to the leader, who needs their sum: a helper's would have to come back
+    from its cache. Returns the next share to do, or `fastshallow.team.NO_MORE`. Blocks are a power
+    of two.
     """
     pair, s = work.losses.size + share, ONE
     while pair > 1:
         pair //= 2
         if not team.meet(work.team, pair, step):
             return team.claim(work.team, share + 1, step)
-        first = share // (2 * s) * 2 * s
-        sum_slots(work.slots, first, first + 2 * s, s)
-        s *= 2
+        if pair > 1:
+            first = share // (2 * s) * 2 * s
+            sum_slots(work.slots, first, first + 2 * s, s)
+            s *= 2
     team.finish(work.team, step)
     return team.NO_MORE
 
@@ -456,7 +459,7 @@ def add_up(work, share, step):
 def summed_slots(work, workers):
     """Return how many neighbours of the slots `run` has summed, if it ran through all of them."""
     blocks = work.losses.size
-    return blocks if work.team.size > 0 else own_subtree(blocks, workers)
+    return blocks // 2 if work.team.size > 0 else own_subtree(blocks, workers)
 
 
 @jit

@@ -4,7 +4,7 @@ Entering and leaving a parallel region takes some us, as long as half a step of 
 examples. A team comes together once in a call of many steps. Its leader, the thread that takes the
 steps, begins each; then leader and helpers claim its shares, one by one, until all are claimed, and
 add up what they found in pairs: whoever comes to a pair second adds it, so the order of a sum does
-not depend on who that is. The leader waits for what others have claimed.
+not depend on who that is. The leader waits for what others have claimed, and adds the last pair.
 
 Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
 leader does all, and no order in which threads run can hold a step up for ever. One that the system
