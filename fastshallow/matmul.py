@@ -25,7 +25,7 @@ import numpy as np
 from numba import config
 
 from ._jit import jit
-from .register_tile import PACKED, PANEL_BYTES, columns, dots, panel_width, product
+from .register_tile import PACKED, columns, dots, panel_width, product
 from .simd import address
 
 __all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack", "unpacked"]
@@ -62,7 +62,7 @@ PACK_BYTES = 1 << 16
 @jit
 def pays_to_pack(K, N, itemsize):
     """Return whether a right operand of K rows of N is worth packing."""
-    return K > FEW and N * itemsize > PANEL_BYTES and K * N * itemsize > PACK_BYTES
+    return K > FEW and N > panel_width(N, itemsize) and K * N * itemsize > PACK_BYTES
 
 
 @jit

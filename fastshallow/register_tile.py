@@ -36,7 +36,7 @@ from .vectors import (
     vector_sums,
 )
 
-__all__ = ["LAST", "PACKED", "PANEL", "PANEL_BYTES", "columns", "dots", "panel_width", "product"]
+__all__ = ["LAST", "PACKED", "PANEL", "columns", "dots", "panel_width", "product"]
 
 # Vectors of a full panel, and heights of its tiles by their number. NV * MR accumulators, NV
 # vectors of B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA
@@ -44,7 +44,6 @@ __all__ = ["LAST", "PACKED", "PANEL", "PANEL_BYTES", "columns", "dots", "panel_w
 # FMA units (dW of 10 x 16 over 192 examples: 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us in one
 # of 12).
 PANEL = 4 if REGISTERS == 32 else 2
-PANEL_BYTES = PANEL * VECTOR_BYTES
 ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:
     # 8 rows of one vector are as many chains as the FMA units take: none may be late (100 units in
@@ -378,7 +377,7 @@ PACKED = np.int64(-1)
 @jit(internal=True)
 def panel_width(left, itemsize):
     """Return how many columns the next panel has, of so many that are left."""
-    return left if left * itemsize <= LAST * VECTOR_BYTES else PANEL_BYTES // itemsize
+    return left if left * itemsize <= LAST * VECTOR_BYTES else PANEL * VECTOR_BYTES // itemsize
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
