@@ -276,7 +276,10 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
 
 @jit(internal=True)
 def take_step(model, rule, rate, t, workers, buffers, guard):
-    """Update the parameters; with a guard, keep those before, and return whether all are finite."""
+    """Update the parameters; return whether all are finite, or, without a guard, True.
+
+    With a guard those before are kept.
+    """
     params, grad, previous = model.params, buffers.grad, buffers.previous
     if guard:
         for p in range(params.size):

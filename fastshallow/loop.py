@@ -92,7 +92,7 @@ class Training:
     score : callable or None
         Returns cost and score of the validation examples.
     progress : callable or None
-        Called between kernel calls with the epochs done, a fraction too, and the last cost.
+        Called ten times a second with the epochs done, a fraction too, and the last cost.
     checkpoint : Checkpoint or None
         Where to keep the state; it is read first if ``resume``.
     resume : bool
@@ -218,11 +218,13 @@ class Training:
         """Return how many epochs to take at a time: many, where they are short and nobody looks."""
         if self._by_epoch():
             return 1
-        fit = min(self.trainer.epochs_a_call(self.order.m), ORDERS_MOST // self.order.m)
-        return max(1, min(fit, self.epochs - self.state.epoch - 1))
+        left, fit = self.epochs - self.state.epoch - 1, ORDERS_MOST
+        if self.order.drawn:
+            fit = min(self.trainer.epochs_a_call(self.order.m), ORDERS_MOST // self.order.m)
+        return max(1, min(fit, left))
 
     def _record(self, costs: np.ndarray) -> None:
-        """Add the epochs that a kernel call brought to their end."""
+        """Add the epochs that the trainer brought to their end."""
         if not costs.size:
             return
         state, n = self.state, costs.size

@@ -27,7 +27,11 @@ class InOrder:
     ----------
     m : int
         Examples of an epoch.
+    drawn : bool
+        Whether every epoch has an order of its own.
     """
+
+    drawn = False
 
     def __init__(self, m: int, chosen: np.ndarray | None = None):
         self.chosen = chosen
@@ -54,6 +58,8 @@ class Shuffled(InOrder):
     rng : numpy.random.Generator
         Where the permutations come from.
     """
+
+    drawn = True
 
     def __init__(self, m: int, chosen: np.ndarray | None, rng: np.random.Generator):
         super().__init__(m, chosen)
@@ -113,6 +119,8 @@ class Given(InOrder):
     function : callable
         From the number of examples m to an order of 0 ... m - 1; called before every epoch.
     """
+
+    drawn = True
 
     def __init__(self, m: int, chosen: np.ndarray | None, function: Callable[[int], Any]):
         super().__init__(m, chosen)

@@ -22,7 +22,7 @@ from ._jit import jit
 from ._linking import INT, REAL, out_of_line
 from .activations import SIGMOID, TANH, dg, dg_steps
 from .matmul import PACKED, unpacked
-from .register_tile import LAST, PANEL
+from .register_tile import PANEL, PANEL_MOST
 from .simd import address, standalone
 from .vectors import Vectors, integer
 
@@ -102,7 +102,7 @@ def _make_pass(emit_slope):
             # the panels of `fastshallow.register_tile.panel_width`: whole ones, and the last, of
             # whole vectors and one that is not
             lanes, panel = integer(vectors.lanes), integer(PANEL * vectors.lanes)
-            wider = integer((LAST - PANEL) * vectors.lanes + 1)
+            wider = integer((PANEL_MOST - PANEL) * vectors.lanes + 1)
             whole = builder.sdiv(builder.sub(width, wider), panel)
             left = builder.sub(width, builder.mul(whole, panel))
             wide = builder.zext(builder.icmp_signed(">=", left, panel), left.type)

@@ -36,7 +36,7 @@ from .vectors import (
     vector_sums,
 )
 
-__all__ = ["LAST", "PACKED", "PANEL", "columns", "dots", "panel_width", "product"]
+__all__ = ["PACKED", "PANEL", "PANEL_MOST", "columns", "dots", "panel_width", "product"]
 
 # Vectors of a full panel, and heights of its tiles by their number. NV * MR accumulators, NV
 # vectors of B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA
@@ -46,14 +46,13 @@ __all__ = ["LAST", "PACKED", "PANEL", "columns", "dots", "panel_width", "product
 PANEL = 4 if REGISTERS == 32 else 2
 ROWS = {1: (12, 4, 1), 2: (12, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:
-    # 8 rows of one vector are as many chains as the FMA units take: none may be late (100 units in
-    # 6 panels of two vectors and one of one: 3 % faster with 10 rows)
+    # 8 rows of one vector are as many chains as the FMA units take: none may be late, so 10
     ROWS = {1: (10, 5, 1), 2: (6, 4, 1), 3: (4, 1)}
 
 # Vectors of the last panel, at most. With 16 registers one of 3 is faster than panels of 2 and 1,
 # which loads a value for every multiply-add (a step of 64-40-10 over 1,500 examples: 309 us, so
 # 292; of 30-100-1 1 % less). With all of 3, 30-96-1 takes 2 to 3 % more.
-LAST = PANEL + 1 if REGISTERS == 16 else PANEL
+PANEL_MOST = PANEL + 1 if REGISTERS == 16 else PANEL
 
 # Sums over k go on by so many at once. With addresses that LLVM does not see through, 12
 # multiply-adds take 23 instructions; without, it computes the address of each row from that of the
@@ -173,7 +172,7 @@ def _make_panel(NV, masked):
 
 _panel_full = _make_panel(PANEL, masked=False)
 _panel_1, _panel_2, _panel_3, _panel_4 = (
-    _make_panel(min(NV, LAST), masked=True) for NV in (1, 2, 3, 4)
+    _make_panel(min(NV, PANEL_MOST), masked=True) for NV in (1, 2, 3, 4)
 )
 
 
@@ -377,7 +376,9 @@ PACKED = np.int64(-1)
 @jit(internal=True)
 def panel_width(left, itemsize):
     """Return how many columns the next panel has, of so many that are left."""
-    return left if left * itemsize <= LAST * VECTOR_BYTES else PANEL * VECTOR_BYTES // itemsize
+    return (
+        left if left * itemsize <= PANEL_MOST * VECTOR_BYTES else PANEL * VECTOR_BYTES // itemsize
+    )
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
@@ -389,21 +390,21 @@ def product(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
     """
     standalone()
     itemsize, lanes = _sizes(zero)
-    width = PANEL * lanes
-    if M == 1 and N > width and b_row != PACKED:
+    full = PANEL * lanes
+    if M == 1 and N > full and b_row != PACKED:
         _single_row(zero, c, d, a, a_col, b, b_row, N, K)
         return
     j = 0
     while j < N:
-        left = panel_width(N - j, itemsize)
+        width = panel_width(N - j, itemsize)
         c_j, d_j = c + j * itemsize, d + j * itemsize
         if b_row == PACKED:
-            b_j, row = b + j * K * itemsize, left
+            b_j, row = b + j * K * itemsize, width
         else:
             b_j, row = b + j * itemsize, b_row
-        NV = (left + lanes - 1) // lanes
-        last = left - (NV - 1) * lanes
-        if left == width:
+        NV = (width + lanes - 1) // lanes
+        last = width - (NV - 1) * lanes
+        if width == full:
             _panel_full(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, lanes)
         elif NV == 1:
             _panel_1(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
@@ -413,7 +414,7 @@ def product(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
             _panel_3(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
         else:
             _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
-        j += left
+        j += width
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)

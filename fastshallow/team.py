@@ -1,10 +1,10 @@
 """A team of threads that stays together over many short steps, each of which it shares out.
 
 Entering and leaving a parallel region takes some us, as long as half a step of 13-50-3 over 178
-examples. A team comes together once in a call of many steps. Its leader, the thread that takes the
+examples. A team comes together once for many steps. Its leader, the thread that takes the
 steps, begins each; then leader and helpers claim its shares, one by one, until all are claimed, and
 add up what they found in pairs: whoever comes to a pair second adds it, so the order of a sum does
-not depend on who that is. The leader waits for what others have claimed, and adds the last pair.
+not depend on who that is. The leader waits for what others have claimed; the last pair is its own.
 
 Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
 leader does all, and no order in which threads run can hold a step up for ever. One that the system
@@ -178,7 +178,7 @@ def meet(team, pair, step):
 
 @jit(internal=True)
 def finish(team, step):
-    """Say that all shares of a step are done, and added up."""
+    """Say that all shares of a step are done, and added up but for the last pair."""
     _store(address(team, SHARES + LINE), step)
 
 

@@ -31,7 +31,8 @@ from .tiles import even_tile, scratch_size, tile_length
 
 __all__ = ["DivergenceError", "State", "Trainer"]
 
-# Seconds of work in one kernel call: Ctrl-C is seen, and progress shown, between calls only.
+# Seconds of work in one kernel call, or a team's first few: Ctrl-C is seen, and progress shown,
+# after them only.
 CALL_SECONDS = 0.08
 
 # Operations a second that the first call is measured out for; the others by what was measured.
@@ -237,7 +238,7 @@ class Trainer:
         orders: np.ndarray | None = None,
         rates: Callable | float | None = None,
     ) -> Iterator[np.ndarray]:
-        """Take n epochs in kernel calls of a tenth of a second, and yield after each.
+        """Take n epochs, and yield after every tenth of a second: of a kernel call, or of some.
 
         Whoever does not ask for more leaves whole steps behind; the next call goes on after them,
         within their epoch.
@@ -254,7 +255,7 @@ class Trainer:
         Yields
         ------
         ndarray, 1-D, float64
-            Costs of the epochs that the call brought to their end: the mean of J over the
+            Costs of the epochs that came to their end: the mean of J over the
             batches, each before its update, weighted by the examples of the batch.
         """
         epochs = self._epochs(orders)

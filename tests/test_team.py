@@ -150,18 +150,28 @@ def test_calls_of_few_steps_and_of_many(monkeypatch, teams):
     assert set(teams) == {2, 4}
 
 
-def test_a_team_stays_while_calls_are_measured_out(monkeypatch):
+@pytest.mark.parametrize("function", ["gradient_descent", "train"])
+def test_a_team_stays_while_calls_are_measured_out(function, monkeypatch):
     calls, train = [], trainer.batches.train
+
+    def trained(n_threads):
+        net, X, Y = training((30, 100, 1), 569)
+        if function == "train":
+            options = {"epochs": 300, "batch_size": None, "n_threads": n_threads}
+            fs.train(net, X, Y, fs.Adam(), **options)
+        else:
+            fs.gradient_descent(net, X, Y, 0.1, 300, n_threads=n_threads)
+        return net.params.tobytes()
 
     def noted(*arguments):
         span, work = arguments[7:9]
         calls.append((span.last - span.first, work.team.size > 0))
         return train(*arguments)
 
-    wanted = descended((30, 100, 1), 569, 1, steps=300)
+    wanted = trained(1)
     monkeypatch.setattr(trainer, "SLOWEST", 1e6)
     monkeypatch.setattr(trainer.batches, "train", noted)
-    assert descended((30, 100, 1), 569, 2, steps=300) == wanted
+    assert trained(2) == wanted
     assert calls[0] == (1, True) and calls[1][0] <= trainer.GROWTH
 
 
