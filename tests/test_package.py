@@ -56,6 +56,7 @@ ORDER = [
     "views",
     "problem",
     "network",
+    "course",
     "trainer",
     "finite_differences",
     "tensor_files",
