@@ -28,7 +28,7 @@ __all__ = ["Training", "TrainingState"]
 
 logger = logging.getLogger("fastshallow")
 
-# Numbers of epochs that are drawn ahead of a kernel call, at most: 16 MB of them.
+# Numbers of orders that are drawn ahead, at most: 16 MB of them. As many epochs where none is.
 ORDERS_MOST = 1 << 21
 
 Score = Callable[[], tuple[float, float]]
@@ -215,7 +215,7 @@ class Training:
         return bool(self.callbacks or self.score or self.checkpoint or self.schedule.by_epoch)
 
     def _together(self) -> int:
-        """Return how many epochs to take at a time: many, where they are short and nobody looks."""
+        """Return how many epochs to take at a time: many, if nobody looks and orders are short."""
         if self._by_epoch():
             return 1
         left, fit = self.epochs - self.state.epoch - 1, ORDERS_MOST
