@@ -54,10 +54,11 @@ if REGISTERS == 16:
 # 292; of 30-100-1 1 % less). With all of 3, 30-96-1 takes 2 to 3 % more.
 PANEL_MOST = PANEL + 1 if REGISTERS == 16 else PANEL
 
-# Sums over k go on by so many at once. With addresses that LLVM does not see through, 12
-# multiply-adds take 23 instructions; without, it computes the address of each row from that of the
-# one before, 28 instructions. A core that two threads share starts half as many in a cycle: there a
-# step of 30-100-1 is 7 % faster so, and alone on its core as fast (AVX2).
+# Sums over k go on by so many at once. With addresses that LLVM does not see through, and one for
+# the rows of B of a round, 12 multiply-adds take 22 instructions; without, it computes the address
+# of each row from that of the one before, 28 instructions. A core that two threads share starts
+# half as many in a cycle: there a step of 30-100-1 is a tenth faster so, and alone on its core as
+# fast (AVX2).
 ROUND = 2
 
 # Vectors of a panel of a product of one row (one example of 784-128-10: 5.9 us in panels of 4,
@@ -87,21 +88,22 @@ def _starts(vectors, operand, first, left, size, step):
     return found
 
 
-def _emit_tile(vectors, rows, masks, operands, r, K, left):
+def _emit_tile(vectors, rows, columns, operands, r, K, left):
     """Emit the register tile of ``rows`` rows, the first of them row ``r``.
 
-    It has as many vectors of columns as there are masks, of the lanes to use; None is all. If only
-    ``left`` rows are left, the last of them stands for the others too: they are computed from the
-    same values, and stored to the same place.
+    Its vectors of columns are given by where they begin, and a mask of their lanes; None is all.
+    What stands in two of them is computed twice from the same values, and stored to the same place.
+    So are rows: if only ``left`` are left, the last of them stands for the others too.
     """
-    builder, NV = vectors.builder, len(masks)
+    builder = vectors.builder
     c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
+    masks = [mask for _, mask in columns]
 
     def row_vectors(start):
         """Return where the vectors of a row begin."""
-        return [vectors.at(start, integer(v * vectors.lanes)) for v in range(NV)]
+        return [vectors.at(start, column) for column, _ in columns]
 
-    sums = [[cgutils.alloca_once(builder, vectors.type) for _ in masks] for _ in range(rows)]
+    sums = [[cgutils.alloca_once(builder, vectors.type) for _ in columns] for _ in range(rows)]
     for places, start in zip(sums, _starts(vectors, d, r, left, rows, d_row), strict=True):
         for place, at, mask in zip(places, row_vectors(start), masks, strict=True):
             builder.store(vectors.load(at, mask), place)
@@ -110,44 +112,55 @@ def _emit_tile(vectors, rows, masks, operands, r, K, left):
     along, down = (builder.mul(n, integer(vectors.itemsize)) for n in (a_col, b_row))
     left_k, right_k = (cgutils.alloca_once_value(builder, start) for start in (lefts[0], b))
 
-    def add_products():
-        """Emit one k, and go on to the next."""
+    def add_products(count):
+        """Emit so many k, and go on to the next."""
         from_k, to_k = builder.load(left_k), builder.load(right_k)
-        y = [vectors.load(at, mask) for at, mask in zip(row_vectors(to_k), masks, strict=True)]
-        for places, offset in zip(sums, apart, strict=True):
-            x = vectors.broadcast(builder.add(from_k, offset))
-            for place, y_v in zip(places, y, strict=True):
-                builder.store(builder.call(vectors.fma, [x, y_v, builder.load(place)]), place)
-        builder.store(hidden(builder, builder.add(from_k, along)), left_k)
-        builder.store(hidden(builder, builder.add(to_k, down)), right_k)
+        for i in range(count):
+            row = builder.add(to_k, builder.mul(down, integer(i)))
+            y = [vectors.load(at, mask) for at, mask in zip(row_vectors(row), masks, strict=True)]
+            for places, offset in zip(sums, apart, strict=True):
+                x = vectors.broadcast(builder.add(from_k, offset))
+                for place, y_v in zip(places, y, strict=True):
+                    builder.store(builder.call(vectors.fma, [x, y_v, builder.load(place)]), place)
+            from_k = hidden(builder, builder.add(from_k, along))
+        builder.store(from_k, left_k)
+        builder.store(hidden(builder, builder.add(to_k, builder.mul(down, integer(count)))), right_k)
 
     with cgutils.for_range(builder, builder.sdiv(K, integer(ROUND))):
-        for _ in range(ROUND):
-            add_products()
+        add_products(ROUND)
     with cgutils.for_range(builder, builder.srem(K, integer(ROUND))):
-        add_products()
+        add_products(1)
     to = [row_vectors(start) for start in _starts(vectors, c, r, left, rows, c_row)]
     for v, mask in enumerate(masks):
         values = [builder.load(places[v]) for places in sums]
         vectors.store_all(values, [row[v] for row in to], mask)
 
 
-def _make_panel(NV, masked):
-    """Return a function that computes all M rows of a panel of NV vectors of columns."""
+def _make_panel(NV, full=False):
+    """Return a function that computes all M rows of a panel of NV vectors of columns.
+
+    Its columns fill them if it is ``full``; else they are a vector and more, and the last vector
+    begins within the one before, or, where NV is 1, one at most. (With masks instead, products of
+    142 x 30 x 100 took 2 % longer, and 6 % on a core that two threads share.)
+    """
 
     @intrinsic
-    def panel(typingctx, zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, lanes):
+    def panel(typingctx, zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, width):
         signature = types.void(zero, *[types.intp] * 12)
 
         def codegen(context, builder, signature, arguments):
-            *operands, M, K, lanes = arguments[1:]
+            *operands, M, K, width = arguments[1:]
             vectors = Vectors(builder, signature.args[0])
-            masks = [None] * (NV - 1) + [vectors.first_lanes(lanes) if masked else None]
+            columns = [(integer(v * vectors.lanes), None) for v in range(NV)]
+            if NV == 1:
+                columns = [(integer(0), vectors.first_lanes(width))]
+            elif not full:
+                columns[-1] = (builder.sub(width, integer(vectors.lanes)), None)
             tall, *lower = ROWS[NV]
             whole = builder.sdiv(M, integer(tall))
             with cgutils.for_range(builder, whole) as loop:
                 r = builder.mul(loop.index, integer(tall))
-                _emit_tile(vectors, tall, masks, operands, r, K, integer(tall))
+                _emit_tile(vectors, tall, columns, operands, r, K, integer(tall))
             r = builder.mul(whole, integer(tall))
             left = builder.sub(M, r)
             for rows, under in itertools.pairwise((tall, *lower, 0)):
@@ -155,7 +168,7 @@ def _make_panel(NV, masked):
                 with builder.if_then(
                     builder.and_(fits, builder.icmp_signed(">", left, integer(under)))
                 ):
-                    _emit_tile(vectors, rows, masks, operands, r, K, left)
+                    _emit_tile(vectors, rows, columns, operands, r, K, left)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -163,17 +176,15 @@ def _make_panel(NV, masked):
     # A function of its own: of all panels in one, LLVM computes every address before the first of
     # them (a product of 6 x 16: 186 cycles beside its multiply-adds, 110 so).
     @jit(internal=True)
-    def alone(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, lanes):
+    def alone(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, width):
         standalone()
-        panel(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, lanes)
+        panel(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, width)
 
     return alone
 
 
-_panel_full = _make_panel(PANEL, masked=False)
-_panel_1, _panel_2, _panel_3, _panel_4 = (
-    _make_panel(min(NV, PANEL_MOST), masked=True) for NV in (1, 2, 3, 4)
-)
+_panel_full = _make_panel(PANEL, full=True)
+_panel_1, _panel_2, _panel_3, _panel_4 = (_make_panel(min(NV, PANEL_MOST)) for NV in (1, 2, 3, 4))
 
 
 @intrinsic
@@ -189,10 +200,13 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
         vectors = Vectors(builder, signature.args[0])
         zero, one = integer(0), integer(1)
 
+        starts = [integer(v * vectors.lanes) for v in range(WIDE)]
+
         def panel(j, masks):
             c_j, d_j, b_j = (vectors.at(operand, j) for operand in (c, d, b))
             operands = (c_j, zero, d_j, zero, a, zero, a_col, b_j, b_row)
-            _emit_tile(vectors, 1, masks, operands, zero, K, one)
+            columns = list(zip(starts, masks, strict=True))
+            _emit_tile(vectors, 1, columns, operands, zero, K, one)
 
         width = integer(WIDE * vectors.lanes)
         whole = builder.sdiv(N, width)
@@ -201,7 +215,6 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
         j = builder.mul(whole, width)
         left = builder.sub(N, j)
         with builder.if_then(builder.icmp_signed(">", left, zero)):
-            starts = (integer(v * vectors.lanes) for v in range(WIDE))
             panel(j, [vectors.first_lanes(builder.sub(left, start)) for start in starts])
         return context.get_dummy_value()
 
@@ -403,17 +416,16 @@ def product(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
         else:
             b_j, row = b + j * itemsize, b_row
         NV = (width + lanes - 1) // lanes
-        last = width - (NV - 1) * lanes
         if width == full:
-            _panel_full(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, lanes)
+            _panel_full(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, width)
         elif NV == 1:
-            _panel_1(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
+            _panel_1(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, width)
         elif NV == 2:
-            _panel_2(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
+            _panel_2(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, width)
         elif NV == 3:
-            _panel_3(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
+            _panel_3(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, width)
         else:
-            _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, last)
+            _panel_4(zero, c_j, c_row, d_j, d_row, a, a_row, a_col, b_j, row, M, K, width)
         j += width
 
 
