@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from ._jit import jit
 from ._linking import INT, REAL, out_of_line, vector
-from .elementary import exp, exp_falling, sigmoid, tanh
+from .elementary import exp, exp_falling, sigmoid, sigmoid_each, tanh, tanh_each
 from .simd import standalone, where
 
 __all__ = [
@@ -215,11 +215,9 @@ def activate(code, slope, Z, start, n, width):
     standalone()
     z = Z[start : start + n * width]
     if code == SIGMOID:
-        for p in range(z.size):
-            z[p] = sigmoid(z[p])
+        sigmoid_each(z)
     elif code == TANH:
-        for p in range(z.size):
-            z[p] = tanh(z[p])
+        tanh_each(z)
     elif code == RELU:
         for p in range(z.size):
             z[p] = relu(z[p])

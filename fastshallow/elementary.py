@@ -48,9 +48,11 @@ __all__ = [
     "log1p",
     "log_sum_exp",
     "sigmoid",
+    "sigmoid_each",
     "sigmoid_log1p",
     "softplus",
     "tanh",
+    "tanh_each",
 ]
 
 INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
@@ -67,6 +69,9 @@ shift = by_dtype(12582912 + 127, 6755399441055744 + 1023)
 lift = by_dtype(64, 512)
 up = by_dtype(2.0**64, 2.0**512)
 down = by_dtype(2.0**-64, 2.0**-512)
+
+# Of so many values four at a time are taken, a quarter of all apart: four of the longest vectors.
+STREAMS_OF = 64
 
 # Beyond these e^x is 0, or infinite; from here on tanh rounds to 1; the smallest normal number.
 exp_least, exp_most = by_dtype(-104, -746), by_dtype(89, 710)
@@ -236,11 +241,17 @@ def _log1p_exp(s, p):
     return e, fma(-e * e, log1p_tail(e - type(e)(0.5)), fma(s, p, s - e))
 
 
+@jit(internal=True)
+def _sigmoid_parts(x):
+    """Return x, and s and p of exp(-abs(x)) = s (1 + p)."""
+    s, p = _falling_parts(-abs(x))
+    return x, s, p
+
+
 @jit
 def sigmoid(x):
     """Return 1 / (1 + exp(-x))."""
-    s, p = _falling_parts(-abs(x))
-    return _sigmoid(x, s, p)
+    return _sigmoid(*_sigmoid_parts(x))
 
 
 @jit
@@ -259,22 +270,58 @@ def softplus(x):
     return ((type(x)(0) if x < 0 else x) + ((e - y) + rest)) + y
 
 
-@jit
-def tanh(x):
-    """Return tanh(x) = (p b - a) / (b - p a), a = 1 - 2^k, b = 1 + 2^k, p = tanh(r).
-
-    (From exp(2 r) - 1 as in `exp`, 5 coefficients instead of 2, it took a quarter longer.)
-    """
-    one, most = type(x)(1), tanh_one(x)
+@jit(internal=True)
+def _tanh_parts(x):
+    """Return t = k + shift, in whose last bits k stands, and r of x = k ln(2) / 2 + r."""
+    most = tanh_one(x)
     # of two conditional values LLVM makes a comparison, a maximum and a choice: 12 % slower (AVX2)
     v = maximum(minimum(x, most), -most)
     # ln 2 is not split: the larger k, the less tanh feels an error of r
     t = fma(v, type(x)(2 * LOG2E), shift(x))
-    r = fma(-(t - shift(x)), half_ln2(x), v)
-    s, power = r * r, power_of_two(t)
+    return t, fma(-(t - shift(x)), half_ln2(x), v)
+
+
+@jit(internal=True)
+def _tanh(t, r):
+    """Return (p b - a) / (b - p a), a = 1 - 2^k, b = 1 + 2^k, p = tanh(r).
+
+    (From exp(2 r) - 1 as in `exp`, 5 coefficients instead of 2, it took a quarter longer.)
+    """
+    one, s, power = type(r)(1), r * r, power_of_two(t)
     p = r * fma(s, tanh_tail(s), one)  # a product: r + r^3 T would lose the sign of -0
     a, b = one - power, one + power
     return fma(p, b, -a) / fma(-p, a, b)
+
+
+@jit
+def tanh(x):
+    """Return tanh(x)."""
+    return _tanh(*_tanh_parts(x))
+
+
+def _make_each(parts, join):
+    """Return the function that replaces all values x of a vector by join(*parts(x)).
+
+    It takes four at a time, far from each other: what a value begins with is under way while others
+    end. (tanh of 14,208 float32 with AVX2: 8 % faster than one by one, 17 % on a core that two
+    threads share, where half as many operations are under way; sigmoid 10 and 14 %.)
+    """
+
+    @jit(internal=True)
+    def each(z):
+        n = z.size // STREAMS_OF * (STREAMS_OF // 4)
+        a, b, c, d = z[:n], z[n : 2 * n], z[2 * n : 3 * n], z[3 * n : 4 * n]
+        for p in range(a.size):
+            a_p, b_p, c_p, d_p = parts(a[p]), parts(b[p]), parts(c[p]), parts(d[p])
+            a[p], b[p], c[p], d[p] = join(*a_p), join(*b_p), join(*c_p), join(*d_p)
+        rest = z[4 * n :]
+        for p in range(rest.size):
+            rest[p] = join(*parts(rest[p]))
+
+    return each
+
+
+sigmoid_each, tanh_each = _make_each(_sigmoid_parts, _sigmoid), _make_each(_tanh_parts, _tanh)
 
 
 @jit(internal=True)
