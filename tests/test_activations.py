@@ -53,6 +53,19 @@ def test_a_tile_of_activations_is_that_of_its_units(name, dtype):
 
 
 @pytest.mark.parametrize("name", SCALAR)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tile_of_any_length_has_the_bits_of_its_units_one_by_one(name, dtype, rng):
+    code = ACTIVATIONS[name]
+    for size in (0, 1, 63, 64, 65, 127, 128, 200, 321):
+        tile = rng.normal(0, 3, size + 2).astype(dtype)
+        tile[1:3][:size] = (np.nan, np.inf)[: min(size, 2)]
+        wanted = [activations.g(code, value, dtype(0.25)) for value in tile[1:-1]]
+        wanted = np.array([tile[0], *wanted, tile[-1]], dtype)
+        activations.activate(code, 0.25, tile, 1, size, 1)
+        np.testing.assert_array_equal(tile, wanted)
+
+
+@pytest.mark.parametrize("name", SCALAR)
 def test_derivative_from_a_is_the_difference_quotient(name):
     code, eps = ACTIVATIONS[name], 1e-6
     for z in (-3.0, -0.5, -1e-3, 1e-3, 0.25, 1.0, 4.0):
