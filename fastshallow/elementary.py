@@ -48,11 +48,9 @@ __all__ = [
     "log1p",
     "log_sum_exp",
     "sigmoid",
-    "sigmoid_each",
     "sigmoid_log1p",
     "softplus",
     "tanh",
-    "tanh_each",
 ]
 
 INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
