@@ -199,7 +199,9 @@ def _make_panel(NV, full=False):
 
 
 _panel_full = _make_panel(PANEL, full=True)
-_panel_1, _panel_2, _panel_3, _panel_4 = (_make_panel(min(NV, PANEL_MOST)) for NV in (1, 2, 3, 4))
+# panels of more vectors than there can be are never called, and so no others
+_panels = {NV: _make_panel(NV) for NV in range(1, PANEL_MOST + 1)}
+_panel_1, _panel_2, _panel_3, _panel_4 = (_panels[min(NV, PANEL_MOST)] for NV in (1, 2, 3, 4))
 
 
 @intrinsic
