@@ -27,9 +27,17 @@ from . import team
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
-from .model import Examples, Model, Ready, examples_type, model_type
+from .model import (
+    Examples,
+    Model,
+    Ready,
+    examples_type,
+    fetch_to_update,
+    fetch_weights,
+    model_type,
+)
 from .propagation import HELD, NEW, OK, USABLE, tile_gradient, tile_step
-from .simd import inlined
+from .simd import inlined, prefetch
 from .sums import own_subtree, sum_slots
 from .tiles import (
     ACROSS,
@@ -432,6 +440,8 @@ def run(model, examples, m, workers, work, part):
         share = add_up(work, share, step) if together else team.NO_MORE
     if together:
         team.wait_for_shares(work.team, step)
+        prefetch(work.slots[summed_slots(work, workers)], ZERO)  # the other one of the last pair
+        fetch_to_update(model, Ready(work.packed, work.transposed))
 
 
 @jit(internal=True)
@@ -487,6 +497,7 @@ def assist(model, examples, m, member, work, last):
             return team.NO_MORE
         if step == 0:
             return last
+        fetch_weights(model, Ready(work.packed, work.transposed))
         share = team.claim(work.team, team.first_share(work.team, member), step)
         while share != team.NO_MORE:
             block, block_end, tile, tile_end, _ = whole(m)

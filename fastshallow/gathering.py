@@ -15,13 +15,12 @@ from numba.extending import intrinsic
 
 from ._jit import jit
 from .simd import address
-from .vectors import Vectors, integer
+from .vectors import LINE_BYTES, Vectors, integer
 
 __all__ = ["gather_rows"]
 
 # Rows that are asked for ahead of their turn.
 AHEAD = 16
-LINE_BYTES = 64
 
 
 @intrinsic

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import jit
-from .vectors import SCALARS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sum
+from .vectors import LINE_BYTES, SCALARS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sum
 
 __all__ = [
     "STACK_BYTES",
@@ -31,6 +31,8 @@ __all__ = [
     "on_stack",
     "polynomial",
     "power_of_two",
+    "prefetch",
+    "prefetch_to_write",
     "split",
     "standalone",
     "view_as",
@@ -151,6 +153,32 @@ def _vector(context, builder, result, data, size):
     itemsize = ir.Constant(ir.IntType(64), itemsize)
     populate_array(array, data, [size], [itemsize], itemsize, None)
     return array._getvalue()
+
+
+def _make_prefetch(to_write):
+    """Return an intrinsic that asks for the cache lines of a 1-D array, from an element on."""
+
+    @intrinsic
+    def prefetch(typingctx, array, first):
+        def codegen(context, builder, signature, arguments):
+            values = context.make_array(signature.args[0])(context, builder, arguments[0])
+            vectors = Vectors(builder, signature.args[0].dtype)
+            start = vectors.at(builder.ptrtoint(values.data, ir.IntType(64)), arguments[1])
+            # it may begin anywhere in a line
+            left = builder.mul(builder.sub(values.nitems, arguments[1]), integer(vectors.itemsize))
+            reach = builder.add(left, integer(2 * LINE_BYTES - 2))
+            lines = builder.sdiv(reach, integer(LINE_BYTES))
+            with cgutils.for_range(builder, lines) as loop:
+                line = builder.add(start, builder.mul(loop.index, integer(LINE_BYTES)))
+                vectors.prefetch(line, to_write)
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp), codegen
+
+    return prefetch
+
+
+_prefetch, _prefetch_to_write = _make_prefetch(False), _make_prefetch(True)
 
 
 @intrinsic
@@ -360,6 +388,12 @@ if config.DISABLE_JIT:
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
 
+    def prefetch(array, first):
+        """Do nothing: plain Python is in no such hurry."""
+
+    def prefetch_to_write(array, first):
+        """Do nothing, likewise."""
+
     def flat(array):
         """Return the memory that an array reaches over as a 1-D array."""
         reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
@@ -388,6 +422,8 @@ else:
         on_stack,
         polynomial,
         power_of_two,
+        prefetch,
+        prefetch_to_write,
         split,
         standalone,
         view_as,
@@ -403,6 +439,8 @@ else:
         _on_stack,
         _polynomial,
         _power_of_two,
+        _prefetch,
+        _prefetch_to_write,
         _split,
         _standalone,
         _view_as,

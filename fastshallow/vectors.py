@@ -14,6 +14,7 @@ from numba import config, types
 from numba.core import cgutils
 
 __all__ = [
+    "LINE_BYTES",
     "REGISTERS",
     "SCALARS",
     "SHORT_BYTES",
@@ -43,6 +44,8 @@ def _vector_bytes() -> tuple[int, int]:
 
 VECTOR_BYTES, REGISTERS = _vector_bytes()
 AVX2 = VECTOR_BYTES == 32
+
+LINE_BYTES = 64
 
 # Bytes of the vectors that `vector_sums` gives: the shortest that CPUs have.
 SHORT_BYTES = 16
@@ -200,12 +203,12 @@ class Vectors:
         pointer = self.builder.inttoptr(address, self.scalar.as_pointer())
         self.builder.store(value, pointer, align=self.itemsize)
 
-    def prefetch(self, address):
+    def prefetch(self, address, to_write=False):
         """Ask for the cache line of an address, which need not be that of any memory."""
         number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[number] * 3])
-        read, near, data = (ir.Constant(number, value) for value in (0, 3, 1))
-        self.builder.call(function, [self.builder.inttoptr(address, byte), read, near, data])
+        how = [ir.Constant(number, value) for value in (int(to_write), 3, 1)]  # near, data
+        self.builder.call(function, [self.builder.inttoptr(address, byte), *how])
 
     def broadcast(self, address):
         return self.splat(self.load_scalar(address))
