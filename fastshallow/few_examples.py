@@ -21,6 +21,8 @@ from .tiles import (
     FAN_OUT,
     IN,
     OUT,
+    TILE_LEAST,
+    TILE_STEP,
     WIDEST,
     Y_AT,
     B,
@@ -29,6 +31,7 @@ from .tiles import (
     constants,
     input_rows,
     load_input,
+    padded,
     rows_finite,
 )
 from .transpose import transpose
@@ -138,7 +141,8 @@ def tile_of_few(layers, size):
     """Return how many examples `forward_few` takes in scratch of a size."""
     size -= copies_of_few(layers)
     if layers[-1, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
-        return (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
+        tile = (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
+        return tile // TILE_STEP * TILE_STEP if tile > TILE_LEAST else tile  # room for the padding
     return size // (layers[-1, OUT] + layers[-1, FAN_OUT])
 
 
@@ -161,10 +165,10 @@ def forward_few(model, X, at, n, tile, scratch):
     """
     params, layers, slope = model
     top, copy = layers.shape[0] - 1, scratch.size - copies_of_few(layers)
-    ready = Ready(scratch[:0], scratch[:0])
+    ready, length = Ready(scratch[:0], scratch[:0]), padded(layers, n)
     if layers[top, ACROSS]:
         at_zeros, _, _ = constants(layers, tile)
-        for p in range(at_zeros, at_zeros + max(n, layers[0, WIDEST])):
+        for p in range(at_zeros, at_zeros + max(length, layers[0, WIDEST])):
             scratch[p] = 0
     load_input(layers, X, at, n, tile, scratch)
     x = input_rows(layers, X, at, n, scratch)
@@ -172,16 +176,16 @@ def forward_few(model, X, at, n, tile, scratch):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
         z = tile * layers[i, OUT]
         across = layers[i, ACROSS]
-        Z = tile_matrix(across, scratch, z, fan_out, n)
+        Z = tile_matrix(across, scratch, z, fan_out, length)
         if transposes(layers, i):  # as `forward_layer`, but with a copy of this layer alone
             A = x if i == 0 else tile_matrix(across, scratch, tile * layers[i, IN], fan_in, n)
             transpose(params, w, fan_out, scratch, copy, fan_in, fan_in, fan_out)
             b, W_l = matrix(params, layers[i, B], ZERO, ONE), matrix(scratch, copy, ONE, fan_in)
             matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
         else:
-            forward_layer(model, ready, i, x, scratch, tile, n)
+            forward_layer(model, ready, i, x, scratch, tile, length)
         if not rows_finite(Z, n, fan_out):
             return np.int64(-1)
         if i < top:
-            activate(layers[i, G], slope, scratch, z, n * fan_out, 1)
-    return activate_output(layers, slope, scratch, tile, n)
+            activate(layers[i, G], slope, scratch, z, length * fan_out, 1)
+    return activate_output(layers, slope, scratch, tile, length)

@@ -59,6 +59,7 @@ from .tiles import (
     input_rows,
     load_input,
     load_rows,
+    padded,
     prepare_scratch,
     rows_finite,
     scratch_size,
@@ -232,12 +233,13 @@ def forward_share(model, ready, X, m, out, share, workers, scratch):
     for t in range(share * tiles // workers, (share + 1) * tiles // workers):
         at = t * tile
         n = min(tile, m - at)
+        length = padded(layers, n)
         load_input(layers, X, at, n, tile, scratch)
         x = input_rows(layers, X, at, n, scratch)
         if not rows_finite(x, n, n_x):
             status |= BAD_X
-        forward_tile(model, ready, x, scratch, tile, n)
-        a = activate_output(layers, slope, scratch, tile, n)
+        forward_tile(model, ready, x, scratch, tile, length)
+        a = activate_output(layers, slope, scratch, tile, length)
         for i in range(n):
             for j in range(n_y):
                 value = scratch[a + i * n_y + j]
@@ -303,6 +305,7 @@ def forward_layers_into(model, ready, X, m, Z, A, scratch):
     status = OK
     for at in range(0, m, tile):
         n, start = min(tile, m - at), ZERO
+        length = padded(layers, n)
         load_input(layers, X, at, n, tile, scratch)
         x = input_rows(layers, X, at, n, scratch)
         if not rows_finite(x, n, n_x):
@@ -310,14 +313,15 @@ def forward_layers_into(model, ready, X, m, Z, A, scratch):
         for i in range(layers.shape[0]):
             a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
             to = start + at * width
-            forward_layer(model, ready, i, x, scratch, tile, n)
-            layer = tile_matrix(layers[i, ACROSS], scratch, a, width, n)
+            forward_layer(model, ready, i, x, scratch, tile, length)
+            layer = tile_matrix(layers[i, ACROSS], scratch, a, width, length)
             load_rows(layer, ZERO, n, width, Z, to, width, ONE)
             if i < layers.shape[0] - 1:
-                activate(layers[i, G], slope, scratch, a, n, width)
+                activate(layers[i, G], slope, scratch, a, length, width)
                 load_rows(layer, ZERO, n, width, A, to, width, ONE)
             else:
-                rows = matrix(scratch, activate_output(layers, slope, scratch, tile, n), width, ONE)
+                at_rows = activate_output(layers, slope, scratch, tile, length)
+                rows = matrix(scratch, at_rows, width, ONE)
                 load_rows(rows, ZERO, n, width, A, to, width, ONE)
             start += m * width
     return status

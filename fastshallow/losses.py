@@ -40,6 +40,7 @@ from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
 from .elementary import exp, exp_falling, log, sigmoid_log1p
 from .simd import standalone, where
+from .tiles import unit_length, zero_padding
 from .transpose import transpose
 
 __all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
@@ -189,10 +190,10 @@ def dL_dz(output, a, y, out):
 
 
 @jit(internal=True)
-def softmax_step(z, y, dz, room, n, n_y, weight, first):
-    """Take n examples, unit by unit, from z to a = softmax(z) and dL/dz; return the sum of w L.
+def softmax_step(z, y, dz, room, n, n_y):
+    """Take n examples, unit by unit, from z to a = softmax(z) and dL/dz, and write their losses.
 
-    Lanes run over examples. ``room`` has 3 n values at least.
+    Lanes run over examples. ``room`` has 3 n values at least, of which the first n are the losses.
     """
     loss, top, total = room[:n], room[n : 2 * n], room[2 * n : 3 * n]
     loss[:], total[:] = 0, 0
@@ -217,7 +218,6 @@ def softmax_step(z, y, dz, room, n, n_y, weight, first):
         for i in range(n):
             row[i] *= total[i]
             error[i] = row[i] - one[i]
-    return weighted_sum(loss, n, ONE, ONE, ONE, weight, first)
 
 
 @jit(internal=True)
@@ -257,15 +257,11 @@ def weigh(values, n, n_y, row, col, weight, first):
 
 
 @jit(internal=True)
-def weighted_sum(losses, n, n_y, row, col, weight, first):
-    """Return sum of w_i L_i over n examples of n_y losses each, in float64.
-
-    ``losses`` is modified in place: it holds w L afterwards.
-    """
-    weigh(losses, n, n_y, row, col, weight, first)
+def sum_up(losses, size):
+    """Return the sum of so many losses, in float64."""
     # eight chains of additions, as one would wait for each addition to end
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    size = np.uint64(n * n_y)
+    size = np.uint64(size)
     whole = size - size % np.uint64(8)
     for p in range(np.uint64(0), whole, np.uint64(8)):
         s0 += losses[p]
@@ -295,11 +291,12 @@ def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first
     scratch : ndarray, 1-D
         n examples of n_y values each: linear steps from ``z`` on, which are overwritten; targets
         from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on, and
-        what is needed meanwhile from ``room`` on: n values for every output, and for 3 at least.
+        what is needed meanwhile from ``room`` on: as many for every output, and for 3 at least.
     z, y, dz, room, n, n_y : int
         As above.
     row, col : int
-        Strides of examples and units in Z and dZ: (n_y, 1) or (1, n).
+        Strides of examples and units in Z and dZ: (n_y, 1), or (1, n), or more than n where the
+        tile is `fastshallow.tiles.padded`: dZ is 0 there, and nothing is added to the sum.
     weight : ndarray, 1-D
         Weights w of the examples from ``first`` on; empty for w = 1.
     first : int
@@ -311,19 +308,25 @@ def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first
         The weighted sum of the losses, in float64.
     """
     standalone()
-    size = n * n_y
+    length = unit_length(n, row, col)
+    size = length * n_y
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
-    losses = scratch[room : room + n * max(n_y, 3)]
+    losses = scratch[room : room + length * max(n_y, 3)]
     turned = output == SOFTMAX and row != 1
     if turned:
         turn(Z, dZ, n, n_y)
         row, col = ONE, n
     if output == SOFTMAX and n_y > 1:
-        total = softmax_step(Z, Y, dZ, losses, n, n_y, weight, first)
+        softmax_step(Z, Y, dZ, losses, length, n_y)
+        outputs = ONE
     else:
         unit_step(output, Z, Y, dZ, losses, size)
-        total = weighted_sum(losses, n, n_y, row, col, weight, first)
+        outputs = n_y
+    zero_padding(dZ, ZERO, n, n_y, row, col)
+    zero_padding(losses, ZERO, n, outputs, row, col)
+    weigh(losses, n, outputs, row, col, weight, first)
     weigh(dZ, n, n_y, row, col, weight, first)
+    total = sum_up(losses, length * outputs)
     if turned:
         turn(dZ, Z, n_y, n)
     return total

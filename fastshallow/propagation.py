@@ -43,6 +43,7 @@ from .tiles import (
     load_input,
     load_rows,
     load_targets,
+    padded,
     rows_finite,
     tile_length,
 )
@@ -234,7 +235,7 @@ def forward_tile(model, ready, x, scratch, tile, n):
     scratch : ndarray, 1-D
         Laid out as in `fastshallow.tiles`; modified in place.
     tile, n : int
-        Length of a tile, and examples in this one.
+        Length of a tile, and examples in this one, `padded`.
     """
     inlined()
     _, layers, slope = model
@@ -309,16 +310,17 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
     n_y, output = layers[top, FAN_OUT], layers[top, G]
     tile = tile_length(layers, scratch.itemsize)
     y, z, dz = tile * layers[top, Y_AT], tile * layers[top, OUT], tile * layers[top, DZ]
-    row, col = layout(layers[top, ACROSS], n_y, n)
+    length = padded(layers, n)
+    row, col = layout(layers[top, ACROSS], n_y, length)
     if known != HELD:
         load_input(layers, X, first, n, tile, scratch)
     x = input_rows(layers, X, first, n, scratch)
-    forward_tile(model, ready, x, scratch, tile, n)
+    forward_tile(model, ready, x, scratch, tile, length)
     # after forward, which brought them in
     if known == NEW and not rows_finite(x, n, layers[0, FAN_IN]):
         status |= BAD_X
     if known != HELD:
-        y_row, y_col = (ONE, n) if output == SOFTMAX else (row, col)
+        y_row, y_col = (ONE, length) if output == SOFTMAX else (row, col)
         if not load_targets(output, labels, Y, first, n, n_y, scratch, y, y_row, y_col):
             status |= BAD_Y
     _, room, _ = constants(layers, tile)
@@ -326,9 +328,9 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
     if backward:
         one_unit = ends_in_one_unit(layers)
         if one_unit:
-            backward_output(model, scratch, tile, n, slot, fresh)
+            backward_output(model, scratch, tile, length, slot, fresh)
         for i in range(top - one_unit, 0, -1):
-            backward_layer(model, ready, i, scratch, tile, n)
+            backward_layer(model, ready, i, scratch, tile, length)
     return loss, status
 
 
@@ -374,6 +376,6 @@ def tile_gradient(layers, X, first, last, scratch, room, at_room, slot, fresh, p
     """
     n, tile = last - first, tile_length(layers, scratch.itemsize)
     x = input_rows(layers, X, first, n, scratch)
-    packed = matrix(room, at_room, ZERO, ONE)
+    packed, length = matrix(room, at_room, ZERO, ONE), padded(layers, n)
     for i in range(layers.shape[0] - 1, -1, -1):
-        layer_gradient(layers, i, x, scratch, tile, n, packed, slot, fresh, part, parts)
+        layer_gradient(layers, i, x, scratch, tile, length, packed, slot, fresh, part, parts)

@@ -33,8 +33,14 @@ def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
 @jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
-    tiles.load_input(layers, X, first, n, n, scratch)
+    tiles.load_input(layers, X, first, n, tiles.padded(layers, n), scratch)
     return tiles.rows_finite(tiles.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN])
+
+
+@jit
+def padded_length(layers, n):
+    """Return what the kernel `padded` does."""
+    return tiles.padded(layers, n)
 
 
 LINEAR, SIGMOID, SOFTMAX, EXP = (
@@ -176,16 +182,32 @@ def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
             assert finite(21, 9)
 
 
+def test_units_begin_on_cache_lines_where_lanes_run_over_examples():
+    layers = fs.Network((13, 50, 3)).layers
+    assert [padded_length(layers, n) for n in (1, 17, 64, 65, 80, 82, 97)] == [
+        *(1, 17, 64),  # a few, whose padding would take as long as they do
+        *(80, 80, 96, 112),
+    ]
+    assert padded_length(fs.Network((30, 100, 1)).layers, 82) == 82  # lanes over units
+    X, scratch = np.full((13, 82), 2.0), np.full(96 * 100, np.nan)
+    assert input_is_finite(layers, flat_rows(X), 0, 82, scratch)
+    expected = np.zeros((14, 96))
+    expected[:13, :82], expected[13] = 2, 1  # the last is the unit that is 1
+    assert np.array_equal(scratch[: 14 * 96].reshape(14, 96), expected)
+
+
 def targets(output, labels, Y):
     """Load all targets; return whether they were fit, and what was loaded."""
     Y = np.array(Y, float, ndmin=2)
     n_y, m = 3 if labels else Y.shape[0], Y.shape[1]
     found = []
-    for row, col in ((n_y, 1), (1, m)):  # example by example, and unit by unit
-        out = np.full(m * n_y, 99.0)
+    for row, col in ((n_y, 1), (1, m), (1, m + 5)):  # by example, by unit, and padded
+        out = np.full(max(m, col) * n_y, 99.0)
         fit = load_targets(output, labels, flat_rows(Y), 0, m, n_y, out, 0, row, col)
-        found.append((fit, (out.reshape(m, n_y).T if col == 1 else out.reshape(n_y, m)).tolist()))
-    assert found[0] == found[1] or np.isnan(Y).any()
+        values = out.reshape(m, n_y).T if col == 1 else out.reshape(n_y, col)
+        assert not values[:, m:].any()
+        found.append((fit, values[:, :m].tolist()))
+    assert found[0] == found[1] == found[2] or np.isnan(Y).any()
     return found[0]
 
 
