@@ -33,7 +33,7 @@ from numba import types
 from . import _checks
 from ._jit import jit, prange
 from ._linking import INT, REAL, out_of_line, vector
-from .simd import standalone
+from .simd import flush_subnormals, restore_subnormals, standalone
 
 __all__ = ["LBFGS", "SGD", "Adam", "AdamW", "GradientDescent", "Optimizer", "Rule"]
 
@@ -129,6 +129,7 @@ def update(rule, rate, t, params, grad, first, last):
         Which parameters: a step has no sums, so any cut gives the same bits.
     """
     standalone()
+    before = flush_subnormals()
     code, constants, state = rule
     T = params.dtype.type
     w, g = params[first:last], grad[first:last]
@@ -148,6 +149,7 @@ def update(rule, rate, t, params, grad, first, last):
             for p in range(w.size):
                 w[p] *= keep
             moments_step(w, g, m, v, rate / scale_1, beta_1, beta_2, scale_2, epsilon)
+    restore_subnormals(before)
 
 
 @out_of_line(

@@ -24,6 +24,7 @@ __all__ = [
     "by_dtype",
     "copysign",
     "flat",
+    "flush_subnormals",
     "fma",
     "inlined",
     "maximum",
@@ -33,6 +34,7 @@ __all__ = [
     "power_of_two",
     "prefetch",
     "prefetch_to_write",
+    "restore_subnormals",
     "split",
     "standalone",
     "view_as",
@@ -41,6 +43,10 @@ __all__ = [
 
 # What a kernel for a few examples may take of the stack.
 STACK_BYTES = 1 << 15
+
+# The bit of x86's MXCSR that stands for FTZ. The one for operands, DAZ, would let a target of
+# -1e-40 count as 0.
+FLUSH = 1 << 15
 
 # Coefficients from which on a polynomial is two chains of multiply-adds, even powers and odd ones.
 TWO_CHAINS = 8
@@ -210,6 +216,49 @@ def _inlined(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+def _emit_control(builder, name, place):
+    """Emit the instruction that reads or writes what rules a thread's arithmetic."""
+    byte = ir.IntType(8).as_pointer()
+    function = ir.FunctionType(ir.VoidType(), [byte])
+    function = cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.sse.{name}")
+    builder.call(function, [builder.bitcast(place, byte)])
+
+
+def _rules_arithmetic(builder):
+    return builder.module.triple.startswith(("x86_64", "i686"))
+
+
+@intrinsic
+def _flush_subnormals(typingctx):
+    """Let results of this thread be 0 where they are no normal numbers; return what was before."""
+
+    def codegen(context, builder, signature, arguments):
+        word = ir.IntType(32)
+        place = cgutils.alloca_once_value(builder, ir.Constant(word, 0))
+        if _rules_arithmetic(builder):
+            _emit_control(builder, "stmxcsr", place)
+        before = builder.load(place)
+        if _rules_arithmetic(builder):
+            builder.store(builder.or_(before, ir.Constant(word, FLUSH)), place)
+            _emit_control(builder, "ldmxcsr", place)
+        return builder.zext(before, ir.IntType(64))
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def _restore_subnormals(typingctx, before):
+    """Go back to what `_flush_subnormals` returned."""
+
+    def codegen(context, builder, signature, arguments):
+        if _rules_arithmetic(builder):
+            word = builder.trunc(arguments[0], ir.IntType(32))
+            _emit_control(builder, "ldmxcsr", cgutils.alloca_once_value(builder, word))
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
 
 
 def _operation(name, count):
@@ -384,6 +433,13 @@ if config.DISABLE_JIT:
         """Return the array: plain Python does not mind its type."""
         return array
 
+    def flush_subnormals():
+        """Do nothing: plain Python keeps its subnormal numbers."""
+        return 0
+
+    def restore_subnormals(before):
+        """Do nothing, likewise."""
+
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
@@ -415,6 +471,7 @@ else:
         address,
         copysign,
         flat,
+        flush_subnormals,
         fma,
         inlined,
         maximum,
@@ -424,6 +481,7 @@ else:
         power_of_two,
         prefetch,
         prefetch_to_write,
+        restore_subnormals,
         split,
         standalone,
         view_as,
@@ -432,6 +490,7 @@ else:
         _address,
         _copysign,
         _flat,
+        _flush_subnormals,
         _fma,
         _inlined,
         _maximum,
@@ -441,6 +500,7 @@ else:
         _power_of_two,
         _prefetch,
         _prefetch_to_write,
+        _restore_subnormals,
         _split,
         _standalone,
         _view_as,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import tempfile
 from typing import NamedTuple
 
 import naive
+import numba
 import numpy as np
 import pandas as pd
+import pytest
 
 import fastshallow as fs
 
@@ -21,6 +24,12 @@ COUNTS = (1, 2, 3, 5, 17, 48, 49, 100, 193, 256, 257, 513, 1000, 2500)
 MEMORY = ("C", "F", "strided", "reversed", "one_reversed", "read_only", "memmap")
 CONVERTED = ("other_float", "int", "bool", "float16", "list", "dataframe")
 LAYOUTS = MEMORY + CONVERTED
+
+#: A test of results that training takes for 0.
+flushes = pytest.mark.skipif(
+    numba.config.DISABLE_JIT or platform.machine().lower() not in ("x86_64", "amd64"),
+    reason="plain Python, and other processors, keep subnormal numbers",
+)
 
 # Largest error of a parameter array relative to its largest value. A sum of K products errs by
 # about sqrt(K) roundings of 2^-53 = 1.1e-16 or 2^-24 = 6e-8; K is some hundreds, layers add up.

@@ -47,6 +47,11 @@ def network_and_data(sizes, hidden, output, dtype, m, seed=0):
     return net, X, cases.draw_targets(rng, output, sizes[-1], m).astype(dtype)
 
 
+def keeps_subnormals():
+    """Return whether this thread's arithmetic has subnormal numbers."""
+    return np.float32(1e-38) * np.float32(0.125) > 0
+
+
 def outputs(net, X):
     """Return A[L]."""
     return net.predict_proba(X) if net.output in ("sigmoid", "softmax") else net.predict(X)
@@ -157,6 +162,26 @@ def test_class_numbers_are_the_one_hot_columns():
     labels = Y.argmax(axis=0)
     for Y_other in (labels, labels.astype("u1"), np.repeat(labels, 3)[::3], labels[::-1][::-1]):
         assert bits(net, X, Y_other) == wanted
+
+
+# Numbers too small to be normal --------------------------------------------------------------
+
+
+@cases.flushes
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_subnormal_numbers_are_0_in_a_gradient_and_nowhere_else(n_threads):
+    net = fs.Network((1, 2), output="softmax")
+    X, y = np.ones((1, 300), np.float32), np.ones(300, int)
+    for z, wanted in ((80, np.exp(-80)), (95, 0.0)):  # e^-80 is a normal number, e^-95 is not
+        net.W1 = [[0], [z]]
+        g = net.cost_and_grad(X, y, n_threads=n_threads)[1]
+        assert g.dW1[0, 0] == pytest.approx(wanted, rel=1e-5, abs=0)
+        assert np.array_equal(g.db1, g.dW1)
+        assert keeps_subnormals()
+        assert net.predict_proba(X)[0, 0] == pytest.approx(np.exp(-z), rel=1e-3, abs=0)
+    history = fs.train(net, X, y, fs.Adam(), epochs=100, n_threads=n_threads)
+    assert keeps_subnormals()
+    assert history.cost.size == 100
 
 
 # Neighbours ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import cases
 import numpy as np
 import pytest
 from sklearn.neural_network import _stochastic_optimizers as sklearn_optimizers
@@ -99,6 +100,16 @@ def test_parts_give_the_bits_of_the_whole(prepared, rng, optimizer):
     for dtype in ("f4", "f8"):
         whole = steps(optimizer, start, gradients, dtype)
         assert np.array_equal(steps(optimizer, start, gradients, dtype, (0, 17, 64, None)), whole)
+
+
+@cases.flushes
+@pytest.mark.parametrize("optimizer", [fs.Adam(), fs.AdamW(), fs.SGD()])
+def test_vectors_of_state_fade_to_0(prepared, optimizer):
+    # 0.9 times the smallest numbers is rounded to the same number, so that they would stay for ever
+    state, w = np.full((optimizer.vectors, 20), 2e-38, np.float32), np.ones(20, np.float32)
+    for t in range(1, 20):
+        update(optimizer.rule(state), 0.1, t, w, np.zeros_like(w), 0, w.size)
+    assert not state[0].any()
 
 
 def test_hyper_parameters_reach_the_kernel():
