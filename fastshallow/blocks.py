@@ -36,8 +36,9 @@ from .model import (
     fetch_weights,
     model_type,
 )
+from .processor import prefetch
 from .propagation import HELD, NEW, OK, USABLE, tile_gradient, tile_step
-from .simd import inlined, prefetch
+from .simd import inlined
 from .sums import own_subtree, sum_slots
 from .tiles import (
     ACROSS,

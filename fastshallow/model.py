@@ -9,7 +9,8 @@ from numba import types
 from ._jit import ONE, ZERO, jit
 from ._linking import INT, REAL, out_of_line, vector
 from .matmul import FEW, Matrix, matrix, pack, pays_to_pack
-from .simd import inlined, prefetch, prefetch_to_write
+from .processor import prefetch, prefetch_to_write
+from .simd import inlined
 from .tiles import ACROSS, FAN_IN, FAN_OUT, W, aligned_empty, n_params
 from .transpose import transpose
 
@@ -134,9 +135,9 @@ def first_transposed(layers):
 def fetch_weights(model, ready):
     """Ask for the weights that a step reads, which another thread has written.
 
-    So many lines are on their way at a time: a core of an Intel Xeon waits some 70 ns for one that
+    All are asked for at once: a core of an Intel Xeon would wait some 70 ns for each line that
     another has changed. (With this and `fetch_to_update`, 13-50-3 and 4-32-16-4 on two threads were
-    7 to 10 % faster there, 10-16-1 2 %, 30-100-1 within 2 %.)
+    5 to 9 % faster there, 10-16-1 2 %, 30-100-1 within 2 %.)
     """
     prefetch(model.params, ZERO)
     prefetch(ready.W_T, first_transposed(model.layers))

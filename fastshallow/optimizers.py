@@ -33,7 +33,8 @@ from numba import types
 from . import _checks
 from ._jit import jit, prange
 from ._linking import INT, REAL, out_of_line, vector
-from .simd import flush_subnormals, restore_subnormals, standalone
+from .processor import flush_subnormals, restore_subnormals
+from .simd import standalone
 
 __all__ = ["LBFGS", "SGD", "Adam", "AdamW", "GradientDescent", "Optimizer", "Rule"]
 

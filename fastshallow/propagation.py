@@ -28,8 +28,9 @@ from .activations import SOFTMAX, activate, multiply_dg
 from .losses import output_step
 from .matmul import FEW, PACKED, matmul_add, matrix, pack, pays_to_pack
 from .model import examples_type, matrix_type, model_type, packs, ready_type, table_type, transposes
+from .processor import flush_subnormals, restore_subnormals
 from .rank_one import rank_one
-from .simd import flush_subnormals, inlined, restore_subnormals
+from .simd import inlined
 from .tiles import (
     ACROSS,
     DZ,

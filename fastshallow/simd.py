@@ -1,7 +1,7 @@
 """What Numba has no word for: single instructions, addresses, attributes of functions.
 
-With `fastshallow.vectors` and the kernels that are made of it, the place that knows LLVM. What
-compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
+With `fastshallow.vectors`, `fastshallow.processor` and the kernels that are made of them, the place
+that knows LLVM. What compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import jit
-from .vectors import LINE_BYTES, SCALARS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sum
+from .vectors import SCALARS, SPLIT, VECTOR_BYTES, Vectors, integer, vector_sum
 
 __all__ = [
     "STACK_BYTES",
@@ -24,7 +24,6 @@ __all__ = [
     "by_dtype",
     "copysign",
     "flat",
-    "flush_subnormals",
     "fma",
     "inlined",
     "maximum",
@@ -32,9 +31,6 @@ __all__ = [
     "on_stack",
     "polynomial",
     "power_of_two",
-    "prefetch",
-    "prefetch_to_write",
-    "restore_subnormals",
     "split",
     "standalone",
     "view_as",
@@ -43,10 +39,6 @@ __all__ = [
 
 # What a kernel for a few examples may take of the stack.
 STACK_BYTES = 1 << 15
-
-# The bit of x86's MXCSR that stands for FTZ. The one for operands, DAZ, would let a target of
-# -1e-40 count as 0.
-FLUSH = 1 << 15
 
 # Coefficients from which on a polynomial is two chains of multiply-adds, even powers and odd ones.
 TWO_CHAINS = 8
@@ -161,32 +153,6 @@ def _vector(context, builder, result, data, size):
     return array._getvalue()
 
 
-def _make_prefetch(to_write):
-    """Return an intrinsic that asks for the cache lines of a 1-D array, from an element on."""
-
-    @intrinsic
-    def prefetch(typingctx, array, first):
-        def codegen(context, builder, signature, arguments):
-            values = context.make_array(signature.args[0])(context, builder, arguments[0])
-            vectors = Vectors(builder, signature.args[0].dtype)
-            start = vectors.at(builder.ptrtoint(values.data, ir.IntType(64)), arguments[1])
-            # it may begin anywhere in a line
-            left = builder.mul(builder.sub(values.nitems, arguments[1]), integer(vectors.itemsize))
-            reach = builder.add(left, integer(2 * LINE_BYTES - 2))
-            lines = builder.sdiv(reach, integer(LINE_BYTES))
-            with cgutils.for_range(builder, lines) as loop:
-                line = builder.add(start, builder.mul(loop.index, integer(LINE_BYTES)))
-                vectors.prefetch(line, to_write)
-            return context.get_dummy_value()
-
-        return types.void(array, types.intp), codegen
-
-    return prefetch
-
-
-_prefetch, _prefetch_to_write = _make_prefetch(False), _make_prefetch(True)
-
-
 @intrinsic
 def _standalone(typingctx):
     """Keep the calling function out of its callers, and its loops on the widest vectors.
@@ -216,49 +182,6 @@ def _inlined(typingctx):
         return context.get_dummy_value()
 
     return types.void(), codegen
-
-
-def _emit_control(builder, name, place):
-    """Emit the instruction that reads or writes what rules a thread's arithmetic."""
-    byte = ir.IntType(8).as_pointer()
-    function = ir.FunctionType(ir.VoidType(), [byte])
-    function = cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.sse.{name}")
-    builder.call(function, [builder.bitcast(place, byte)])
-
-
-def _rules_arithmetic(builder):
-    return builder.module.triple.startswith(("x86_64", "i686"))
-
-
-@intrinsic
-def _flush_subnormals(typingctx):
-    """Let results of this thread be 0 where they are no normal numbers; return what was before."""
-
-    def codegen(context, builder, signature, arguments):
-        word = ir.IntType(32)
-        place = cgutils.alloca_once_value(builder, ir.Constant(word, 0))
-        if _rules_arithmetic(builder):
-            _emit_control(builder, "stmxcsr", place)
-        before = builder.load(place)
-        if _rules_arithmetic(builder):
-            builder.store(builder.or_(before, ir.Constant(word, FLUSH)), place)
-            _emit_control(builder, "ldmxcsr", place)
-        return builder.zext(before, ir.IntType(64))
-
-    return types.int64(), codegen
-
-
-@intrinsic
-def _restore_subnormals(typingctx, before):
-    """Go back to what `_flush_subnormals` returned."""
-
-    def codegen(context, builder, signature, arguments):
-        if _rules_arithmetic(builder):
-            word = builder.trunc(arguments[0], ir.IntType(32))
-            _emit_control(builder, "ldmxcsr", cgutils.alloca_once_value(builder, word))
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
 
 
 def _operation(name, count):
@@ -433,22 +356,9 @@ if config.DISABLE_JIT:
         """Return the array: plain Python does not mind its type."""
         return array
 
-    def flush_subnormals():
-        """Do nothing: plain Python keeps its subnormal numbers."""
-        return 0
-
-    def restore_subnormals(before):
-        """Do nothing, likewise."""
-
     def all_finite(array, start, n):
         """Return whether n values of a 1-D array are finite."""
         return bool(np.isfinite(array[start : start + n]).all())
-
-    def prefetch(array, first):
-        """Do nothing: plain Python is in no such hurry."""
-
-    def prefetch_to_write(array, first):
-        """Do nothing, likewise."""
 
     def flat(array):
         """Return the memory that an array reaches over as a 1-D array."""
@@ -471,7 +381,6 @@ else:
         address,
         copysign,
         flat,
-        flush_subnormals,
         fma,
         inlined,
         maximum,
@@ -479,9 +388,6 @@ else:
         on_stack,
         polynomial,
         power_of_two,
-        prefetch,
-        prefetch_to_write,
-        restore_subnormals,
         split,
         standalone,
         view_as,
@@ -490,7 +396,6 @@ else:
         _address,
         _copysign,
         _flat,
-        _flush_subnormals,
         _fma,
         _inlined,
         _maximum,
@@ -498,9 +403,6 @@ else:
         _on_stack,
         _polynomial,
         _power_of_two,
-        _prefetch,
-        _prefetch_to_write,
-        _restore_subnormals,
         _split,
         _standalone,
         _view_as,

@@ -31,6 +31,7 @@ ORDER = [
     "_threads",
     "vectors",
     "simd",
+    "processor",
     "register_tile",
     "transpose",
     "gathering",
