@@ -232,14 +232,16 @@ def test_lbfgs_to_the_end_has_the_same_score():
     for name in ("iris", "regression"):
         X, y = data(name)
         differences = []
-        for seed in range(6):
+        for seed in range(30):
             arguments = {"hidden_layer_sizes": (10,), "max_iter": 1000, "random_state": seed}
             ours, theirs = both(name, solver="lbfgs", **arguments)
             quietly(ours.fit, X, y)
             quietly(theirs.fit, X, y)
             differences.append(ours.score(X, y) - theirs.score(X, y))
-        # a single one may end in another minimum
+        # A single one may end in another minimum, which one depends on the last bits: those of
+        # regression differ by 0.012 in the root mean square; the mean of six was once -0.016.
         assert abs(np.mean(differences)) < 0.01
+        assert abs(np.median(differences)) < 0.002
 
 
 def test_diverging():
