@@ -498,8 +498,9 @@ def assist(model, examples, m, member, work, last):
             return team.NO_MORE
         if step == 0:
             return last
-        fetch_weights(model, Ready(work.packed, work.transposed))
         share = team.claim(work.team, team.first_share(work.team, member), step)
+        if share != team.NO_MORE:
+            fetch_weights(model, Ready(work.packed, work.transposed))
         while share != team.NO_MORE:
             block, block_end, tile, tile_end, _ = whole(m)
             part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])

@@ -69,10 +69,11 @@ lift = by_dtype(64, 512)
 up = by_dtype(2.0**64, 2.0**512)
 down = by_dtype(2.0**-64, 2.0**-512)
 
-# Of so many values four at a time are taken, a quarter of all apart: four of the longest vectors.
-# Not with vectors of 64 bytes: for four at a time LLVM takes shorter ones, of 32 (30-100-1 and
-# 10-16-1 on one thread of an Intel Xeon: 5 % longer).
-STREAMS_OF, STREAMED = 64, VECTOR_BYTES < 64
+# Of so many values four at a time are taken, a quarter of all apart. Not with vectors of 64 bytes:
+# for four at a time LLVM takes shorter ones, of 32 (30-100-1 and 10-16-1 on one thread of an Intel
+# Xeon: 5 % longer).
+STREAMS_OF = 64
+STREAMED = VECTOR_BYTES < 64
 
 # Beyond these e^x is 0, or infinite; from here on tanh rounds to 1; the smallest normal number.
 exp_least, exp_most = by_dtype(-104, -746), by_dtype(89, 710)
@@ -303,9 +304,9 @@ def tanh(x):
 def _make_each(parts, join):
     """Return the function that replaces all values x of a vector by join(*parts(x)).
 
-    It takes four at a time, far from each other: what a value begins with is under way while others
-    end. (tanh of 14,208 float32 with AVX2: 8 % faster than one by one, 17 % on a core that two
-    threads share, where fewer operations seem to be under way; sigmoid 10 and 14 %.)
+    It takes four at a time, if `STREAMED`, far from each other: what a value begins with is under
+    way while others end. (tanh of 14,208 float32 with AVX2: 8 % faster than one by one, 17 % on a
+    core that two threads share, where fewer operations seem to be under way; sigmoid 10 and 14 %.)
     """
 
     @jit(internal=True)

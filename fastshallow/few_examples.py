@@ -142,7 +142,7 @@ def tile_of_few(layers, size):
     size -= copies_of_few(layers)
     if layers[-1, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
         tile = (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
-        return tile // TILE_STEP * TILE_STEP if tile > TILE_LEAST else tile  # room for the padding
+        return tile // TILE_STEP * TILE_STEP if tile > TILE_LEAST else tile  # it may be padded
     return size // (layers[-1, OUT] + layers[-1, FAN_OUT])
 
 

@@ -45,6 +45,7 @@ from .blocks import (
 from .few_examples import predict
 from .matmul import Matrix, matrix
 from .model import Examples, Model, Ready, make_ready, ready_weights
+from .processor import flush_subnormals, restore_subnormals
 from .propagation import BAD_X, OK, activate_output, forward_layer, forward_tile, tile_matrix
 from .sums import sum_gradient, sum_losses
 from .tiles import (
@@ -136,7 +137,7 @@ def collect(model, total, alpha, summed, work, grad):
 
     So many neighbours of the slots as ``summed`` says are summed already.
     """
-    status = OK
+    status, before = OK, flush_subnormals()
     for b in range(work.found.size):
         status |= work.found[b]
     if grad.size > 0:
@@ -144,7 +145,9 @@ def collect(model, total, alpha, summed, work, grad):
         scale = model.params.dtype.type(1 / total)
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale
-    return sum_losses(work.losses) / total, l2(model, alpha / total, grad), status
+    penalty = l2(model, alpha / total, grad)
+    restore_subnormals(before)
+    return sum_losses(work.losses) / total, penalty, status
 
 
 @jit(allocates=True)

@@ -291,11 +291,11 @@ def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first
     scratch : ndarray, 1-D
         n examples of n_y values each: linear steps from ``z`` on, which are overwritten; targets
         from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on, and
-        what is needed meanwhile from ``room`` on: as many for every output, and for 3 at least.
+        what is needed meanwhile from ``room`` on: as many values as dZ has, and 3 units at least.
     z, y, dz, room, n, n_y : int
         As above.
     row, col : int
-        Strides of examples and units in Z and dZ: (n_y, 1), or (1, n), or more than n where the
+        Strides of examples and units in Z, Y and dZ: (n_y, 1), or (1, n), or more than n where the
         tile is `fastshallow.tiles.padded`: dZ is 0 there, and nothing is added to the sum.
     weight : ndarray, 1-D
         Weights w of the examples from ``first`` on; empty for w = 1.

@@ -99,7 +99,7 @@ def packs(layers, i, itemsize):
 
 @jit(internal=True)
 def make_ready(model, backward, ready):
-    """Fill the copies that forward needs, or forward and backward; W[1]^T is never needed."""
+    """Fill the copies that forward needs, or forward and backward, which does not need W[1]^T."""
     inlined()
     if not model.layers[0, ACROSS]:  # else the weights are broadcast, from wherever they lie
         copy_weights(model, backward, ready)
@@ -128,6 +128,8 @@ def copy_weights(model, backward, ready):
 @jit(internal=True)
 def first_transposed(layers):
     """Return where in `Ready.W_T` begins what `make_ready` may write of it; its end if nothing."""
+    if transposes(layers, 0):
+        return ZERO
     return n_params(layers) if layers[0, ACROSS] or layers.shape[0] == 1 else layers[1, W]
 
 

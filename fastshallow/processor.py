@@ -31,10 +31,10 @@ def _make_prefetch(to_write):
             values = context.make_array(signature.args[0])(context, builder, arguments[0])
             vectors = Vectors(builder, signature.args[0].dtype)
             start = vectors.at(builder.ptrtoint(values.data, ir.IntType(64)), arguments[1])
-            # it may begin anywhere in a line
             left = builder.mul(builder.sub(values.nitems, arguments[1]), integer(vectors.itemsize))
-            reach = builder.add(left, integer(2 * LINE_BYTES - 2))
-            lines = builder.sdiv(reach, integer(LINE_BYTES))
+            # it may begin anywhere in a line
+            reach = builder.add(builder.and_(start, integer(LINE_BYTES - 1)), left)
+            lines = builder.sdiv(builder.add(reach, integer(LINE_BYTES - 1)), integer(LINE_BYTES))
             with cgutils.for_range(builder, lines) as loop:
                 line = builder.add(start, builder.mul(loop.index, integer(LINE_BYTES)))
                 vectors.prefetch(line, to_write)

@@ -9,10 +9,10 @@ transposed: the same memory)::
                                             dW[l]   = A[l-1]^T dZ[l]
                                             db[l]   = dZ[l]^T 1
 
-Numbers too small to be normal, below 1.2e-38 in float32, are 0 in `tile_step`, in `tile_gradient`
-and in the optimisers: Intel's cores take some hundred cycles for a product with one, and outputs of
-softmax that are nearly 0 make many (an epoch of Adam of 64-32-10, 1,797 examples, after 1,500: 1.7
-ms, so 0.27).
+Results too small to be normal numbers, below 1.2e-38 in float32, are 0 in a gradient, and in the
+steps of SGD, Adam and AdamW: Intel's cores take some hundred cycles for a product with one, and
+outputs of softmax that are nearly 0 make many (64-32-10 over 1,797 examples, after some 1,300
+epochs of Adam: 1.7 ms an epoch, so 0.25).
 
 Every matrix product is `fastshallow.matmul.matmul_add`; how a network and a tile lie in memory
 stands in `fastshallow.tiles`. Who goes through all examples is `fastshallow.kernels`.
@@ -310,7 +310,6 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
         0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
         is not made for (2).
     """
-    before = flush_subnormals()
     layers = model.layers
     X, Y, labels, weight = examples
     n, top, status = last - first, layers.shape[0] - 1, OK
@@ -321,6 +320,7 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
     row, col = layout(layers[top, ACROSS], n_y, length)
     if known != HELD:
         load_input(layers, X, first, n, tile, scratch)
+    before = flush_subnormals()  # X as it is, whatever its dtype
     x = input_rows(layers, X, first, n, scratch)
     forward_tile(model, ready, x, scratch, tile, length)
     # after forward, which brought them in

@@ -51,7 +51,7 @@ __all__ = [
 # vectors of B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA
 # units. Rows that are left over take the lowest tile that holds them: lower ones would wait for the
 # FMA units (dW of 10 x 16 over 192 examples: 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us in one
-# of 12). 8 are no fewer chains than the units take (4-32-16-4 on one thread of a Xeon: 3 % less).
+# of 12); but 8 rows may have one of 8 (4-32-16-4 on one thread of an Intel Xeon: 3 % less).
 PANEL = 4 if REGISTERS == 32 else 2
 ROWS = {1: (12, 8, 4, 1), 2: (12, 8, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:

@@ -184,6 +184,29 @@ def test_subnormal_numbers_are_0_in_a_gradient_and_nowhere_else(n_threads):
     assert history.cost.size == 100
 
 
+@cases.flushes
+def test_a_gradient_has_no_subnormal_numbers():
+    net = fs.Network((1, 2), output="softmax")
+    net.W1 = [[0], [87]]  # e^-87 is a normal number, and is not when it is divided by 300
+    X = np.full((1, 300), 100 / 87, np.float32)
+    X[0, 0] = 1
+    assert not net.cost_and_grad(X, np.ones(300, int))[1].vector.any()
+    tiny, net = np.full((1, 70), 1e-39, np.float32), fs.Network((1, 1), output="linear")
+    net.W1 = [[1e20]]  # but X is taken as it is, whatever its dtype
+    for dtype in cases.DTYPES:
+        g = net.cost_and_grad(tiny.astype(dtype), np.zeros(70))[1]
+        assert g.db1[0, 0] == pytest.approx(1e-19, rel=1e-5, abs=0)
+
+
+@pytest.mark.parametrize("m", [64, 65, 82])
+def test_padding_overflows_nowhere_else_than_examples_do(m):
+    net = fs.Network((2, 5, 5, 1), "relu", "sigmoid")
+    net.W1[...], net.b1[...], net.W2[...], net.W3[...] = -1e20, 1e20, 1e20, 1
+    J, g = net.cost_and_grad(np.ones((2, m)), np.zeros(m))  # at X = 0, Z2 would be infinite
+    assert J == pytest.approx(np.log(2))
+    assert np.isfinite(g.vector).all()
+
+
 # Neighbours ----------------------------------------------------------------------------------
 
 

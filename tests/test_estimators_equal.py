@@ -7,6 +7,7 @@ import pytest
 from peer import CLASSES, EQUAL, NUMBERS, assert_same, both, data, difference, quietly
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
 SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
 
@@ -228,20 +229,21 @@ def test_lbfgs_drifts_as_scikit_learns_own_from_a_nudged_start(activation, seed)
     assert 1e-9 < reached < 1e-3
 
 
-def test_lbfgs_to_the_end_has_the_same_score():
-    for name in ("iris", "regression"):
-        X, y = data(name)
-        differences = []
-        for seed in range(30):
-            arguments = {"hidden_layer_sizes": (10,), "max_iter": 1000, "random_state": seed}
-            ours, theirs = both(name, solver="lbfgs", **arguments)
+@pytest.mark.parametrize(("name", "starts"), [("iris", 6), ("regression", 30)])
+def test_lbfgs_to_the_end_has_the_same_score(name, starts):
+    X, y = data(name)
+    differences = []
+    for seed in range(starts):
+        arguments = {"hidden_layer_sizes": (10,), "max_iter": 1000, "random_state": seed}
+        ours, theirs = both(name, solver="lbfgs", **arguments)
+        with threadpool_limits(1):  # NumPy's threads wait for each other on busy cores
             quietly(ours.fit, X, y)
             quietly(theirs.fit, X, y)
-            differences.append(ours.score(X, y) - theirs.score(X, y))
-        # A single one may end in another minimum, which one depends on the last bits: those of
-        # regression differ by 0.012 in the root mean square; the mean of six was once -0.016.
-        assert abs(np.mean(differences)) < 0.01
-        assert abs(np.median(differences)) < 0.002
+        differences.append(ours.score(X, y) - theirs.score(X, y))
+    # A single one may end in another minimum. Which one depends on the last bits: with AVX-512 the
+    # first 6 regressions differ by -0.016 in the mean, all 30 by -0.0015, half of them each way.
+    assert abs(np.mean(differences)) < 0.01
+    assert abs(np.median(differences)) < 0.002
 
 
 def test_diverging():

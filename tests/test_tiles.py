@@ -185,14 +185,14 @@ def test_a_value_that_is_not_finite_is_seen_where_it_is_read(value, order):
 def test_units_begin_on_cache_lines_where_lanes_run_over_examples():
     layers = fs.Network((13, 50, 3)).layers
     assert [padded_length(layers, n) for n in (1, 17, 64, 65, 80, 82, 97)] == [
-        *(1, 17, 64),  # a few, whose padding would take as long as they do
+        *(1, 17, 64),  # a few, of which padding would be too large a part
         *(80, 80, 96, 112),
     ]
     assert padded_length(fs.Network((30, 100, 1)).layers, 82) == 82  # lanes over units
-    X, scratch = np.full((13, 82), 2.0), np.full(96 * 100, np.nan)
+    X, scratch = np.arange(1, 83) * np.ones((13, 1)), np.full(96 * 100, np.nan)
     assert input_is_finite(layers, flat_rows(X), 0, 82, scratch)
-    expected = np.zeros((14, 96))
-    expected[:13, :82], expected[13] = 2, 1  # the last is the unit that is 1
+    expected = np.ones((14, 96))  # the last is the unit that is 1
+    expected[:13] = np.minimum(np.arange(1, 97), 82)  # the last example stands for those behind it
     assert np.array_equal(scratch[: 14 * 96].reshape(14, 96), expected)
 
 
