@@ -27,16 +27,7 @@ from . import team
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
-from .model import (
-    Examples,
-    Model,
-    Ready,
-    examples_type,
-    fetch_to_update,
-    fetch_weights,
-    model_type,
-)
-from .processor import prefetch
+from .model import Examples, Model, Ready, examples_type, fetch_to_update, fetch_weights, model_type
 from .propagation import HELD, NEW, OK, USABLE, tile_gradient, tile_step
 from .simd import inlined
 from .sums import own_subtree, sum_slots
@@ -441,8 +432,8 @@ def run(model, examples, m, workers, work, part):
         share = add_up(work, share, step) if together else team.NO_MORE
     if together:
         team.wait_for_shares(work.team, step)
-        prefetch(work.slots[summed_slots(work, workers)], ZERO)  # the other one of the last pair
-        fetch_to_update(model, Ready(work.packed, work.transposed))
+        other = work.slots[summed_slots(work, workers)]  # of the last pair
+        fetch_to_update(model, Ready(work.packed, work.transposed), other)
 
 
 @jit(internal=True)

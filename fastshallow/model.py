@@ -146,8 +146,9 @@ def fetch_weights(model, ready):
 
 
 @jit(internal=True)
-def fetch_to_update(model, ready):
-    """Ask for the weights that an update and `make_ready` write, which other threads have read."""
+def fetch_to_update(model, ready, slot):
+    """Ask for a slot to read, and to write for the weights, which other threads have read."""
+    prefetch(slot, ZERO)
     prefetch_to_write(model.params, ZERO)
     prefetch_to_write(ready.W_T, first_transposed(model.layers))
 
