@@ -315,7 +315,8 @@ def load_rows(source, first, n, width, out, start, row, col):
         return
     # Indices are unsigned: a test for negative ones would keep the loops from being vectorised.
     if source.col == 1 and col == 1 and (n == 1 or (source.row == width and row == width)):
-        s, o = np.uint64(source.start + first * width), np.uint64(start)
+        # by source.row: a single row may lie in a wider matrix
+        s, o = np.uint64(source.start + first * source.row), np.uint64(start)
         for p in range(np.uint64(n * width)):
             out[o + p] = source.data[s + p]
     else:

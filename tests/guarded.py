@@ -7,11 +7,10 @@ ends with a segmentation fault where a product reads or writes outside.
 
 from __future__ import annotations
 
-import ctypes
 import itertools
-import mmap
 
 import numpy as np
+from pages import guarded
 from test_matmul import LANES, elements, integers, packed_copy, strides, widths
 
 from fastshallow._linking import prepare
@@ -19,19 +18,6 @@ from fastshallow.matmul import Matrix, matmul_add
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 13, 17, 33)
 DEPTHS = (0, 1, 3, 8, 17)
-
-
-def guarded(n, dtype, at_end):
-    """Return n values at the end, or the beginning, of memory between two forbidden pages."""
-    size = n * dtype.itemsize
-    pages = max(1, -(-size // mmap.PAGESIZE))
-    memory = mmap.mmap(-1, (pages + 2) * mmap.PAGESIZE)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    for page in (0, pages + 1):
-        forbidden = ctypes.c_void_p(start + page * mmap.PAGESIZE)
-        assert ctypes.CDLL(None).mprotect(forbidden, mmap.PAGESIZE, 0) == 0
-    offset = (pages + 1) * mmap.PAGESIZE - size if at_end else mmap.PAGESIZE
-    return np.frombuffer(memory, dtype, n, offset)
 
 
 def put(values, step, at_end):

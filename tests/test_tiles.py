@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cases
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from fastshallow._checks import flat_rows
 from fastshallow._jit import jit
 from fastshallow.activations import ACTIVATIONS
 from fastshallow.kernels import block_count
+from fastshallow.matmul import Matrix
 from fastshallow.tiles import ACROSS, DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -161,6 +164,26 @@ def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
     assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
     assert (out[:7] == 99).all()
     assert (out[-7:] == 99).all()
+
+
+@pytest.mark.parametrize("kind", cases.DTYPES)
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_any_rows_of_any_strides_go_to_any_strides(kind, dtype, rng):
+    # every short cut of `load_rows`: one row, one column, rows one behind the other, transposed
+    source = rng.standard_normal(4000).astype(kind)
+    for n, width, first in itertools.product((1, 2, 5, 16, 17), (1, 2, 3, 8, 17), (0, 1, 30)):
+        along = (0, 1, width, width + 3, -1, -width, -width - 5)
+        for row, col in itertools.product(along, (0, 1, 2, -1, 40, -40)):
+            rows, columns = np.arange(first, first + n) * row, np.arange(width) * col
+            wanted = source[2000 + rows[:, None] + columns].astype(dtype)
+            for to_row, to_col in ((width, 1), (1, n), (1, n + 2), (width + 1, 1)):
+                at = 3 + np.arange(n)[:, None] * to_row + np.arange(width) * to_col
+                out = np.full(at.max() + 4, 99, dtype)
+                load_rows(Matrix(source, 2000, row, col), first, n, width, out, 3, to_row, to_col)
+                assert np.array_equal(out[at], wanted), (n, width, first, row, col, to_row, to_col)
+                untouched = np.ones(out.size, bool)
+                untouched[at] = False
+                assert (out[untouched] == 99).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
