@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import numbers
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -27,8 +29,35 @@ TEAM_GRAIN = 250_000
 # Whether the user has said how many threads Numba starts with.
 _asked = "NUMBA_NUM_THREADS" in os.environ
 
+# How often GNU OpenMP's threads look for more work before they sleep: some 10 to 100 us. By itself
+# it takes milliseconds, and a busy machine then takes up to 90 times as long as one thread.
+SPIN_COUNT = "5000"
+SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
 _workqueue_lock = threading.Lock()
 _forked = False
+
+
+def bound_spinning() -> None:
+    """Load GNU OpenMP with a bound on how long its threads wait awake, unless the user has set one.
+
+    It reads the variable when it is loaded, and never again. The environment is then as it was, for
+    other processes and other libraries. Where somebody has loaded it before, nothing changes.
+    """
+    layer = str(numba.config.THREADING_LAYER).lower()
+    if not sys.platform.startswith("linux") or layer in ("tbb", "workqueue"):
+        return
+    if any(name in os.environ for name in SPIN_VARIABLES):
+        return
+    os.environ[SPIN_VARIABLES[0]] = SPIN_COUNT
+    try:
+        with suppress(ImportError):  # no OpenMP here
+            importlib.import_module("numba.np.ufunc.omppool")
+    finally:
+        del os.environ[SPIN_VARIABLES[0]]
+
+
+bound_spinning()
 
 
 def _after_fork_in_child() -> None:

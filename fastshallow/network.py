@@ -12,10 +12,11 @@ import numpy as np
 
 from . import _checks, kernels, tiles
 from ._linking import prepare
-from ._threads import choose_workers, parallel_region
+from ._threads import choose_workers
 from .activations import ACTIVATIONS, HIDDEN
 from .initialization import METHODS, draw
 from .losses import LOSSES
+from .pace import pace_of, paced_region
 from .problem import Problem
 from .views import ByLayer, Gradient, LayerValues, layer_views
 
@@ -213,7 +214,8 @@ class Network(ByLayer):
         out = np.empty((m, n_y), self.dtype).T
         work = 2.0 * self.params.size * m
         workers = choose_workers(n_threads, m, work)
-        with parallel_region(workers):
+        pace = pace_of("forward", self.sizes, m, workers, n_threads is not None)
+        with paced_region(pace) as workers:
             status = kernels.forward(
                 self._model, _checks.flat_rows(X), m, _checks.flat_rows(out, True), workers
             )
@@ -444,11 +446,7 @@ class Network(ByLayer):
         return J, Gradient(grad, self.sizes)
 
     def _cost_and_grad(self, X, Y, sample_weight, alpha, n_threads, grad) -> float:
-        problem = Problem(self, X, Y, sample_weight, alpha, n_threads)
-        with parallel_region(problem.workers):
-            J, status = kernels.cost_and_grad(*problem.arguments, grad)
-        problem.check(status)
-        return J
+        return Problem(self, X, Y, sample_weight, alpha, n_threads).cost(grad)
 
     # The rest --------------------------------------------------------------------------------
 

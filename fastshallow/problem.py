@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import _checks, kernels
 from ._linking import prepare
 from ._threads import choose_workers
+from .pace import pace_of, paced_region
 
 __all__ = ["Problem"]
 
@@ -27,8 +30,6 @@ class Problem:
         (n_x, m), and (n_y, m) or class numbers (1, m).
     labels : int
         1 where Y holds class numbers.
-    workers : int
-        Threads to use.
     arguments : tuple
         The first arguments of `fastshallow.kernels.cost_and_grad`.
     """
@@ -45,15 +46,23 @@ class Problem:
         alpha = _checks.number("alpha", alpha, least=0)
         tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
         # forward takes 2 operations a parameter and example, backward twice as many
-        self.workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
+        workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
+        self._pace = pace_of("cost", net.sizes, m, workers, n_threads is not None)
         groups: tuple[str, ...] = ()
-        if self.workers > 1:
+        if workers > 1:
             large = kernels.in_panels(net.layers, net.dtype.itemsize)
             groups = ("large",) if large else ("parallel",)
         prepare(net.dtype, self.X.dtype, groups)
         rows, wanted = _checks.flat_rows(self.X), _checks.flat_rows(self.Y)
         examples = kernels.Examples(rows, wanted, self.labels, weight)
-        self.arguments = (net._model, examples, m, total, alpha, self.workers)
+        self.arguments = (net._model, examples, m, total, alpha)
+
+    def cost(self, grad: np.ndarray) -> float:
+        """Return J, and write its gradient to ``grad``, unless that is empty."""
+        with paced_region(self._pace) as workers:
+            J, status = kernels.cost_and_grad(*self.arguments, workers, grad)
+        self.check(status)
+        return float(J)
 
     def check(self, status: int) -> None:
         """Raise the error that the kernel's status stands for, if any."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import config
@@ -25,6 +25,7 @@ from .blocks import Part, Workspace, assist, scratch_count, tiles_a_block
 from .course import START, Blocks, Course
 from .network import Network
 from .optimizers import LBFGS, Optimizer
+from .pace import TRIAL_SECONDS, Pace
 from .problem import Problem
 from .team import NO_MORE, close, new_team
 from .tiles import even_tile, scratch_size, tile_length
@@ -96,6 +97,21 @@ class DivergenceError(FloatingPointError):
             "features of X (and targets, for squared error) scaled to about -1 ... 1, or "
             'dtype="float64"'
         )
+
+
+class Crew(NamedTuple):
+    """How many threads share a step in a parallel region, and of how many a team of steps is."""
+
+    workers: int
+    members: int
+
+    def for_steps(self, steps: int) -> Crew:
+        """Return the threads for so many steps, which may be too few for a team."""
+        return self if steps >= TEAM_STEPS * self.members else self._replace(members=1)
+
+    def limited(self, threads: int) -> Crew:
+        """Return as many of the threads as are allowed."""
+        return Crew(min(self.workers, threads), min(self.members, threads))
 
 
 @dataclass
@@ -174,13 +190,14 @@ class Trainer:
         self.net, self.optimizer = net, optimizer
         self.loss_scale, self.guard = loss_scale, guard
         self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
-        self._model, self._examples, self.m, _, self.alpha, _ = self.problem.arguments
+        self._model, self._examples, self.m, _, self.alpha = self.problem.arguments
         self._n_threads, self._batch_size = n_threads, batch_size
         if state is None:
             state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
         self.position = 0.0
         self._flops = 6.0 * net.params.size  # an example's
-        self._speed = SLOWEST / self._flops  # examples a second
+        self._speeds: dict[int, float] = {}  # examples a second, by threads
+        self._paces: dict[int, Pace] = {}
         self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
         self._memory: tuple[Any, ...] = ()
         self._memory_for: tuple[int, ...] = ()
@@ -209,7 +226,8 @@ class Trainer:
 
     def epochs_a_call(self, m: int) -> int:
         """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
-        return int(CALL_SECONDS * self._speed / m)
+        speed = max(self._speeds.values(), default=SLOWEST / self._flops)
+        return int(CALL_SECONDS * speed / m)
 
     @property
     def gradient(self) -> np.ndarray:
@@ -259,15 +277,16 @@ class Trainer:
             batches, each before its update, weighted by the examples of the batch.
         """
         epochs = self._epochs(orders)
-        workers, team = self._workers(epochs)
-        memory, buffers = self._allocate(epochs, max(workers, team), workers > 1)
+        most = self._most(epochs)
+        memory, buffers = self._allocate(epochs, max(most), most.workers > 1)
         course = Course(epochs, self.steps(epochs.m), np.zeros((n, 2)), self.state.begun)
         course.costs[0] = self.state.sums
         self.position, reported = 0.0, 0
+        pace = self._pace(max(most.for_steps(course.left)))
         while course.left > 0:
-            members = team if course.left >= TEAM_STEPS * team else 1
-            with self._together(workers, members, memory) as work:
-                status, J, rate = self._turn(course, rates, workers, members > 1, work, buffers)
+            crew = most.for_steps(course.left).limited(pace.threads)
+            with self._together(crew, memory) as work:
+                status, J, rate = self._turn(course, rates, crew, pace, work, buffers)
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
             ended, reported = course.costs[reported : course.ended], course.ended
@@ -279,8 +298,8 @@ class Trainer:
         self,
         course: Course,
         rates: Callable | float | None,
-        workers: int,
-        together: bool,
+        crew: Crew,
+        pace: Pace,
         work: Workspace,
         buffers: batches.Buffers,
     ) -> tuple[int, float, float]:
@@ -289,25 +308,28 @@ class Trainer:
         In one call, or, as it is not known at first how fast steps are, in several that a team
         stays together for.
         """
-        began, seconds = time.perf_counter(), CALL_SECONDS
+        together, threads = crew.members > 1, max(crew)
+        began, most = time.perf_counter(), TRIAL_SECONDS if pace.on_trial else CALL_SECONDS
+        seconds = most
         while True:
             blocks = self._blocks(course.size)
-            count, part = self._portion(course, blocks, workers, together, seconds)
+            count, part = self._portion(course, blocks, crew, seconds)
             count = min(count, course.left)
             lr = self._rates(rates, self.state.steps + np.arange(count))
             last = course.done + count
             span = batches.Span(course.done, last, part, self.state.steps, self.guard)
             started = time.perf_counter()
             taken, status, J = batches.train(
-                *(self._model, self._examples, course.epochs, self.alpha, workers, self._rule),
-                *(lr, span, work, buffers, course.costs),
+                *(self._model, self._examples, course.epochs, self.alpha, crew.workers),
+                *(self._rule, lr, span, work, buffers, course.costs),
             )
             ended = time.perf_counter()
-            self._measure(course.examples(count) * blocks.share(part), ended - started)
+            self._measure(threads, course.examples(count) * blocks.share(part), ended - started)
+            pace.measured(threads, course.examples(count) * blocks.share(part), ended - started)
             self._advance(course, blocks, part, taken)
-            seconds = CALL_SECONDS - (ended - began)
-            over = not together or seconds < CALL_SECONDS / 2 or course.left == 0
-            if over or status != kernels.OK:
+            seconds = most - (ended - began)
+            over = not together or seconds < most / 2 or course.left == 0
+            if over or status != kernels.OK or pace.threads != threads:
                 return status, J, lr[min(taken, count - 1)]
 
     def _advance(self, course: Course, blocks: Blocks, part: Part, taken: int) -> None:
@@ -332,8 +354,8 @@ class Trainer:
         orders = np.require(orders, np.int64, ["C", "W"])
         return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
-    def _workers(self, epochs: batches.Epochs) -> tuple[int, int]:
-        """Return how many threads share a step, and of how many a team of many steps is."""
+    def _most(self, epochs: batches.Epochs) -> Crew:
+        """Return how many threads share a step at most, and of how many a team is."""
         blocks, work = self._blocks(epochs.size), self._flops * epochs.size
         tasks, worth = blocks.n, work
         if tasks == 1:
@@ -341,14 +363,21 @@ class Trainer:
         workers = choose_workers(self._n_threads, tasks, worth)
         same = epochs.size == epochs.m and epochs.orders.size == 0  # every step, and all at once
         if not same or blocks.n == 1 or work > TEAM_MOST or config.DISABLE_JIT:
-            return workers, 1
-        return workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN)
+            return Crew(workers, 1)
+        return Crew(workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN))
+
+    def _pace(self, most: int) -> Pace:
+        """Return what chooses between 1 and so many threads; it remembers the calls before."""
+        if most not in self._paces:
+            self._paces[most] = Pace(most, self._n_threads is not None)
+        return self._paces[most]
 
     @contextmanager
-    def _together(self, workers: int, members: int, work: Workspace) -> Iterator[Workspace]:
-        """Yield the workspace of steps that so many threads share, or a team of so many members."""
+    def _together(self, crew: Crew, work: Workspace) -> Iterator[Workspace]:
+        """Yield the workspace of steps that such threads share."""
+        members = crew.members
         if members == 1:
-            with parallel_region(workers):
+            with parallel_region(crew.workers):
                 yield work
             return
         arguments, blocks = (self._model, self._examples, self.m), self._blocks(self.m).n
@@ -420,7 +449,7 @@ class Trainer:
         return np.full(numbers.size, rates, np.float64)
 
     def _portion(
-        self, course: Course, blocks: Blocks, workers: int, together: bool, seconds: float
+        self, course: Course, blocks: Blocks, crew: Crew, seconds: float
     ) -> tuple[int, Part]:
         """Return how many steps a call takes, or, if not one, which part of one.
 
@@ -430,15 +459,14 @@ class Trainer:
             How far steps came.
         blocks : Blocks
             Of the next step.
-        workers : int
-            Threads.
-        together : bool
-            Whether they are a team, which takes whole steps.
+        crew : Crew
+            Threads. A team takes whole steps.
         seconds : float
             How long it may take.
         """
         epochs, cursor = course.epochs, course.cursor
-        examples = seconds * self._speed
+        workers, together = crew.workers, crew.members > 1
+        examples = seconds * self._speed(max(crew))
         if self._maps:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
         tiles, all_tiles = int(examples // blocks.tile), blocks.n * blocks.tiles
@@ -457,9 +485,17 @@ class Trainer:
         bytes_ = X.shape[0] * X.itemsize
         return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
 
-    def _measure(self, examples: float, seconds: float) -> None:
+    def _speed(self, threads: int) -> float:
+        """Return how many examples a second such threads take, or fewer if that is not known."""
+        if threads in self._speeds:
+            return self._speeds[threads]
+        slowest = SLOWEST / self._flops
+        return min(self._speeds.values()) / GROWTH if self._speeds else slowest
+
+    def _measure(self, threads: int, examples: float, seconds: float) -> None:
         """Note how fast a call was."""
-        self._speed = min(examples / max(seconds, 1e-9), GROWTH * self._speed)
+        most = GROWTH * self._speed(threads)
+        self._speeds[threads] = min(examples / max(seconds, 1e-9), most)
 
     def _explain(self, status: int, J: float, rate: float) -> None:
         """Raise the error that a kernel's status stands for."""

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _checks, kernels
-from ._threads import parallel_region
+from . import _checks
 from .checkpoints import Checkpoint
 from .history import History
 from .interrupts import ctrl_c_noted
@@ -424,14 +423,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
     none = np.empty(0, net.dtype)
     try:
         problem = Problem(net, X, Y, weight, 0.0, n_threads)
-
-        def cost() -> float:
-            with parallel_region(problem.workers):
-                J, status = kernels.cost_and_grad(*problem.arguments, none)
-            problem.check(status)
-            return float(J)
-
-        cost()
+        problem.cost(none)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from error
     with ctrl_c_noted() as ctrl_c:  # an import that is cut in two leaves modules broken
@@ -440,7 +432,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
         raise KeyboardInterrupt
 
     def score() -> tuple[float, float]:
-        J = cost() if np.isfinite(net.params).all() else math.nan
+        J = problem.cost(none) if np.isfinite(net.params).all() else math.nan
         # a cost that is not finite comes of predictions that R^2 is not made for
         return J, net.score(X, Y, weight) if math.isfinite(J) else math.nan
 

@@ -29,6 +29,7 @@ ORDER = [
     "interrupts",
     "_linking",
     "_threads",
+    "pace",
     "vectors",
     "simd",
     "processor",
