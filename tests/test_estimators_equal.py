@@ -214,7 +214,7 @@ def test_the_cost_that_lbfgs_sees_is_clipped_whatever_the_weights(weights, outpu
     x = np.array([-100.0, 1.0, 2.0, -1.5, 3.0])
     y = np.array([1, 1, 1, 0, 1])
     w = None if weights is None else np.array([weights, 1.0, 1.0, 2.0, 1.0])
-    Y = y if n_y == 1 else np.stack([y, 1 - y])
+    Y = y if n_y == 1 else 1 - y  # class numbers, as an estimator has them
     X = x.reshape(1, -1).astype(dtype)
     trainer = ClippedTrainer(net, X, Y, fs.LBFGS(), None, w, alpha=0.1)
     J = trainer.epoch(rates=0.0)

@@ -255,13 +255,13 @@ def process_of(path, folder, source=SMALL + INSTALLED, **environment):
 
 
 CHOSEN = [("pyc", True), ("pyc", False), ("zip of sources", False), ("zip of pyc", True)]
-REST = [
+OTHERS = [
     (form, chosen) for form in FORMS for chosen in (True, False) if (form, chosen) not in CHOSEN
 ]
 
 
 @pytest.mark.parametrize(
-    ("form", "chosen"), CHOSEN + [pytest.param(*pair, marks=pytest.mark.slow) for pair in REST]
+    ("form", "chosen"), CHOSEN + [pytest.param(*pair, marks=pytest.mark.slow) for pair in OTHERS]
 )
 def test_kernels_are_kept_whatever_the_package_is_installed_as(form, chosen, tmp_path):
     path = installed(form, tmp_path)
