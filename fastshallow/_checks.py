@@ -107,6 +107,15 @@ def numeric(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def cast(array: np.ndarray, dtype: Any, order: Any = "K") -> np.ndarray:
+    """Return a copy in another dtype, in silence whatever ``np.seterr`` was told.
+
+    A value too large becomes infinite, and who asks looks for it; one too small is rounded.
+    """
+    with np.errstate(all="ignore"):
+        return array.astype(dtype, order=order)
+
+
 def shaped(array: np.ndarray, name: str, expected: str, dtypes: tuple[Any, ...]) -> np.ndarray:
     """Return an array that holds something, in one of the dtypes (or the first), aligned."""
     if array.size == 0:
@@ -114,9 +123,8 @@ def shaped(array: np.ndarray, name: str, expected: str, dtypes: tuple[Any, ...])
     steps_fit = all(s % array.itemsize == 0 for s in array.strides)
     if array.dtype in dtypes and array.dtype.isnative and array.flags.aligned and steps_fit:
         return array
-    with np.errstate(over="ignore"):  # a value too large becomes inf, and the kernels find it
-        dtype = array.dtype if array.dtype in dtypes and array.dtype.isnative else dtypes[0]
-        return array.astype(dtype, order="K")
+    # a value too large becomes inf, and the kernels find it
+    return cast(array, array.dtype if array.dtype in dtypes and array.dtype.isnative else dtypes[0])
 
 
 def inputs(X: Any, n_x: int, dtype: np.dtype) -> np.ndarray:
@@ -168,12 +176,12 @@ def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, fl
     if given.shape != (m,):
         raise ValueError(f"{name}: expected shape ({m},); got shape {given.shape}")
     wanted = "finite numbers >= 0, not all of them 0"
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         array = np.ascontiguousarray(given, dtype)
     if not (np.isfinite(array).all() and (array >= 0).all()):
         where = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
         raise ValueError(f"{name}: expected {wanted}; got {given[where]} at {where}")
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         total = float(array.sum(dtype=np.float64))
     if total == 0:
         raise ValueError(f"{name}: expected {wanted}; got zeros only, as {dtype}")
@@ -251,8 +259,7 @@ def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
 
 def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return where the values are finite numbers of the dtype."""
-    with np.errstate(over="ignore"):
-        return np.isfinite(array.astype(dtype))
+    return np.isfinite(cast(array, dtype))
 
 
 def refuse(

@@ -17,16 +17,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
-from pathlib import Path
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numpy as np
 from numba import config, njit, prange
 from numba.core import sigutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.misc.appdirs import AppDirs
 
 __all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange"]
 
@@ -50,12 +55,33 @@ _uncached_logged = False
 
 
 def package_stamp() -> str:
-    """Return a hash of the package's sources, the freshness mark of every cached kernel."""
+    """Return a hash of the package's modules, the freshness mark of every cached kernel.
+
+    They are hashed as Python finds them: sources or compiled files, in a folder or an archive.
+    "" where they cannot be read: then nothing says whether a kernel is fresh.
+    """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    try:
+        for name, spec in _modules(sys.modules[__package__].__spec__):
+            digest.update(name.encode())
+            digest.update(spec.loader.get_data(spec.origin))  # type: ignore[union-attr]
+    except (AttributeError, OSError):  # a program in one file, say, with an importer of its own
+        return ""
     return digest.hexdigest()
+
+
+def _modules(spec: Any, name: str = "") -> Iterator[tuple[str, ModuleSpec]]:
+    """Yield a package and all modules within it, in the order of their names; import none."""
+    yield name, spec
+    found = pkgutil.iter_modules(spec.submodule_search_locations)
+    for finder, part, is_package in sorted(found, key=lambda module: module.name):
+        inner = finder.find_spec(part)  # type: ignore[call-arg]
+        full = f"{name}.{part}"
+        if is_package:
+            yield from _modules(inner, full)
+        else:
+            assert inner is not None
+            yield full, inner
 
 
 _STAMP = package_stamp()
@@ -152,8 +178,51 @@ class _LinkedCompiler(Compiler):
         return super()._compile_core()
 
 
+class _SourcelessLocator(_CacheLocator):
+    """Finds a folder for the kernels of a package without sources, where Numba finds none.
+
+    That is, one of ``.pyc`` files alone, or within an archive. The folders are those that Numba
+    would try: the user's choice, beside the module, the user's cache.
+    """
+
+    def __init__(self, folder: str, line: int):
+        self._folder, self._line = folder, line
+
+    def get_cache_path(self) -> str:
+        return self._folder
+
+    def get_source_stamp(self) -> str:
+        return _STAMP
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _SourcelessLocator | None:
+        """Return the locator of a folder that can be written to, if Numba needs one from here."""
+        module = sys.modules.get(py_func.__module__)
+        file = getattr(module, "__file__", None)
+        ours = py_func.__module__.partition(".")[0] == __package__
+        if not ours or file is None or (file.endswith(".py") and os.path.exists(file)):
+            return None
+        below = cls.get_suitable_cache_subpath(file)
+        folders = [os.path.join(config.CACHE_DIR, below)] if config.CACHE_DIR else []
+        beside = os.path.dirname(file)
+        if os.path.isdir(beside):  # and no place within an archive
+            folders.append(os.path.join(beside, "__pycache__"))
+        own = AppDirs(appname="numba", appauthor=False).user_cache_dir
+        for folder in [*folders, os.path.join(own, below)]:
+            locator = cls(folder, py_func.__code__.co_firstlineno)
+            with suppress(OSError):
+                locator.ensure_cache_path()
+                return locator
+        return None
+
+
 class _Stamped(CompileResultCacheImpl):
     """Machine code in a file, together with the stamp of the sources that it was made from."""
+
+    _locator_classes = (_SourcelessLocator, *CompileResultCacheImpl._locator_classes)
 
     def reduce(self, cres: Any) -> tuple[str, Any]:
         return _STAMP, super().reduce(cres)
@@ -176,6 +245,8 @@ class KernelCache(FunctionCache):
     _impl_class = _Stamped
 
     def __init__(self, function: Callable[..., Any]):
+        if not _STAMP:
+            raise RuntimeError("the files of fastshallow cannot be read")
         super().__init__(function)
         self._cache_file._source_stamp = _STAMP
 
@@ -203,14 +274,22 @@ class KernelCache(FunctionCache):
 
 
 def _log_uncached(error: Exception) -> None:
+    """Say, once, that kernels are not kept, and what would change that."""
     global _uncached_logged
-    if not _uncached_logged:
-        logger.warning(
-            "no folder for compiled kernels can be written to (%s): each process compiles "
-            "anew; set NUMBA_CACHE_DIR to a writable folder of your own",
-            error,
-        )
-        _uncached_logged = True
+    if _uncached_logged:
+        return
+    _uncached_logged = True
+    classes = getattr(config, "CACHE_LOCATOR_CLASSES", "")
+    if not _STAMP:
+        advice = "install it as files, in a folder or an archive"
+    elif classes:
+        advice = f"NUMBA_CACHE_LOCATOR_CLASSES is set, to {classes}: unset it"
+    elif config.CACHE_DIR:
+        advice = f"NUMBA_CACHE_DIR is {config.CACHE_DIR!r}: set it to a folder with room to write"
+    else:
+        advice = "set NUMBA_CACHE_DIR to a writable folder of your own"
+    what = "no folder for compiled kernels can be written to" if _STAMP else "no kernels are kept"
+    logger.warning("%s (%s): each process compiles anew; %s", what, error, advice)
 
 
 def cache_directory(kernel: Any) -> str | None:

@@ -220,6 +220,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
 
     # Targets -------------------------------------------------------------------------------------
 
+    @np.errstate(all="ignore")  # scikit-learn casts, and says what became infinite
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(self, X, y, multi_output=True, dtype=self._dtypes(), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -244,6 +245,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
                 f"'y' has {classes}."
             )
 
+    @np.errstate(all="ignore")
     def _check_targets(self, y: Any) -> Any:
         y = check_array(y, ensure_2d=False, dtype=None, accept_sparse="csr")
         if y.ndim == 2 and y.shape[1] == 1:
@@ -280,7 +282,9 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         factors = compute_sample_weight(self.class_weight, np.asarray(y))
         if weight is None:
             return factors
-        return factors * _check_sample_weight(weight, factors, ensure_non_negative=True)
+        given = _check_sample_weight(weight, factors, ensure_non_negative=True)
+        with np.errstate(all="ignore"):  # infinity is refused as any weight
+            return factors * given
 
     def _score(self, values: np.ndarray, data: Data) -> float:
         if self._label_binarizer.y_type_ == "multiclass":
@@ -289,7 +293,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             right = ((values > 0.5) == data.y.T).all(axis=0)
         if data.weight is not None and data.weight.sum() == 0:
             return NAN
-        return float(np.average(right, weights=data.weight))
+        with np.errstate(all="ignore"):
+            return float(np.average(right, weights=data.weight))
 
     # Public methods ------------------------------------------------------------------------------
 
@@ -386,6 +391,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             return np.vstack([1 - values, values]).T
         return self._of_several(values).T
 
+    @np.errstate(all="ignore")
     def _of_several(self, values: np.ndarray) -> np.ndarray:
         """Return probabilities from A[L], (n_outputs, m), of several outputs."""
         if self.net_.output == "softmax":
@@ -410,7 +416,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             Logarithms of the probabilities, in the order of ``classes_``.
         """
         probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        with np.errstate(divide="ignore"):  # of 0 it is -inf
+            return np.log(probabilities, out=probabilities)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

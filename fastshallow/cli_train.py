@@ -464,6 +464,7 @@ def plot_png(model: Pipeline, run: Run, data: Prepared) -> bytes:
     return cost_png(run.loss or [np.nan], title, validation, boundary, "epoch")
 
 
+@np.errstate(all="ignore")
 def boundary_of(model: Pipeline, data: Prepared) -> Boundary:
     """Return what the model answers over the rectangle of the examples, and some of them."""
     mean = np.array([column.mean for column in model.columns])

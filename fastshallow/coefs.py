@@ -40,7 +40,8 @@ class LayerArrays(list):
             raise ValueError(
                 f"coefs_, intercepts_: expected shape {view.shape}; got shape {np.shape(value)}"
             )
-        view[...] = value
+        with np.errstate(all="ignore"):  # as any network, it may hold what is not finite
+            view[...] = value
 
 
 class HasCoefs:

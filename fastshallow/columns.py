@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import cast
 from .mistakes import Mistake, listed
 
 __all__ = ["Column", "Target", "Values", "check_any", "check_present", "encode", "read_values"]
@@ -134,9 +135,9 @@ def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
     """Return numbers as float64, NaN where missing."""
     if missing.any():
         numbers = np.full(len(missing), np.nan)
-        numbers[~missing] = np.asarray(column, object)[~missing].astype(np.float64)
+        numbers[~missing] = cast(np.asarray(column, object)[~missing], np.float64)
     else:
-        numbers = np.asarray(column).astype(np.float64)
+        numbers = cast(np.asarray(column), np.float64)
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise Mistake(
@@ -238,7 +239,7 @@ class Column:
             values = found.values.astype(np.float64) if found.kind else np.full(len(X), np.nan)
             if self.fill is not None:
                 values = np.where(found.missing, self.fill, values)
-            with np.errstate(over="ignore"):  # looked for below
+            with np.errstate(all="ignore"):  # looked for below
                 X[:, 0] = (values - self.mean) / self.scale
             far = np.flatnonzero(~np.isfinite(X[:, 0]))
             if far.size:
@@ -303,7 +304,7 @@ def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
     """Return the mean and the standard deviation, 1 where all are equal."""
     if numbers.min() == numbers.max():
         return float(numbers[0]), 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         mean, scale = float(numbers.mean()), float(numbers.std())
     if not (math.isfinite(mean) and 0 < scale < math.inf):
         raise Mistake(f"column {name!r}: its numbers are too large or too small to standardise")
@@ -427,7 +428,8 @@ class Target:
                     f"target {self.name!r}: expected numbers; got "
                     f"{WHAT.get(found.kind, 'missing values')}"
                 )
-            return (found.values - self.mean) / self.scale
+            with np.errstate(all="ignore"):  # what is not finite is refused as a target
+                return (found.values - self.mean) / self.scale
         text = isinstance(self.classes[0], str)
         labels = found.texts() if text else found.values.tolist()
         place = {label: i for i, label in enumerate(self.classes)}

@@ -234,10 +234,12 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
     return Diagnosis(rows)
 
 
+@np.errstate(all="ignore")  # infinity and 0 are faults that the report names
 def _root_mean_square(dW: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(dW, dtype=np.float64))))
 
 
+@np.errstate(all="ignore")
 def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return by layer each unit's mean g'(z), as far as it can saturate, and whether a > 0 ever."""
     X = _checks.inputs(X, net.sizes[0], net.dtype)
@@ -256,6 +258,7 @@ def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return mean_dg, active
 
 
+@np.errstate(all="ignore")
 def _twins(net: Network, i: int) -> float:
     """Return the share of the hidden layer's units that equal another one, up to rounding."""
     units = np.hstack([net.W[i], net.b[i], net.W[i + 1].T])

@@ -17,6 +17,7 @@ from ._jit import cache_directory
 from ._threads import threading_layer
 from .network import Network
 from .training import gradient_descent, train
+from .vectors import VECTOR_BYTES
 
 __all__ = ["show_versions", "simd_bits", "warmup"]
 
@@ -97,7 +98,10 @@ def show_versions() -> None:
 
 
 def simd_bits() -> int:
-    """Return how wide the processor's vectors are: 512 (AVX-512), 256 (AVX2) or 128 bits.
+    """Return how wide the vectors of the kernels are: 512 (AVX-512), 256 (AVX2) or 128 bits.
+
+    They are as wide as the processor's, or as those of ``NUMBA_CPU_NAME``, which
+    ``NUMBA_CPU_FEATURES`` may narrow or widen.
 
     Examples
     --------
@@ -105,10 +109,7 @@ def simd_bits() -> int:
     >>> simd_bits() in (128, 256, 512)
     True
     """
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 512
-    return 256 if features.get("avx2") else 128
+    return 8 * VECTOR_BYTES
 
 
 def _version(package: str) -> str:

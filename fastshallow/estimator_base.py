@@ -168,8 +168,9 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         for W, b, name in zip(net.W, net.b, names, strict=True):
             fan_out, fan_in = W.shape
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
-            W.T[...] = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
-            b[:, 0] = self._random_state.uniform(-bound, bound, fan_out)
+            with np.errstate(under="ignore"):
+                W.T[...] = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
+                b[:, 0] = self._random_state.uniform(-bound, bound, fan_out)
 
     # What differs --------------------------------------------------------------------------------
 
@@ -385,7 +386,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         """Return targets as the network takes them."""
         if self.net_.output == "softmax":
             return y.argmax(axis=1).astype(self.net_.dtype)
-        return np.ascontiguousarray(y, self.net_.dtype).T
+        with np.errstate(all="ignore"):  # infinity is found by the kernels
+            return np.ascontiguousarray(y, self.net_.dtype).T
 
     def _judgement(self, scored: bool) -> Judgement:
         monitor, best = "cost", getattr(self, "best_loss_", None)
@@ -431,7 +433,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
                 f"{type(eval_set).__name__} of length {np.size(eval_set)}"
             )
         try:
-            X = validate_data(self, eval_set[0], reset=False, dtype=self._dtypes())
+            with np.errstate(all="ignore"):
+                X = validate_data(self, eval_set[0], reset=False, dtype=self._dtypes())
             y = self._check_targets(eval_set[1])
             y = y.reshape(-1, 1) if y.ndim == 1 else y
             check_consistent_length(X, y)
@@ -491,8 +494,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             if X.dtype not in FLOATS:
                 return None
             if X.size <= FEW_VALUES:
-                with np.errstate(over="ignore"):  # infinity is found by the kernel
-                    X = X.astype(net.dtype)
+                X = _checks.cast(X, net.dtype)  # infinity is found by the kernel
         return X.T
 
     def _outputs(self, X: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from scipy.optimize import OptimizeResult
 from sklearn.model_selection import train_test_split
 
@@ -330,6 +331,7 @@ class ClippedTrainer(Trainer):
         for costs in super().epochs(n, orders, rates):
             yield costs if costs.size == 0 else self._clipped(costs)
 
+    @np.errstate(all="ignore")
     def _clipped(self, costs: np.ndarray) -> np.ndarray:
         net, weight, total = self.net, self._examples.weight, self.problem.arguments[3]
         least = float(np.finfo(net.dtype).eps)
@@ -381,7 +383,8 @@ def run_watched(training: Training, watch: Watch, best: EarlyStopping) -> bool:
 def scipy_result(history: History, callbacks: list[Any]) -> OptimizeResult:
     """Return what SciPy would have said of the iterations of a history."""
     reason = history.stopped
-    limit = "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT"
+    of = "of" if np.lib.NumpyVersion(scipy.__version__) < "1.15.0" else "OF"
+    limit = f"STOP: TOTAL NO. {of} ITERATIONS REACHED LIMIT"
     message = limit if reason == "epochs" else reason
     status = 1 if message.startswith("STOP") else 2
     if reason in ("converged", *(type(callback).__name__ for callback in callbacks)):

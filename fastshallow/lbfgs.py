@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._checks import cast
 from .optimizers import LBFGS
 from .orders import InOrder
 from .serialization import ModelFileError
@@ -90,7 +91,8 @@ class _Objective:
         return self.J, gradient.astype(np.float64)
 
     def _evaluate(self, w: np.ndarray) -> np.ndarray:
-        self.trainer.net.params[...] = w
+        with np.errstate(all="ignore"):  # J tells what is not finite
+            self.trainer.net.params[...] = w
         for costs in self.trainer.epochs(1, self.order, 0.0):
             if costs.size:
                 self.J = float(costs[0])
@@ -157,10 +159,11 @@ def minimize(
         nonlocal done
         done += 1
         if done <= earlier:
-            if done == earlier and not np.array_equal(w.astype(net.dtype), accepted):
+            if done == earlier and not np.array_equal(cast(w, net.dtype), accepted):
                 raise ModelFileError(ASTRAY)
             return
-        net.params[...] = w
+        with np.errstate(all="ignore"):
+            net.params[...] = w
         if not (np.isfinite(objective.J) and np.isfinite(net.params).all()):
             raise DivergenceError(done - 1, trainer.state.steps, np.nan, objective.J)
         accepted[...] = net.params

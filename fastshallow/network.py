@@ -148,7 +148,8 @@ class Network(ByLayer):
         array = _checks.numeric(name, value)
         if array.shape != view.shape:
             raise ValueError(f"{name}: expected shape {view.shape}; got shape {array.shape}")
-        view[...] = array
+        with np.errstate(all="ignore"):  # the next call refuses what is not finite
+            view[...] = array
 
     def init(
         self, method: str | None = None, scale: float | None = None, seed: int | None = None
@@ -178,7 +179,7 @@ class Network(ByLayer):
         if seed is not None:
             # RandomState takes 32 bits, Generator any number
             seed = _checks.whole("seed", seed, 0, 2**32 - 1 if method == "course" else math.inf)
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):  # looked for below
             drawn = [W.astype(self.dtype) for W in draw(method, self.sizes, scale, seed)]
         if not all(np.isfinite(W).all() for W in drawn):
             raise ValueError(f"scale: expected weights that {self.dtype} holds; got {scale!r}")
@@ -303,12 +304,14 @@ class Network(ByLayer):
             _checks.out_array(out, shape, "fiu" if self.output in CLASSIFIERS else "f")
         values = self._outputs(X, n_threads)
         if self.output == "sigmoid":
-            values = (values > threshold).astype(np.int64)
+            with np.errstate(all="ignore"):  # a threshold that is none in this dtype
+                values = (values > threshold).astype(np.int64)
         elif self.output == "softmax":
             values = values.argmax(axis=0)
         if out is None:
             return values
-        out[...] = values
+        with np.errstate(all="ignore"):  # into the dtype of out
+            out[...] = values
         return out
 
     def _predict_few(self, X: Any, threshold: float, out: Any) -> bool:
@@ -354,7 +357,8 @@ class Network(ByLayer):
         if sample_weight is not None:
             m, double = prediction.shape[-1], np.dtype("f8")
             sample_weight, _ = _checks.weights(sample_weight, m, double)
-            sample_weight = sample_weight / sample_weight.max()  # only their ratios count
+            with np.errstate(under="ignore"):
+                sample_weight = sample_weight / sample_weight.max()  # only their ratios count
         if self.output == "softmax":
             truth = Y[0].astype(np.int64) if labels else Y.argmax(axis=0)
             return float(accuracy_score(truth, prediction, sample_weight=sample_weight))
@@ -363,10 +367,10 @@ class Network(ByLayer):
             right = (truth == prediction).all(axis=0)
             return float(np.average(right, weights=sample_weight))
         largest = max(np.abs(Y).max(), np.abs(prediction).max())
-        if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
-            Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
         # -inf where Y of what counts hardly differs; scikit-learn refuses infinite predictions
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
+            if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
+                Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
             return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
 
     # Cost and gradient -----------------------------------------------------------------------

@@ -177,7 +177,8 @@ class Pipeline:
         """Return what `predict` does, for an encoded table (m, n_x)."""
         values = self.net.predict(X.T, n_threads=n_threads)
         if self.classes is None:
-            return values[0].astype(np.float64) * self.target.scale + self.target.mean
+            with np.errstate(all="ignore"):
+                return values[0].astype(np.float64) * self.target.scale + self.target.mean
         return self.classes[values.reshape(-1).astype(np.int64)]
 
     def probabilities(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:

@@ -149,6 +149,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
 
     # Targets -------------------------------------------------------------------------------------
 
+    @np.errstate(all="ignore")  # scikit-learn casts, and says what became infinite
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
             *(self, X, y),
@@ -163,6 +164,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
             y = column_or_1d(y, warn=True)
         return X, self._check_sign(y)
 
+    @np.errstate(all="ignore")
     def _check_targets(self, y: Any) -> Any:
         y = check_array(y, ensure_2d=False, dtype="numeric")
         if y.ndim == 2 and y.shape[1] == 1:
@@ -196,7 +198,8 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
             return NAN
         if data.weight is not None and data.weight.sum() == 0:
             return NAN
-        return float(r2_score(data.y, values.T, sample_weight=data.weight))
+        with np.errstate(all="ignore"):  # -inf, or NaN, where squares are too large
+            return float(r2_score(data.y, values.T, sample_weight=data.weight))
 
     # Public methods ------------------------------------------------------------------------------
 

@@ -49,7 +49,8 @@ def classification_scores(
     every = list(range(len(classes)))
     # float32 rows add up to 1 only nearly, which log_loss would warn of
     P = probabilities.astype(np.float64)
-    P /= P.sum(axis=1, keepdims=True)
+    with np.errstate(under="ignore"):
+        P /= P.sum(axis=1, keepdims=True)
     answers = P.argmax(axis=1)
     figures = metrics.precision_recall_fscore_support(
         numbers, answers, labels=every, zero_division=0

@@ -283,7 +283,8 @@ class Cosine(Schedule):
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the learning rates of these steps."""
         part = np.minimum(steps / self.total, 1.0)
-        return self.least + (self.learning_rate - self.least) * (1 + np.cos(math.pi * part)) / 2
+        with np.errstate(under="ignore"):
+            return self.least + (self.learning_rate - self.least) * (1 + np.cos(math.pi * part)) / 2
 
     def __repr__(self) -> str:
         return f"Cosine(least={self.least}, steps={self.steps})"
@@ -319,7 +320,8 @@ class StepDecay(Schedule):
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the learning rates of these steps."""
-        return self.learning_rate * self.factor ** (steps // self.steps).astype(float)
+        with np.errstate(all="ignore"):  # 0 in the end
+            return self.learning_rate * self.factor ** (steps // self.steps).astype(float)
 
     def __repr__(self) -> str:
         return f"StepDecay(every={self.every}, factor={self.factor})"

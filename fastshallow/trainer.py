@@ -290,7 +290,9 @@ class Trainer:
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
             ended, reported = course.costs[reported : course.ended], course.ended
-            yield self.loss_scale * ended[:, 0] + ended[:, 1]
+            with np.errstate(all="ignore"):  # a cost that is not finite is reported below
+                ended_costs = self.loss_scale * ended[:, 0] + ended[:, 1]
+            yield ended_costs
             if status != kernels.OK:
                 self._explain(status, J, rate)
 

@@ -1,17 +1,20 @@
 """Vector instructions: what the kernels that write them are made of, and how wide they are.
 
-The vector length is the CPU's (AVX-512: 64 bytes, AVX2: 32, else 16); all but AVX2's masked load is
-portable. Lanes beyond the last value are left out of loads and stores: nothing outside is touched.
+The vector length is that of the CPU that Numba compiles for (AVX-512: 64 bytes, AVX2: 32, else
+16); all but AVX2's masked load is portable. Lanes beyond the last value are left out of loads and
+stores: nothing outside is touched.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features, initialize_llvm
 
 __all__ = [
     "LINE_BYTES",
@@ -25,24 +28,86 @@ __all__ = [
     "hidden",
     "integer",
     "pick",
+    "vector_shape",
     "vector_sum",
     "vector_sums",
 ]
 
 
-def _vector_bytes() -> tuple[int, int]:
-    """Return the bytes of a vector and how many vector registers there are."""
-    features = llvm.get_host_cpu_features()
-    if config.CPU_NAME not in (None, "host"):  # another target was asked for: be cautious
-        return (32, 16) if config.CPU_NAME in ("haswell", "znver3") else (16, 16)
-    if features.get("avx512f"):
-        return 64, 32
-    if features.get("avx2") and features.get("fma"):
-        return 32, 16
-    return 16, 32 if features.get("neon") else 16
+# What a kernel needs of long vectors: a fused multiply-add, and arithmetic on masks.
+PROBE = """
+declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
+define void @probe(ptr %x, ptr %n) {
+  %floats = load <16 x float>, ptr %x
+  %fused = call <16 x float> @llvm.fma.v16f32(
+    <16 x float> %floats, <16 x float> %floats, <16 x float> %floats)
+  store <16 x float> %fused, ptr %x
+  %integers = load <16 x i32>, ptr %n
+  %product = mul <16 x i32> %integers, %integers
+  store <16 x i32> %product, ptr %n
+  ret void
+}
+"""
 
 
-VECTOR_BYTES, REGISTERS = _vector_bytes()
+SHORTEST = 16, 32 if llvm.get_process_triple().startswith(("aarch64", "arm64")) else 16
+
+
+def vector_shape(cpu: str | None, features: str | None) -> tuple[int, int]:
+    """Return the bytes of a vector and how many vector registers there are.
+
+    Numba adds what this machine has to the features of a CPU that is named. The vectors stay
+    within what both have. A name that LLVM does not know has the shortest.
+
+    Parameters
+    ----------
+    cpu, features : str or None
+        ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES``; None is not set.
+
+    Examples
+    --------
+    >>> from fastshallow.vectors import vector_shape
+    >>> vector_shape(None, None) in [(16, 16), (16, 32), (32, 16), (64, 32)]
+    True
+    """
+    if features is None and not config.ENABLE_AVX:  # Numba's own list leaves AVX2 in by way of VAES
+        return SHORTEST
+    here = cpu in (None, "host")
+    if here and features is None:  # no probe: it takes 20 ms
+        found = llvm.get_host_cpu_features()
+        if found.get("avx512f"):
+            return 64, 32
+        if found.get("avx2") and found.get("fma"):
+            return 32, 16
+        return 16, 32 if found.get("neon") else 16
+    target = llvm.get_host_cpu_name() if here else str(cpu)
+    shape = _probed(target, get_host_cpu_features() if features is None else features)
+    return shape if here or features is not None else min(shape, _probed(target, ""))
+
+
+def _probed(cpu: str, features: str) -> tuple[int, int]:
+    """Return what LLVM makes of vectors of 64 bytes for a target."""
+    initialize_llvm()
+    triple = llvm.get_process_triple()
+    if triple.startswith("x86_64"):  # without it, LLVM ends the process for a name it does not know
+        features = ",".join(filter(None, [features, "+64bit"]))
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu, features, opt=2)
+    code = machine.emit_assembly(llvm.parse_assembly(PROBE))
+    fused, product = (
+        {
+            name
+            for line in re.findall(rf"^\s+{instruction}.*", code, re.MULTILINE)
+            for name in re.findall(r"[xyz]mm", line)
+        }
+        for instruction in ("vfn?madd", "v?pmul")
+    )
+    for name, shape in (("zmm", (64, 32)), ("ymm", (32, 16))):
+        if name in fused and name in product:
+            return shape
+    return SHORTEST
+
+
+VECTOR_BYTES, REGISTERS = vector_shape(config.CPU_NAME, config.CPU_FEATURES)
 AVX2 = VECTOR_BYTES == 32
 
 LINE_BYTES = 64

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import llvmlite.binding
 import numba
 import numpy as np
 import pytest
+from test_threads import run, script
 
 import fastshallow as fs
-from fastshallow import batches, environment, kernels
+from fastshallow import batches, environment, kernels, vectors
+from fastshallow.vectors import vector_shape
 
 
 def shown(capsys):
@@ -42,17 +45,117 @@ def test_package_that_is_missing(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("features", "bits"),
+    ("features", "shape"),
     [
-        ({"avx512f": True, "avx2": True}, 512),
-        ({"avx512f": False, "avx2": True}, 256),
-        ({"avx2": False}, 128),
-        ({"neon": True}, 128),
+        ({"avx512f": True, "avx2": True, "fma": True}, (64, 32)),
+        ({"avx512f": False, "avx2": True, "fma": True}, (32, 16)),
+        ({"avx2": True, "fma": False}, (16, 16)),
+        ({"avx2": False}, (16, 16)),
+        ({"neon": True}, (16, 32)),
     ],
 )
-def test_simd_bits(monkeypatch, features, bits):
+def test_vectors_of_this_machine(monkeypatch, features, shape):
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_features", lambda: features)
-    assert environment.simd_bits() == bits
+    assert vector_shape(None, None) == vector_shape("host", None) == shape
+
+
+x86 = pytest.mark.skipif(
+    not llvmlite.binding.get_process_triple().startswith("x86_64"), reason="names of x86's CPUs"
+)
+
+SHORT, LONG, LONGEST = (16, 16), (32, 16), (64, 32)
+OF_NAMES = {
+    "generic": SHORT,
+    "nehalem": SHORT,
+    "x86-64-v2": SHORT,
+    "sandybridge": SHORT,  # AVX, without FMA
+    "bdver2": SHORT,  # AVX and FMA, without AVX2
+    "haswell": LONG,
+    "skylake": LONG,
+    "alderlake": LONG,
+    "znver1": LONG,
+    "znver3": LONG,
+    "x86-64-v3": LONG,
+    "x86-64-v4": LONGEST,
+    "skylake-avx512": LONGEST,  # for which LLVM by itself prefers vectors of 32 bytes
+    "icelake-server": LONGEST,
+    "sapphirerapids": LONGEST,
+    "znver4": LONGEST,
+}
+FEATURES = {"sse": "+64bit,+sse4.2", "avx2": "+64bit,+avx2,+fma"}
+FEATURES["avx512"] = FEATURES["avx2"] + ",+avx512f,+avx512vl,+avx512dq,+avx512bw"
+
+
+@x86
+@pytest.mark.parametrize(("cpu", "shape"), OF_NAMES.items())
+def test_vectors_of_a_target_are_what_it_and_this_machine_have(monkeypatch, cpu, shape):
+    assert vector_shape(cpu, "") == shape
+    for features, most in (("sse", SHORT), ("avx2", LONG), ("avx512", LONGEST)):
+        switched_off = ",-avx512f" * (features != "avx512") + ",-avx2,-fma" * (features == "sse")
+        found = FEATURES[features] + switched_off  # as Numba flattens what LLVM finds
+        monkeypatch.setattr(vectors, "get_host_cpu_features", lambda found=found: found)
+        assert vector_shape(cpu, None) == min(shape, most)
+
+
+@x86
+@pytest.mark.parametrize(
+    ("cpu", "features", "shape"),
+    [
+        ("generic", FEATURES["avx2"], LONG),
+        ("generic", FEATURES["avx512"], LONGEST),
+        ("generic", "+avx2", SHORT),  # a multiply-add would be a call
+        ("znver4", "-avx512f", LONG),
+        ("haswell", "-fma", SHORT),
+        (None, FEATURES["sse"] + ",-avx2,-fma,-avx512f", SHORT),
+        ("no such CPU", "", SHORT),
+    ],
+)
+def test_vectors_of_features(cpu, features, shape):
+    assert vector_shape(cpu, features) == shape
+
+
+TARGETS = [
+    {},
+    {"NUMBA_CPU_NAME": "x86-64-v3"},
+    {"NUMBA_CPU_NAME": "skylake-avx512"},
+    {"NUMBA_CPU_NAME": "nehalem"},
+    {"NUMBA_CPU_FEATURES": FEATURES["avx512"]},
+    {"NUMBA_ENABLE_AVX": "0"},
+]
+
+
+@x86
+@pytest.mark.parametrize("environ", TARGETS, ids=str)
+def test_what_is_said_of_vectors_is_what_the_kernels_have(environ):
+    source = """
+        from numba import config
+        from fastshallow import environment, register_tile, vectors
+        shape = vectors.vector_shape(config.CPU_NAME, config.CPU_FEATURES)
+        assert shape == (vectors.VECTOR_BYTES, vectors.REGISTERS)
+        print(environment.simd_bits(), 8 * vectors.VECTOR_BYTES)
+    """
+    said, had = map(int, script(source, **environ).split())
+    assert said == had
+    if environ == {"NUMBA_CPU_FEATURES": FEATURES["avx512"]}:
+        assert said == 512
+    elif "nehalem" in environ.values() or "NUMBA_ENABLE_AVX" in environ:
+        assert said == 128
+
+
+@pytest.mark.slow
+@x86
+@pytest.mark.parametrize(
+    "environ",
+    [{"NUMBA_CPU_NAME": name} for name in ("haswell", "x86-64-v3", "nehalem")]
+    + [{"NUMBA_ENABLE_AVX": "0"}],
+    ids=str,
+)
+def test_vectors_of_any_length_give_the_same_bits(environ):
+    if not llvmlite.binding.get_host_cpu_features().get("fma"):
+        pytest.skip("without a fused multiply-add other bits are right, too")
+    arguments = [str(Path(__file__).with_name("bits.py")), "1", "2"]
+    here, there = (run(arguments, **more) for more in ({}, environ))
+    assert here == there
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

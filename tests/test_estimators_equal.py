@@ -9,6 +9,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+import fastshallow as fs
+from fastshallow.fitting import ClippedTrainer
+
 SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
 
 SOLVERS = {
@@ -198,6 +201,30 @@ def test_lbfgs_where_probabilities_are_clipped(load, seed):
     quietly(ours.fit, X, y)
     quietly(theirs.fit, X, y)
     assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("weights", [None, 1e-3, 1.0, 1e3])
+def test_the_cost_that_lbfgs_sees_is_clipped_whatever_the_weights(weights, output, dtype):
+    # one example is wrong by far: its loss of 100 is cut off at -log(eps), however little it weighs
+    n_y = 1 if output == "sigmoid" else 2
+    net = fs.Network((1, n_y), output=output, dtype=dtype)
+    net.W1 = [[1.0]] if n_y == 1 else [[0.5], [-0.5]]
+    x = np.array([-100.0, 1.0, 2.0, -1.5, 3.0])
+    y = np.array([1, 1, 1, 0, 1])
+    w = None if weights is None else np.array([weights, 1.0, 1.0, 2.0, 1.0])
+    Y = y if n_y == 1 else 1 - y  # class numbers, as an estimator has them
+    X = x.reshape(1, -1).astype(dtype)
+    trainer = ClippedTrainer(net, X, Y, fs.LBFGS(), None, w, alpha=0.1)
+    J = trainer.epoch(rates=0.0)
+    eps = float(np.finfo(dtype).eps)
+    right = 1 / (1 + np.exp(-np.where(y == 1, x, -x)))
+    losses = -np.log(np.clip(right, eps, 1 - eps))
+    total = len(x) if w is None else w.sum()
+    penalty = 0.1 / 2 * float((net.W1**2).sum()) / total
+    wanted = np.average(losses, weights=w) + penalty
+    assert abs(J - wanted) < (1e-5 if dtype == "float32" else 1e-12) * wanted
 
 
 class Nudged(MLPClassifier):

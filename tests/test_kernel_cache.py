@@ -5,12 +5,14 @@ The kernels of these tests are small ones: what the cache does is the same for a
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,110 @@ def test_an_edited_helper_is_never_served_stale(tmp_path):
     assert answer(start("f8")) == old + 1
     helper.write_text(text, "utf-8")
     assert answer(start("f8")) == old
+
+
+# Packages without sources ------------------------------------------------------------------------
+
+INSTALLED = """
+    value = answer()
+    from fastshallow._jit import cache_directory, package_stamp
+    found = cache_directory(activations.g)
+    hits = sum(activations.g.stats.cache_hits.values())
+    for line in (activations.__file__, value, hits, package_stamp(), found):
+        print(line)
+"""
+FORMS = ("sources", "pyc", "zip of sources", "zip of pyc")
+
+
+def installed(form, folder, more=""):
+    """Put a copy of the package below a folder in one of the forms; return what Python's path has.
+
+    ``more`` is added to one of the modules.
+    """
+    package = Path(fs.__file__).parent
+    site = folder / "site"
+    copy = site / package.name
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / "mistakes.py").open("a") as module:
+        module.write(more)
+    if form.endswith("pyc"):
+        assert compileall.compile_dir(copy, quiet=1, legacy=True)
+        for path in copy.rglob("*.py"):
+            path.unlink()
+    if not form.startswith("zip"):
+        return site
+    archive = folder / "site.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in copy.rglob("*.py*"):
+            file.write(path, path.relative_to(site))
+    shutil.rmtree(site)
+    return archive
+
+
+def process_of(path, folder, source=SMALL + INSTALLED, **environment):
+    """Run a process that imports the package from a path; return its lines."""
+    places = {name: str(folder / "home") for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        env={**os.environ, **places, "PYTHONPATH": str(path), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+CHOSEN = [("pyc", True), ("pyc", False), ("zip of sources", False), ("zip of pyc", True)]
+OTHERS = [
+    (form, chosen) for form in FORMS for chosen in (True, False) if (form, chosen) not in CHOSEN
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "chosen"), CHOSEN + [pytest.param(*pair, marks=pytest.mark.slow) for pair in OTHERS]
+)
+def test_kernels_are_kept_whatever_the_package_is_installed_as(form, chosen, tmp_path):
+    path = installed(form, tmp_path)
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels") if chosen else ""}
+    first, second = (process_of(path, tmp_path, **kept) for _ in range(2))
+    assert first[0].startswith(str(path)) and first[0].endswith("pyc" if "pyc" in form else "py")
+    assert (first[2], second[2]) == ("0", "1"), "the second one compiled again"
+    assert (first[1], *first[3:]) == (second[1], *second[3:])  # and nothing in the log
+    home = tmp_path / "kernels" if chosen else tmp_path
+    assert files(home, ".nbc") and Path(second[4]).is_relative_to(home)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stamps_differ_where_a_module_does(form, tmp_path):
+    source = "from fastshallow._jit import package_stamp; print(package_stamp())"
+    stamps = {}
+    for name, more in (("a", ""), ("b", ""), ("c", "\nNEW = 1\n")):
+        (tmp_path / name).mkdir()
+        path = installed(form, tmp_path / name, more)
+        if name == "b":
+            path = path.rename(tmp_path / "a again")
+        (stamps[name],) = process_of(path, tmp_path, source)
+    assert len(stamps["a"]) == 64 and stamps["c"] not in (stamps["a"], stamps["b"])
+    # compiled files hold the place of their sources too: a copy of them may count as another
+    assert form.endswith("pyc") or stamps["a"] == stamps["b"]
+
+
+@posix
+@pytest.mark.parametrize("form", ["pyc", "zip of pyc"])
+def test_the_log_says_what_is_set_already(form, tmp_path):
+    path = installed(form, tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    if path.is_dir():
+        (path / "fastshallow" / "__pycache__").write_text("no folder")
+    nowhere = str(tmp_path / "file" / "folder")
+    home = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere}
+    line, *rest = process_of(path, tmp_path, **home, NUMBA_CACHE_DIR="")
+    assert "no folder for compiled kernels can be written to" in line
+    assert line.endswith("set NUMBA_CACHE_DIR to a writable folder of your own")
+    assert rest[-1] == "None"
+    line, *rest = process_of(path, tmp_path, **home, NUMBA_CACHE_DIR=nowhere)
+    assert line.endswith(f"NUMBA_CACHE_DIR is {nowhere!r}: set it to a folder with room to write")
+    assert rest[-1] == "None"

@@ -298,6 +298,44 @@ def test_a_network_too_large_for_the_stack_predicts_one_row(rng):
     assert out == net.predict(x)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", [1, 2, 17, 48, 193, 700, 1024])
+def test_out_that_shares_memory_with_x(m, dtype, rng):
+    # 200 units: a tile of the path for few examples is shorter than most of these counts, and
+    # what it writes may be what the next one reads
+    net = fs.Network((2, 200, 2), "tanh", "linear", dtype).init(seed=0)
+
+    def pairs(memory):
+        rows, columns = memory.reshape(-1, 2), memory.reshape(2, -1)
+        yield "the same", rows[:m].T, rows[:m].T
+        yield "one further", rows[:m].T, rows[1 : m + 1].T
+        yield "all further", rows[: m + 1][:m].T, rows[m : 2 * m].T
+        yield "reversed", rows[:m].T, rows[:m][::-1].T
+        yield "exchanged", columns[:, :m], columns[::-1, :m]
+        yield "one in the other", columns[:, :m], memory[: 2 * m].reshape(m, 2).T
+
+    size = 4 * m + 8
+    for i, (name, X, _) in enumerate(pairs(rng.standard_normal(size).astype(dtype))):
+        wanted = net.predict(X.copy())
+        memory = np.zeros(size, dtype)
+        _, X_here, out = list(pairs(memory))[i]
+        X_here[...] = X
+        assert net.predict(X_here, out=out) is out
+        assert np.array_equal(out, wanted), name
+
+
+def test_out_that_shares_memory_with_x_and_a_step_that_overflows():
+    # the last example goes the other way after the first ones were written
+    net = fs.Network((2, 200, 2), "linear", "linear").init(seed=0)
+    net.W1 = np.ones((200, 2))
+    X = np.ones((2, 1024), "f4")
+    X[:, -1] = 3e38
+    wanted = net.predict(X.copy(), n_threads=1)
+    assert not np.isfinite(wanted[:, -1]).all()
+    assert net.predict(X, out=X) is X
+    assert np.array_equal(X, wanted, equal_nan=True)
+
+
 def test_score_is_accuracy_or_r2(rng):
     X, w = rng.standard_normal((3, 50)), rng.random(50)
     net = fs.Network((3, 4, 1), "tanh").init(seed=0)

@@ -252,6 +252,18 @@ def test_benchmarks_install_what_the_package_needs():
     assert set(json.loads((ROOT / "asv.conf.json").read_text())["matrix"]["req"]) == required
 
 
+def test_the_oldest_versions_are_those_declared():
+    project = PYPROJECT["project"]
+    extras = [project["optional-dependencies"][extra] for extra in ("cli", "plot", "test")]
+    declared = dict(part.split(">=") for part in sum(extras, project["dependencies"]))
+    text = (ROOT / ".ci/oldest.txt").read_text("utf-8")
+    oldest = dict(re.findall(r"^([a-z-]+)==([0-9.]+)", text, re.MULTILINE))
+    assert oldest.pop("scipy")  # which scikit-learn brings
+    assert oldest.keys() == declared.keys()
+    for name, version in declared.items():  # 8 is 8.0.0
+        assert re.fullmatch(re.escape(version) + r"(\.0)*", oldest[name]), name
+
+
 def test_newcomers_commands_are_the_readmes():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert 'python -m pip install ".[cli,plot]" && fastshallow train\n' in readme

@@ -90,6 +90,19 @@ def test_adaptive_divides_and_stops():
     assert history.stopped == "the learning rate of Adaptive is at its least"
 
 
+@pytest.mark.parametrize("patience", [0, 1, 3])
+@pytest.mark.parametrize("halvings", [0, 1, 4])
+def test_adaptive_stops_at_its_least_exactly(patience, halvings):
+    # halves are exact: the rate is ``least`` itself, and one epoch more than patience stands still
+    net, X, Y = problem()
+    schedule = fs.Adaptive(factor=2, patience=patience, least=2.0**-halvings)
+    options = {"batch_size": None, "schedule": schedule, "callbacks": [Freeze(net)]}
+    history = fs.train(net, X, Y, fs.SGD(1.0), 100, **options)
+    wanted = [2.0**-i for i in range(halvings + 1) for _ in range(patience + 1)]
+    assert history.learning_rate.tolist() == [1.0, *wanted]  # the first epoch is the best
+    assert history.stopped == "the learning rate of Adaptive is at its least"
+
+
 class Freeze:
     """A callback that takes back what an epoch did."""
 

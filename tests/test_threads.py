@@ -139,6 +139,23 @@ def test_workers_never_exceed_tasks_nor_numbas_threads():
     assert _threads.choose_workers(np.int64(2), 10, 0.0) == min(2, most)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux")
+def test_allowed_is_the_least_of_threads_affinity_and_quota(monkeypatch):
+    # joblib's count goes by the affinity too, but is asked for once: here they differ
+    monkeypatch.setattr(_threads, "_asked", False)
+    threads = numba.get_num_threads()
+    for cores, quota in [(1, 64), (2, 64), (3, 64), (64, 1), (64, 2), (2, 3), (64, 64)]:
+        affinity = set(range(5, 5 + cores))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, found=affinity: found)
+        monkeypatch.setattr(_threads, "quota", lambda found=quota: found)
+        assert _threads.allowed() == min(threads, cores, quota)
+    monkeypatch.setattr(_threads, "_asked", True)  # the user's number stays as it is
+    assert _threads.allowed() == threads
+    monkeypatch.setattr(_threads, "_asked", False)
+    monkeypatch.delattr(os, "sched_getaffinity")  # a system without
+    assert _threads.allowed() == min(threads, 64)
+
+
 def test_workers_by_the_work_stay_within_the_callers_limit():
     assert _threads.choose_workers(None, 100, _threads.GRAIN / 2) == 1
     before = numba.get_num_threads()

@@ -21,6 +21,7 @@ from sklearn.utils import shuffle
 from test_threads import script
 
 import fastshallow as fs
+from fastshallow import orders, trainer
 
 
 def problem(dtype="float32", m=300):
@@ -129,6 +130,20 @@ def test_same_seed_same_bits(options):
         )
         found.append((net.params.tobytes(), history.cost.tobytes()))
     assert found[0] == found[1] == found[2]
+
+
+def test_windows_of_a_training_are_shuffled_as_their_order_says(monkeypatch):
+    monkeypatch.setattr(trainer.Trainer, "window", lambda self: 32)
+    ours, X, Y = problem()
+    theirs, order = ours.copy(), ours.copy()
+    options = {"epochs": 3, "batch_size": 16, "seed": 5}
+    fs.train(ours, X, Y, shuffle="windows", **options)
+    windows = orders.ShuffledWindows(X.shape[1], None, np.random.default_rng(5), 32)
+    fs.train(theirs, X, Y, shuffle=lambda m: windows.permutation(), **options)
+    assert ours == theirs
+    in_order = np.concatenate([range(at, min(at + 32, 300)) for at in range(0, 300, 32)])
+    fs.train(order, X, Y, shuffle=lambda m: in_order, **options)
+    assert ours != order
 
 
 def test_another_seed_is_another_order():

@@ -272,6 +272,20 @@ def test_windows_are_neighbours():
     assert windows != sorted(windows)
 
 
+@pytest.mark.parametrize(("m", "window"), [(40, 10), (43, 10), (7, 1), (9, 2)])
+def test_windows_and_what_is_in_them_come_in_every_order(m, window):
+    n, epochs = -(-m // window), 400
+    orders = ShuffledWindows(m, None, np.random.default_rng(0), window)(epochs)
+    windows = [[w for w, _ in itertools.groupby(row // window)] for row in orders]
+    assert all(sorted(row) == list(range(n)) for row in windows)
+    # a window is first, an example the first of its window, in a fair share of all epochs
+    inside = [row[row // window == 0][0] for row in orders]
+    for first, values in (([row[0] for row in windows], n), (inside, window)):
+        share = np.bincount(first, minlength=values) / epochs
+        assert share.size == values
+        assert np.abs(share - 1 / values).max() < 5 * np.sqrt(1 / values / epochs)
+
+
 @pytest.mark.parametrize("order", [[0, 1], [0, 0, 1], [0.0, 1.0, 2.0], [1, 2, 3], "abc"])
 def test_an_order_that_is_no_permutation(order):
     with pytest.raises(ValueError, match=r"shuffle: expected .* a permutation of 0 \.\.\. 2; got"):
