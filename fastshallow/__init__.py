@@ -34,6 +34,7 @@ _HOMES = {
     "JSONLinesLogger": "callbacks",
     "LBFGS": "optimizers",
     "ModelCheckpoint": "callbacks",
+    "ModelFileError": "serialization",
     "Network": "network",
     "Pipeline": "pipeline",
     "SGD": "optimizers",
@@ -68,6 +69,7 @@ __all__ = [
     "InverseScaling",
     "JSONLinesLogger",
     "ModelCheckpoint",
+    "ModelFileError",
     "Network",
     "Pipeline",
     "ShallowClassifier",
@@ -107,7 +109,7 @@ if TYPE_CHECKING:
     from .plotting import plot_cost
     from .regressor import ShallowRegressor
     from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
-    from .serialization import load, save
+    from .serialization import ModelFileError, load, save
     from .trainer import DivergenceError
     from .training import gradient_descent, train
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import reprlib
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -16,14 +17,48 @@ import numpy as np
 
 from .kernels import BAD_X, Matrix
 
-__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "weights"]
+# Bits of an integer whose digits a message shows, and characters of any value.
+DIGITS_MOST = 10_000
+SHOWN_MOST = 250
+
+__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "shown", "weights"]
+
+
+class _Short(reprlib.Repr):
+    """Python's way to show a value, cut short; nothing in it can steer a terminal."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        bits = x.bit_length()
+        if bits > DIGITS_MOST:  # Python refuses to write it, or takes long
+            return f"an integer of {bits} bits"
+        text = repr(x)
+        return text if len(text) <= 40 else f"{text[:20]}... ({len(text)} characters)"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxset = 3, 8, 8, 8, 8
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: its repr, or the ends of a long one.
+
+    Examples
+    --------
+    >>> from fastshallow._checks import shown
+    >>> shown("a"), shown("\\x1b[2J"), len(shown("b" * 10**6)), len(shown(["b" * 99] * 10**6))
+    ("'a'", "'\\\\x1b[2J'", 80, 250)
+    """
+    text = _SHORT.repr(value)
+    text = text if text.isprintable() else repr(text)[1:-1]  # a repr of the caller's own
+    return text if len(text) <= SHOWN_MOST else f"{text[: SHOWN_MOST - 3]}..."
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
     """Return ``value`` if it is one of the known names."""
     known = list(known)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {shown(value)}")
     return value
 
 
@@ -40,13 +75,15 @@ def number(
     limits = [f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound)]
     wanted = " ".join(["a finite number", " and ".join(limits)]).strip()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
+        raise TypeError(
+            f"{name}: expected {wanted}; got {shown(value)} of type {type(value).__name__}"
+        )
     try:
         found = float(value)
     except OverflowError:  # an integer beyond float64
         found = math.inf
     if not (math.isfinite(found) and least <= found <= most and above < found < below):
-        raise ValueError(f"{name}: expected {wanted}; got {value!r}")
+        raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
     return found
 
 
@@ -54,10 +91,12 @@ def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
     """Return an integer from ``least`` to ``most``."""
     wanted = f"an integer >= {least}" + (f" and <= {most}" if most < math.inf else "")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}: expected {wanted}; got {value!r} of type {type(value).__name__}")
+        raise TypeError(
+            f"{name}: expected {wanted}; got {shown(value)} of type {type(value).__name__}"
+        )
     found = int(value)
     if not least <= found <= most:
-        raise ValueError(f"{name}: expected {wanted}; got {value!r}")
+        raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
     return found
 
 
@@ -75,7 +114,7 @@ def path(name: str, value: Any) -> str:
     except TypeError:
         found = b""
     if not isinstance(found, str) or not found:
-        raise TypeError(f"{name}: expected a path; got {value!r}")
+        raise TypeError(f"{name}: expected a path; got {shown(value)}")
     return found
 
 
@@ -83,7 +122,7 @@ def flag(name: str, value: Any) -> bool:
     """Return True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(
-            f"{name}: expected True or False; got {value!r} of type {type(value).__name__}"
+            f"{name}: expected True or False; got {shown(value)} of type {type(value).__name__}"
         )
     return bool(value)
 
@@ -93,7 +132,7 @@ def listed(name: str, value: Any, wanted: str) -> list:
     try:
         return list(value)
     except TypeError:
-        raise TypeError(f"{name}: expected {wanted}; got {value!r}") from None
+        raise TypeError(f"{name}: expected {wanted}; got {shown(value)}") from None
 
 
 def numeric(name: str, value: Any) -> np.ndarray:
@@ -167,6 +206,21 @@ def out_array(out: Any, shape: tuple[int, ...], kinds: str) -> None:
         raise TypeError(f"out: expected a dtype that holds predictions; got {out.dtype}")
 
 
+def writable(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise unless kernels can write into ``array`` as it is.
+
+    That is, an array of this shape and dtype in C order, aligned, writable, and of its own.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected an array; got {type(array).__name__}")
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"{name}: expected shape {shape} and dtype {dtype}; got {array.shape}, {array.dtype}"
+        )
+    if not array.flags.carray:
+        raise ValueError(f"{name}: expected a writable, aligned array in C order; got another")
+
+
 def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, float]:
     """Return sample weights in ``dtype``, empty for None, and their sum, m for None."""
     if sample_weight is None:
@@ -200,9 +254,11 @@ def divisor(total: float, dtype: np.dtype) -> None:
         )
 
 
-def finite_parameters(W: list[np.ndarray], b: list[np.ndarray]) -> None:
-    """Raise unless every weight and bias is finite."""
-    for letter, arrays in (("W", W), ("b", b)):
+def finite_parameters(net: Any) -> None:
+    """Raise unless every weight and bias of a network is finite."""
+    if np.isfinite(net.params).all():
+        return
+    for letter, arrays in (("W", net.W), ("b", net.b)):
         for layer, array in enumerate(arrays, 1):
             if not np.isfinite(array).all():
                 at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

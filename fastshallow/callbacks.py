@@ -23,7 +23,7 @@ import numpy as np
 
 from . import _checks
 from .schedules import MONITORS, Plateau
-from .serialization import check_replaceable, save
+from .serialization import check_replaceable, check_savable, save
 
 __all__ = ["Callback", "EarlyStopping", "JSONLinesLogger", "ModelCheckpoint"]
 
@@ -123,7 +123,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, state: Any) -> None:
         """Give the network its best parameters."""
         if self.best_params is not None and self.best_epoch >= 0:
-            state.net.params[...] = self.best_params
+            state.net.params = self.best_params
 
     def get_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
@@ -135,7 +135,13 @@ class EarlyStopping(Callback):
         self._plateau.set_state(state)
         self.best_epoch = int(state["best_epoch"])
         if self.restore_best and "best_params" in state:
-            self.best_params = state["best_params"].copy()
+            found, own = np.array(state["best_params"]), self.best_params
+            if own is not None and (found.shape, found.dtype) != (own.shape, own.dtype):
+                raise ValueError(
+                    f"best_params: expected shape {own.shape} and dtype {own.dtype}; got "
+                    f"{found.shape}, {found.dtype}"
+                )
+            self.best_params = found
 
 
 class ModelCheckpoint(Callback):
@@ -176,6 +182,7 @@ class ModelCheckpoint(Callback):
     def on_train_begin(self, state: Any) -> None:
         """Forget the training before; raise where no file can be written."""
         check_replaceable(Path(os.path.realpath(self.path)))
+        check_savable(state.net)
         self._plateau.start()
 
     def on_epoch_end(self, state: Any) -> bool:

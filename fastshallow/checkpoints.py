@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .serialization import architecture_of, read_file, read_metadata, replace_file
-from .tensor_files import TensorFile, Wrong, to_bytes
+from . import _checks
+from .history import SERIES
+from .mistakes import plain
+from .serialization import read_file, read_metadata, replace_file
+from .tensor_files import TensorFile, TooLong, Wrong, check_length, to_bytes
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 
@@ -59,21 +62,51 @@ class Checkpoint:
             Numbers, strings, lists and dicts of them.
         """
         began = time.monotonic()
-        tensors = {"params": net.params, **tensors}
-        metadata = {
-            "format": FORMAT,
-            "version": VERSION,
-            "network": architecture_of(net),
-            "settings": self.settings,
-            **rest,
-        }
-        arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        replace_file(self.path, to_bytes(arrays, metadata, _plain))
+        replace_file(self.path, to_bytes(*self._contents(net, tensors, rest), _plain))
         ended = time.monotonic()
         self._due = ended + PAUSE * (ended - began)
 
-    def read(self, net: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def check(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+        """Raise where `write` could not write it, whatever the numbers are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where something in it is nothing that a file keeps, or it is too long.
+        """
+        try:
+            check_length(*self._contents(net, tensors, rest), _plain)
+        except TooLong as error:
+            raise ValueError(f"checkpoint: {error}") from error
+
+    def _contents(
+        self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors of the file, and its description."""
+        described = {
+            "format": FORMAT,
+            "version": VERSION,
+            "network": net._described(),
+            "settings": self.settings,
+            **rest,
+        }
+        return {"params": net.params, **tensors}, described
+
+    def read(
+        self, net: Any, vectors: int, steps: int, evaluated: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """Return tensors and the rest, or None if there is no file yet.
+
+        Parameters
+        ----------
+        net : Network
+            Whose training to go on with.
+        vectors : int
+            Of the optimiser's state.
+        steps : int
+            Of an epoch.
+        evaluated : bool
+            Whether evaluations are kept.
 
         Raises
         ------
@@ -85,21 +118,75 @@ class Checkpoint:
 
         def read(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             tensors, rest = read_checkpoint(file)
-            self._check(net, tensors, rest)
+            self._check(net, rest)
+            _check_tensors(net, vectors, evaluated, tensors)
+            _check_rest(rest, tensors["history.cost"].size, steps, self.settings)
             return tensors, rest
 
         return read_file(self.path, read)
 
-    def _check(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+    def _check(self, net: Any, rest: dict[str, Any]) -> None:
         """Raise unless this training can go on from what was read."""
-        wanted = {"network": architecture_of(net), **self.settings}
+        for name in ("network", "settings"):
+            if not isinstance(rest[name], dict):
+                raise Wrong(f"{name}: expected a dict; got {_checks.shown(rest[name])}")
+        wanted = {"network": net._described(), **self.settings}
         found = {"network": rest["network"], **rest["settings"]}
         for name, value in wanted.items():
             if found.get(name) != value:
-                raise Wrong(f"{name}: this training has {value}; the file has {found.get(name)}")
-        params = tensors["params"]
-        if params.shape != net.params.shape or params.dtype != net.dtype:
-            raise Wrong(f"params: expected {net.params.size} of {net.dtype}; got {params.shape}")
+                raise Wrong(
+                    f"{name}: this training has {_text(value)}; the file has "
+                    f"{_text(found.get(name))}"
+                )
+
+
+def _text(value: Any) -> str:
+    return plain(value) if isinstance(value, str) else _checks.shown(value)
+
+
+def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, np.ndarray]) -> None:
+    """Raise unless all tensors that are taken up have their shape and dtype."""
+    n, dtype, double = net.params.size, net.dtype, np.dtype("f8")
+    epochs = np.size(tensors.get("history.cost", ()))
+    wanted = {"params": ((n,), dtype), "optimizer": ((vectors, n), dtype)}
+    wanted |= {
+        f"history.{name}": ((epochs,), np.dtype("i8") if name == "steps" else double)
+        for name in SERIES
+    }
+    if evaluated:
+        count = np.size(tensors.get("evaluations.cost", ()))
+        wanted["evaluations.start"] = (n,), dtype
+        wanted["evaluations.cost"] = (count,), double
+        wanted["evaluations.gradient"] = (count, n), dtype
+    for name, (shape, of) in wanted.items():
+        if name not in tensors:
+            raise Wrong(f"no whole checkpoint: {name} is missing")
+        found = tensors[name]
+        few = name.startswith("history.validation") and found.size < epochs  # none, or not yet all
+        if found.shape != ((found.size,) if few else shape) or found.dtype != of:
+            raise Wrong(
+                f"{name}: expected shape {shape} and dtype {of}; got {found.shape}, {found.dtype}"
+            )
+
+
+def _check_rest(rest: dict[str, Any], epochs: int, steps: int, settings: dict[str, Any]) -> None:
+    """Raise unless the rest is of the types, and within the bounds, that a training has."""
+    bounds = {"epoch": (epochs - 1, epochs - 1), "begun": (0, max(0, steps - 1))}
+    bounds |= {name: (0, 2**63 - 1) for name in ("steps", "examples", "epochs")}
+    for name, (least, most) in bounds.items():
+        try:
+            _checks.whole(name, rest[name], least, most)
+        except (TypeError, ValueError) as error:
+            raise Wrong(str(error)) from error
+    types = {"order": dict, "schedule": dict, "callbacks": list, "stopped": str, "owed": bool}
+    for name, wanted in (types | {"sums": list}).items():
+        if type(rest[name]) is not wanted:
+            raise Wrong(f"{name}: expected a {wanted.__name__}; got {_checks.shown(rest[name])}")
+    if len(rest["sums"]) != 2 or not all(type(x) is float for x in rest["sums"]):
+        raise Wrong(f"sums: expected two numbers; got {_checks.shown(rest['sums'])}")
+    count, kept = len(settings["callbacks"]), rest["callbacks"]
+    if len(kept) != count or not all(isinstance(values, dict) for values in kept):
+        raise Wrong(f"callbacks: expected {count} dicts; got {_checks.shown(kept)}")
 
 
 def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -109,8 +196,9 @@ def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, 
     names = set(file.tensors)
     fields = {"network", "settings", "epoch", "steps", "examples", "epochs", "order", "schedule"}
     fields |= {"callbacks", "stopped", "begun", "sums", "owed"}
-    if not {"params", "optimizer"} <= names or not fields <= set(rest):
-        raise Wrong("no whole checkpoint: parts of it are missing")
+    fields |= {"format", "version"}
+    if not {"params", "optimizer"} <= names or fields != set(rest):
+        raise Wrong("no whole checkpoint: parts of it are missing, or unknown")
     return {name: file.get_tensor(name) for name in names}, rest
 
 
@@ -118,4 +206,4 @@ def _plain(value: Any) -> Any:
     """Return as JSON what JSON does not know."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
-    raise TypeError(f"a checkpoint cannot keep a {type(value).__name__}: {value!r}")
+    raise TypeError(f"a checkpoint cannot keep a {type(value).__name__}: {_checks.shown(value)}")

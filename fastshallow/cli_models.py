@@ -22,7 +22,7 @@ from .cli_common import (
 from .cli_train import columns_text, scores_of
 from .columns import Values, check_present, read_values
 from .losses import LOSSES
-from .mistakes import DONE, Mistake, listed
+from .mistakes import DONE, Mistake, listed, plain
 from .pipeline import Pipeline
 from .reports import scores_text
 from .serialization import replace_file
@@ -127,8 +127,10 @@ def info(options: argparse.Namespace) -> int:
 def _target(model: Pipeline) -> str:
     target = model.target
     if target.task == "regression":
-        return f"{target.name}: mean {target.mean:.6g}, standard deviation {target.scale:.6g}"
-    return f"{target.name}: classes {listed([str(label) for label in target.classes])}"
+        return (
+            f"{plain(target.name)}: mean {target.mean:.6g}, standard deviation {target.scale:.6g}"
+        )
+    return f"{plain(target.name)}: classes {listed([str(label) for label in target.classes])}"
 
 
 def diagnose(options: argparse.Namespace) -> int:

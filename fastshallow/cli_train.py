@@ -22,12 +22,12 @@ from .cli_common import (
     say,
 )
 from .columns import Column, Target, Values, check_any, check_present, encode, read_values
-from .estimator_base import NOT_FINITE
-from .mistakes import DONE, INTERRUPTED, Mistake, listed
+from .estimator_base import ACTIVATIONS, NOT_FINITE
+from .mistakes import DONE, INTERRUPTED, Mistake, listed, plain
 from .pipeline import Pipeline
 from .plotting import Boundary, cost_png
 from .reports import classification_scores, regression_scores, scores_text, text_table
-from .serialization import replace_file
+from .serialization import check_savable, replace_file
 from .tables import read_table
 
 __all__ = ["train_on_table"]
@@ -104,6 +104,7 @@ def train_on_table(options: argparse.Namespace) -> int:
     data = prepare(options)
     say(options, data_text(data, options))
     say(options, f"\nModel              {model_text(data, options)}")
+    _check_savable(data, options)
     run = fit(data, options)
     model = Pipeline(run.net, data.columns, data.target)
     scores = score(model, data, options)
@@ -128,6 +129,19 @@ def check_options(options: argparse.Namespace) -> None:
             raise Mistake(f"--{name.replace('_', '-')}: expected --solver adam or sgd; got lbfgs")
     if options.class_weight and options.task == "regression":
         raise Mistake("--class-weight: expected a classification; got --task regression")
+
+
+def _check_savable(data: Prepared, options: argparse.Namespace) -> None:
+    """Raise before training where its columns would not go into a model file."""
+    learner = estimator(data.target, options, Recorder())
+    sizes = sizes_of(data, learner)
+    names = [ACTIVATIONS[name] for name in learner._activations(len(sizes) - 2)]
+    output = "softmax" if sizes[-1] > 1 else "sigmoid" if data.target.classes else "linear"
+    net = fs.Network(sizes, names, output, data.X.dtype)
+    try:
+        check_savable(Pipeline(net, data.columns, data.target))
+    except ValueError as error:
+        raise Mistake(f"{options.data}: {error}; --drop leaves a column out") from error
 
 
 def _check_matplotlib() -> None:
@@ -338,13 +352,13 @@ def target_text(data: Prepared) -> str:
     target = data.target
     if target.task == "regression":
         return (
-            f"{target.name}: regression, mean {target.mean:.6g}, standard deviation "
+            f"{plain(target.name)}: regression, mean {target.mean:.6g}, standard deviation "
             f"{target.scale:.6g}"
         )
     counts = np.bincount(np.concatenate([data.y, data.y_held_out]).astype(np.int64))
-    shown = [f"{label} {n:,}" for label, n in zip(target.classes, counts, strict=True)][:10]
+    shown = [f"{plain(label)} {n:,}" for label, n in zip(target.classes, counts, strict=True)][:10]
     more = ", ..." if len(counts) > 10 else ""
-    return f"{target.name}: classification, {len(counts)} classes ({', '.join(shown)}{more})"
+    return f"{plain(target.name)}: classification, {len(counts)} classes ({', '.join(shown)}{more})"
 
 
 def columns_text(columns: list[Column]) -> str:
@@ -354,11 +368,13 @@ def columns_text(columns: list[Column]) -> str:
         if column.kind == "number":
             values = f"mean {column.mean:.4g}, standard deviation {column.scale:.4g}"
         else:
-            values = ", ".join(column.categories[:4]) + (", ..." * (len(column.categories) > 4))
+            values = ", ".join(map(plain, column.categories[:4])) + (
+                ", ..." * (len(column.categories) > 4)
+            )
         if column.fill is not None:
-            fill = f"{column.fill:.4g}" if isinstance(column.fill, float) else column.fill
+            fill = f"{column.fill:.4g}" if isinstance(column.fill, float) else plain(column.fill)
             values += f"; where missing {fill}"
-        rows.append((column.name, column.kind, values, column.width))
+        rows.append((plain(column.name), column.kind, values, column.width))
     left_out = len(columns) - ROWS_MOST
     return text_table(rows, 3) + (f"\n... and {left_out} more columns" if left_out > 0 else "")
 
@@ -366,11 +382,17 @@ def columns_text(columns: list[Column]) -> str:
 def model_text(data: Prepared, options: argparse.Namespace) -> str:
     """Return sizes, activation, solver and epochs, before training."""
     learner = estimator(data.target, options, Recorder())
+    sizes = sizes_of(data, learner)
+    name = learner.activation if len(sizes) > 2 else "no hidden layer"
+    text = "-".join(map(str, sizes))
+    return f"{text}, {name}, {learner.solver}, {learner.max_iter} epochs at most"
+
+
+def sizes_of(data: Prepared, learner: Any) -> list[int]:
+    """Return the sizes of the network that an estimator will make."""
     hidden = np.atleast_1d(learner.hidden_layer_sizes).astype(int).tolist()
     outputs = len(data.target.classes) if len(data.target.classes) > 2 else 1
-    sizes = "-".join(map(str, [data.X.shape[1], *hidden, outputs]))
-    name = learner.activation if hidden else "no hidden layer"
-    return f"{sizes}, {name}, {learner.solver}, {learner.max_iter} epochs at most"
+    return [data.X.shape[1], *hidden, outputs]
 
 
 def report(

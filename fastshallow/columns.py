@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import cast
+from . import _checks
+from ._checks import cast, shown
+from .described import choice_of, different, fields_of, named, none_of, set_fields, standards
 from .mistakes import Mistake, listed
 
 __all__ = ["Column", "Target", "Values", "check_any", "check_present", "encode", "read_values"]
@@ -32,6 +34,8 @@ CATEGORIES_MOST = 1000
 
 #: Whole numbers are classes where there are so many different ones at most.
 CLASSES_FEW = 20
+
+TASKS = ("classification", "regression")
 
 WHAT = {"number": "numbers", "text": "text", "boolean": "booleans"}
 
@@ -102,14 +106,16 @@ def read_values(name: str, column: Any) -> Values:
         column = np.array(list(column), object)
     kind = getattr(column.dtype, "kind", "O")
     if kind not in "iufbOUT":
-        raise Mistake(f"column {name!r}: expected numbers, text or booleans; got {column.dtype}")
+        raise Mistake(
+            f"column {shown(name)}: expected numbers, text or booleans; got {column.dtype}"
+        )
     if hasattr(column, "isna"):
         missing = np.asarray(column.isna(), bool)
     else:
         column = np.asarray(column)
         missing = _missing(column)
     if np.ndim(column) != 1:
-        raise Mistake(f"column {name!r}: expected values (m,); got shape {np.shape(column)}")
+        raise Mistake(f"column {shown(name)}: expected values (m,); got shape {np.shape(column)}")
     if kind in "iuf":
         return _numbers(name, column, missing)
     values = np.asarray(column, object)
@@ -141,7 +147,7 @@ def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
         raise Mistake(
-            f"column {name!r}: expected finite numbers; got {numbers[infinite[0]]} in row "
+            f"column {shown(name)}: expected finite numbers; got {numbers[infinite[0]]} in row "
             f"{infinite[0] + 1}"
         )
     return Values(name, "number" if not missing.all() else "", numbers, missing)
@@ -151,14 +157,15 @@ def check_any(found: Values) -> None:
     """Raise where all values of a column are missing."""
     if not found.kind:
         raise Mistake(
-            f"column {found.name!r}: expected values; all are missing; --drop leaves a column out"
+            f"column {shown(found.name)}: expected values; all are missing; --drop leaves a column "
+            "out"
         )
 
 
 def check_present(columns: Sequence[Values], advice: str) -> None:
     """Raise where values are missing, with the columns and how many of each."""
     counts = {values.name: int(values.missing.sum()) for values in columns}
-    found = [f"{name!r} ({count})" for name, count in counts.items() if count]
+    found = [f"{shown(name)} ({count})" for name, count in counts.items() if count]
     if found:
         more = f" and {len(found) - 10} more columns" if len(found) > 10 else ""
         raise Mistake(f"missing values in {', '.join(found[:10])}{more}: {advice}")
@@ -167,7 +174,7 @@ def check_present(columns: Sequence[Values], advice: str) -> None:
 # Features ----------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class Column:
     """How one column of a table becomes columns of X.
 
@@ -202,6 +209,25 @@ class Column:
     categories: tuple[str, ...] = ()
     fill: float | str | None = None
 
+    def __post_init__(self) -> None:
+        where = named("column", self.name)
+        _checks.one_of(f"{where}: kind", self.kind, WHAT)
+        if self.kind == "number":
+            fill = self.fill
+            if fill is not None:
+                fill = _checks.number(f"{where}: fill", fill)
+            set_fields(self, fill=fill, **standards(where, self))
+            none_of(where, "categories", self.categories)
+            return
+        categories = different(f"{where}: categories", self.categories, 1)
+        if not all(isinstance(category, str) for category in categories):
+            raise TypeError(f"{where}: categories: expected texts; got {shown(categories)}")
+        if self.fill is not None and not (isinstance(self.fill, str) and self.fill in categories):
+            raise ValueError(
+                f"{where}: fill: expected one of its categories; got {shown(self.fill)}"
+            )
+        set_fields(self, categories=categories)
+
     @classmethod
     def of(cls, found: Values, impute: bool = False) -> Column:
         """Return the description of a column; with ``impute`` it has a median or commonest value.
@@ -220,8 +246,8 @@ class Column:
         categories = ("False", "True") if found.kind == "boolean" else tuple(sorted(counts))
         if len(categories) > CATEGORIES_MOST:
             raise Mistake(
-                f"column {found.name!r}: expected at most {CATEGORIES_MOST} categories; got "
-                f"{len(categories)}, such as {categories[0]!r}; --drop leaves a column out"
+                f"column {shown(found.name)}: expected at most {CATEGORIES_MOST} categories; got "
+                f"{len(categories)}, such as {shown(categories[0])}; --drop leaves a column out"
             )
         # the first in order of those that are equally common
         fill = min(counts, key=lambda name: (-counts[name], name)) if impute else None
@@ -244,8 +270,8 @@ class Column:
             far = np.flatnonzero(~np.isfinite(X[:, 0]))
             if far.size:
                 raise Mistake(
-                    f"column {self.name!r}: {values[far[0]]:g} in row {far[0] + 1} is too far from "
-                    f"the numbers trained on, {self.mean:g} +- {self.scale:g}"
+                    f"column {shown(self.name)}: {values[far[0]]:g} in row {far[0] + 1} is too far "
+                    f"from the numbers trained on, {self.mean:g} +- {self.scale:g}"
                 )
             return []
         texts = found.texts()
@@ -265,8 +291,8 @@ class Column:
         if self.kind == "number":  # the first that is none, not the first
             row = next((i for i in rows if not _is_number(found.values[i])), row)
         raise Mistake(
-            f"column {self.name!r}: expected {WHAT[self.kind]}, as in training; got "
-            f"{str(found.values[row])!r} in row {row + 1}"
+            f"column {shown(self.name)}: expected {WHAT[self.kind]}, as in training; got "
+            f"{shown(str(found.values[row]))} in row {row + 1}"
         )
 
     def describe(self) -> dict[str, Any]:
@@ -278,18 +304,9 @@ class Column:
     @classmethod
     def described(cls, kept: dict[str, Any]) -> Column:
         """Return the column that `describe` described."""
-        kept = {**kept, "categories": tuple(kept.get("categories", ()))}
-        column = cls(**kept)
-        right = (
-            isinstance(column.name, str)
-            and column.kind in WHAT
-            and all(isinstance(category, str) for category in column.categories)
-            and math.isfinite(column.mean)
-            and 0 < column.scale < math.inf
-        )
-        if not right:
-            raise ValueError(f"column {kept}")
-        return column
+        kind = choice_of("column", kept, "kind", WHAT)
+        parts = ("mean", "scale") if kind == "number" else ("categories",)
+        return cls(**fields_of("column", kept, ("name", "kind", *parts, "fill")))
 
 
 def _is_number(value: Any) -> bool:
@@ -307,7 +324,9 @@ def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         mean, scale = float(numbers.mean()), float(numbers.std())
     if not (math.isfinite(mean) and 0 < scale < math.inf):
-        raise Mistake(f"column {name!r}: its numbers are too large or too small to standardise")
+        raise Mistake(
+            f"column {shown(name)}: its numbers are too large or too small to standardise"
+        )
     return mean, scale
 
 
@@ -338,7 +357,7 @@ def encode(
 # The target --------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(frozen=True)
 class Target:
     """What is predicted: one of some classes, or a number that the network learns standardised.
 
@@ -367,6 +386,19 @@ class Target:
     mean: float = 0.0
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        where = named("target", self.name)
+        _checks.one_of(f"{where}: task", self.task, TASKS)
+        if self.task == "regression":
+            none_of(where, "classes", self.classes)
+            set_fields(self, **standards(where, self))
+            return
+        classes = different(f"{where}: classes", self.classes, 2)
+        if type(classes[0]) is int:  # those of a table were floats
+            for label in classes:
+                _checks.number(f"{where}: classes", label)
+        set_fields(self, classes=classes)
+
     @classmethod
     def of(cls, found: Values, task: str = "auto") -> Target:
         """Return the target that a column is; for regression without mean and scale.
@@ -376,7 +408,7 @@ class Target:
         Mistake
             Where the values do not fit the task: one class only, too many, text for regression.
         """
-        name = f"target {found.name!r}"
+        name = f"target {shown(found.name)}"
         if not found.kind:
             raise Mistake(f"{name}: expected values; all are missing")
         labels = sorted(set(found.present.tolist() if found.kind != "text" else found.texts()))
@@ -388,7 +420,7 @@ class Target:
             if found.kind != "number":
                 raise Mistake(
                     f"{name}: expected numbers for --task regression; got {WHAT[found.kind]}, "
-                    f"such as {str(labels[0])!r}"
+                    f"such as {shown(str(labels[0]))}"
                 )
             if len(labels) < 2:
                 raise Mistake(f"{name}: expected different numbers; all are {labels[0]:g}")
@@ -399,11 +431,11 @@ class Target:
                 f"{name}: expected text or whole numbers for --task classification; got {number:g}"
             )
         if len(labels) < 2:
-            raise Mistake(f"{name}: expected two classes or more; all are {str(labels[0])!r}")
+            raise Mistake(f"{name}: expected two classes or more; all are {shown(str(labels[0]))}")
         if len(labels) > CATEGORIES_MOST:
             raise Mistake(
                 f"{name}: expected at most {CATEGORIES_MOST} classes; got {len(labels)}, such as "
-                f"{str(labels[0])!r}"
+                f"{shown(str(labels[0]))}"
             )
         return cls(found.name, task, tuple(map(_plain, labels)))
 
@@ -425,7 +457,7 @@ class Target:
         if self.task == "regression":
             if found.kind != "number":
                 raise Mistake(
-                    f"target {self.name!r}: expected numbers; got "
+                    f"target {shown(self.name)}: expected numbers; got "
                     f"{WHAT.get(found.kind, 'missing values')}"
                 )
             with np.errstate(all="ignore"):  # what is not finite is refused as a target
@@ -436,14 +468,17 @@ class Target:
         unknown = sorted({str(label) for label in labels if label not in place})
         if unknown:
             raise Mistake(
-                f"target {self.name!r}: expected the classes of the model, "
+                f"target {shown(self.name)}: expected the classes of the model, "
                 f"{listed([str(label) for label in self.classes])}; got {listed(unknown)}"
             )
         return np.array([place[label] for label in labels], np.int64)
 
     def labels(self) -> np.ndarray:
         """Return the classes, (n,): numbers, booleans or objects for text."""
-        return np.array(self.classes, object if isinstance(self.classes[0], str) else None)
+        first, wide = self.classes[0], False
+        if type(first) is int:
+            wide = not all(abs(label) < 1 << 63 for label in self.classes)
+        return np.array(self.classes, object if isinstance(first, str) or wide else None)
 
     def describe(self) -> dict[str, Any]:
         """Return what JSON keeps."""
@@ -454,20 +489,9 @@ class Target:
     @classmethod
     def described(cls, kept: dict[str, Any]) -> Target:
         """Return the target that `describe` described."""
-        target = cls(**{**kept, "classes": tuple(kept.get("classes", ()))})
-        kinds = {type(label) for label in target.classes}
-        right = (
-            isinstance(target.name, str)
-            and (target.task == "regression") == (not kinds)
-            and target.task in ("classification", "regression")
-            and len(kinds) <= 1
-            and kinds <= {str, int, bool}
-            and math.isfinite(target.mean)
-            and 0 < target.scale < math.inf
-        )
-        if not right:
-            raise ValueError(f"target {kept}")
-        return target
+        task = choice_of("target", kept, "task", TASKS)
+        parts = ("mean", "scale") if task == "regression" else ("classes",)
+        return cls(**fields_of("target", kept, ("name", "task", *parts)))
 
 
 def _plain(label: Any) -> Any:

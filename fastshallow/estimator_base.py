@@ -5,6 +5,7 @@ Rows are examples here, as in scikit-learn; the network below takes the same mem
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -123,6 +124,19 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     _no_improvement_count: int
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what pickle, joblib or skops kept, maybe of a version with fewer parameters."""
+        given = inspect.signature(type(self).__init__).parameters.values()
+        defaults = {p.name: p.default for p in given if p.default is not p.empty}
+        super().__setstate__({**defaults, **state})
+        net = self.__dict__.get("net_")
+        if net is None:
+            return
+        if not isinstance(net, Network) or not hasattr(net, "params"):
+            raise TypeError(f"net_: expected a Network; got {type(net).__name__}")
+        known = {"n_layers_": len(net.sizes), "n_outputs_": net.sizes[-1]}
+        self.__dict__.update({**known, **self.__dict__})
 
     # The network ---------------------------------------------------------------------------------
 
@@ -280,8 +294,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
                     f"{self.net_.sizes}, to go on with; got {tuple(sizes)}"
                 )
             net = self._network(sizes, self.net_.dtype)
-            if net._architecture() != self.net_._architecture():  # other activations
-                net.params[...] = self.net_.params
+            if net._described() != self.net_._described():  # other activations
+                net.params = self.net_.params
                 self.net_ = net
         else:
             net = self._network(sizes, dtype)

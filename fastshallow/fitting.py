@@ -149,8 +149,18 @@ class Solver:
         vectors = np.zeros((optimizer.vectors, net.params.size), net.dtype)
         return cls(optimizer, kind, float(settings.power_t), rate, vectors)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what pickle, joblib or skops kept, with vectors of its own.
+
+        joblib hands out maps of a file: read-only ones, and those whose writing changes the file.
+        """
+        self.__dict__.update(state)
+        self.vectors = np.array(self.vectors, order="C")
+
     def state(self, examples: int) -> State:
         """Return what a `Trainer` goes on with, after so many examples of all fits."""
+        if isinstance(self.vectors, np.ndarray) and not self.vectors.flags.carray:
+            self.vectors = np.array(self.vectors, order="C")
         return State(self.vectors, self.steps, examples)
 
     def schedule(self, patience: float, tol: float, monitor: str) -> Schedule:
@@ -376,7 +386,7 @@ def run_watched(training: Training, watch: Watch, best: EarlyStopping) -> bool:
     except KeyboardInterrupt:
         interrupted = True
     if best.best_params is not None:
-        training.trainer.net.params[...] = best.best_params
+        training.trainer.net.params = best.best_params
     return interrupted
 
 

@@ -91,8 +91,7 @@ class _Objective:
         return self.J, gradient.astype(np.float64)
 
     def _evaluate(self, w: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):  # J tells what is not finite
-            self.trainer.net.params[...] = w
+        self.trainer.net.params = w
         for costs in self.trainer.epochs(1, self.order, 0.0):
             if costs.size:
                 self.J = float(costs[0])
@@ -162,8 +161,7 @@ def minimize(
             if done == earlier and not np.array_equal(cast(w, net.dtype), accepted):
                 raise ModelFileError(ASTRAY)
             return
-        with np.errstate(all="ignore"):
-            net.params[...] = w
+        net.params = w
         if not (np.isfinite(objective.J) and np.isfinite(net.params).all()):
             raise DivergenceError(done - 1, trainer.state.steps, np.nan, objective.J)
         accepted[...] = net.params
@@ -188,7 +186,7 @@ def minimize(
     except _Stop:
         return ""
     finally:
-        net.params[...] = accepted
+        net.params = accepted
     if done < earlier:
         raise ModelFileError(ASTRAY)
     if result.nit >= iterations:

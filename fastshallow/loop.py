@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from .network import Network
 from .optimizers import LBFGS
 from .orders import InOrder
 from .schedules import Constant, Schedule
+from .serialization import ModelFileError
 from .trainer import DivergenceError, State, Trainer
 
 __all__ = ["Training", "TrainingState"]
@@ -122,13 +124,19 @@ class Training:
         self._whole = False  # Ctrl-C was found by a look, so that all can be saved
         self._order_state = self.order.get_state()
         self._evaluations = Evaluations(net.params.copy()) if self._remembers() else None
-        loaded = self.checkpoint.read(net) if self.checkpoint and self.resume else None
+        loaded = self._read()
         self.state.resumed = loaded is not None
-        if loaded is not None:
-            self._restore(*loaded)
-        self._call("on_train_begin")
-        if loaded is not None:
-            self._restore_callbacks(*loaded)
+        if loaded is None:
+            self._call("on_train_begin")
+        else:
+            before = net.params.copy()
+            with self._refused_if_wrong(before):
+                self._restore(*loaded)
+            self._call("on_train_begin")
+            with self._refused_if_wrong(before):
+                self._restore_callbacks(*loaded)
+        if self.checkpoint is not None:  # what cannot be kept is refused before the work
+            self.checkpoint.check(net, *self._kept())
 
     # Running -------------------------------------------------------------------------------------
 
@@ -284,6 +292,11 @@ class Training:
         """Write the checkpoint, if there is one and it is time."""
         if self.checkpoint is None or not (now or self.checkpoint.is_due()):
             return
+        self.checkpoint.write(self.state.net, *self._kept())
+        logger.debug("checkpoint of epoch %d: %s", self.state.epoch, self.checkpoint.path)
+
+    def _kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return what a checkpoint keeps: arrays, and the rest."""
         state, trainer = self.state, self.trainer
         tensors = {"optimizer": trainer.state.vectors}
         for name, series in state.history.arrays().items():
@@ -309,15 +322,36 @@ class Training:
             "callbacks": kept,
             "stopped": self._stopped,
         }
-        self.checkpoint.write(state.net, tensors, rest)
-        logger.debug("checkpoint of epoch %d: %s", state.epoch, self.checkpoint.path)
+        return tensors, rest
+
+    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Return what the checkpoint holds, if there is one to go on from."""
+        if self.checkpoint is None or not self.resume:
+            return None
+        trainer = self.trainer
+        vectors, steps = trainer.optimizer.vectors, trainer.steps(self.order.m)
+        return self.checkpoint.read(trainer.net, vectors, steps, self._remembers())
+
+    @contextmanager
+    def _refused_if_wrong(self, params: np.ndarray) -> Iterator[None]:
+        """Turn what an order, a schedule or a callback cannot take up into a `ModelFileError`."""
+        try:
+            yield
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            self.trainer.net.params = params
+            assert self.checkpoint is not None
+            what = f"{type(error).__name__}: {error}"
+            raise ModelFileError(
+                f"{self.checkpoint.path}: no training can go on from its state ({what:.200})"
+            ) from error
 
     def _restore(self, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
         """Take up what `_save` wrote."""
         state, trainer = self.state, self.trainer
-        state.net.params[...] = tensors["params"]
-        names = ("steps", "examples", "epochs", "begun", "sums")
-        trainer.restore(State(tensors["optimizer"], **{name: rest[name] for name in names}))
+        state.net.params = tensors["params"]
+        names = ("steps", "examples", "epochs", "begun")
+        numbers = {name: rest[name] for name in names}
+        trainer.restore(State(tensors["optimizer"], **numbers, sums=tuple(rest["sums"])))
         history = state.history
         history.append(**{name: tensors[f"history.{name}"] for name in SERIES})
         state.epoch, state.examples = rest["epoch"], rest["examples"]

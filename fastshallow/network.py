@@ -18,7 +18,7 @@ from .initialization import METHODS, draw
 from .losses import LOSSES
 from .pace import pace_of, paced_region
 from .problem import Problem
-from .views import ByLayer, Gradient, LayerValues, layer_views
+from .views import Gradient, LayerValues, Parameters
 
 __all__ = ["Gradient", "LayerValues", "Network"]
 
@@ -33,8 +33,11 @@ FEW_VALUES = 2048
 INT64 = np.dtype(np.int64)
 CLASSIFIERS = ("sigmoid", "softmax")
 
+# Of the constructor.
+ARGUMENTS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
 
-class Network(ByLayer):
+
+class Network(Parameters):
     """A shallow neural network: Z[l] = W[l] A[l-1] + b[l], A[l] = g[l](Z[l]), A[0] = X.
 
     Parameters
@@ -59,7 +62,9 @@ class Network(ByLayer):
         All parameters in one vector: for each layer W[l] transposed, (n_{l-1}, n_l) in C order,
         then b[l]. Zeros until `init` or the caller fills them.
     W, b : list of ndarray
-        Writable views of it: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1).
+        Writable views of it: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1). An assignment
+        to an item copies into it. With ``params.flags.writeable = False`` all are read-only, and
+        methods that would write raise.
     W1, b1, W2, b2, ... : ndarray
         The same by name; an assignment copies into them.
     layers : ndarray, (L, 11)
@@ -81,7 +86,7 @@ class Network(ByLayer):
     array([[0, 1, 1, 0]])
     """
 
-    _lists = ("W", "b")
+    __slots__ = ("__weakref__", "dtype", "hidden", "layers", "leaky_slope", "output", "sizes")
 
     def __init__(
         self,
@@ -94,7 +99,9 @@ class Network(ByLayer):
         sizes = _checks.listed("sizes", sizes, "(n_x, ..., n_y)")
         sizes = tuple(_checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(sizes))
         if len(sizes) < 2:
-            raise ValueError(f"sizes: expected (n_x, ..., n_y), two numbers or more; got {sizes}")
+            raise ValueError(
+                f"sizes: expected (n_x, ..., n_y), two numbers or more; got {_checks.shown(sizes)}"
+            )
         if isinstance(hidden, str):
             names = [_checks.one_of("hidden", hidden, HIDDEN)] * (len(sizes) - 2)
         else:
@@ -102,7 +109,7 @@ class Network(ByLayer):
         if len(names) != len(sizes) - 2:
             raise ValueError(
                 f"hidden: expected one name, or {len(sizes) - 2} for the hidden layers of "
-                f"sizes {sizes}; got {len(names)}"
+                f"sizes {_checks.shown(sizes)}; got {len(names)}"
             )
         set_ = object.__setattr__  # the checking __setattr__ is for the finished network
         set_(self, "sizes", sizes)
@@ -118,13 +125,10 @@ class Network(ByLayer):
         set_(self, "dtype", np.dtype(dtype))
         wanted = sum((n + 1) * m for n, m in pairwise(sizes)) * self.dtype.itemsize
         if wanted > sys.maxsize // 16:  # sizes of tiles and offsets must fit int64 too
-            raise MemoryError(f"sizes: {sizes} want {wanted} bytes of parameters")
+            raise MemoryError(f"sizes: {_checks.shown(sizes)} want {wanted} bytes of parameters")
         codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
         set_(self, "layers", tiles.describe(sizes, codes))
-        set_(self, "params", tiles.aligned_zeros(int(tiles.n_params(self.layers)), self.dtype))
-        W, b = layer_views(self.params, sizes)
-        set_(self, "W", W)
-        set_(self, "b", b)
+        self._hold(tiles.aligned_zeros(int(tiles.n_params(self.layers)), self.dtype), sizes)
 
     sizes: tuple[int, ...]
     hidden: tuple[str, ...]
@@ -132,24 +136,6 @@ class Network(ByLayer):
     dtype: np.dtype
     leaky_slope: float
     layers: np.ndarray
-    params: np.ndarray
-    W: list[np.ndarray]
-    b: list[np.ndarray]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        view = self.params if name == "params" else self._numbered(name)
-        if view is None:
-            raise AttributeError(
-                f"{name!r} of a Network cannot be set; its parameters can: params, "
-                f"W1 ... W{len(self.W)}, b1 ... b{len(self.W)}"
-            )
-        if view is value:  # net.W1 -= ... has changed the view in place already
-            return
-        array = _checks.numeric(name, value)
-        if array.shape != view.shape:
-            raise ValueError(f"{name}: expected shape {view.shape}; got shape {array.shape}")
-        with np.errstate(all="ignore"):  # the next call refuses what is not finite
-            view[...] = array
 
     def init(
         self, method: str | None = None, scale: float | None = None, seed: int | None = None
@@ -174,6 +160,7 @@ class Network(ByLayer):
             rectified = self.hidden and set(self.hidden) <= {"relu", "leaky_relu"}
             method = "he" if rectified else "glorot"
         _checks.one_of("method", method, METHODS)
+        self._check_writable()
         if scale is not None:
             scale = _checks.number("scale", scale, least=0)
         if seed is not None:
@@ -194,11 +181,12 @@ class Network(ByLayer):
         """The network as the kernels take it, sharing `params`; the kernels can be called then."""
         prepare(self.dtype)
         prepare(self.dtype, None, FEW_KERNELS)
-        return self._model
+        return kernels.Model(self.params, self.layers, self.leaky_slope)
 
     @property
     def _model(self) -> kernels.Model:
-        return kernels.Model(self.params, self.layers, self.leaky_slope)
+        """The same for our own calls, which write after `_check_writable` only."""
+        return kernels.Model(self._memory, self.layers, self.leaky_slope)
 
     # Forward ---------------------------------------------------------------------------------
 
@@ -208,7 +196,7 @@ class Network(ByLayer):
             out = np.empty((self.sizes[-1], X.size // len(X)), self.dtype)
             if self._predict_few(X, math.nan, out):
                 return out
-        _checks.finite_parameters(self.W, self.b)
+        _checks.finite_parameters(self)
         X = _checks.inputs(X, self.sizes[0], self.dtype)
         prepare(self.dtype, X.dtype)
         m, n_y = X.shape[1], self.sizes[-1]
@@ -246,7 +234,7 @@ class Network(ByLayer):
         >>> net.forward([[1.0], [2.0]]).Z1.ravel().tolist()
         [1.0, 2.0, 3.0]
         """
-        _checks.finite_parameters(self.W, self.b)
+        _checks.finite_parameters(self)
         X = _checks.inputs(X, self.sizes[0], self.dtype)
         prepare(self.dtype, X.dtype)
         m = X.shape[1]
@@ -327,15 +315,16 @@ class Network(ByLayer):
             and X.dtype is self.dtype
             and 1 <= X.ndim <= 2
             and X.size <= FEW_VALUES
-            and out.flags.writeable
+            and out.flags.behaved  # aligned and writable
             and (out.dtype is self.dtype or (out.dtype is INT64 and self.output in CLASSIFIERS))
             and out.ndim == (1 if self.output == "softmax" and not math.isnan(threshold) else 2)
             and not np.may_share_memory(X, out)
+            and (out.base is None or not np.may_share_memory(self._memory, out))
         ):
             return False
         prepare(self.dtype, None, FEW_KERNELS)
         slope = self.leaky_slope
-        return kernels.predict(self.params, self.layers, slope, X, threshold, out) == kernels.OK
+        return kernels.predict(self._memory, self.layers, slope, X, threshold, out) == kernels.OK
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy (sigmoid, softmax), or R^2 (other outputs).
@@ -454,8 +443,10 @@ class Network(ByLayer):
 
     # The rest --------------------------------------------------------------------------------
 
-    def _architecture(self) -> tuple:
-        return (self.sizes, list(self.hidden), self.output, self.dtype.name, self.leaky_slope)
+    def _described(self) -> dict[str, Any]:
+        """Return the arguments that make another network like this one, as JSON has them."""
+        values = (list(self.sizes), list(self.hidden), self.output)
+        return dict(zip(ARGUMENTS, (*values, self.dtype.name, self.leaky_slope), strict=True))
 
     def __repr__(self) -> str:
         hidden = f"hidden={list(self.hidden)}, " if self.hidden else ""
@@ -470,25 +461,36 @@ class Network(ByLayer):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
             return NotImplemented
-        same = self._architecture() == other._architecture()
+        same = self._described() == other._described()
         return same and np.array_equal(self.params, other.params)
 
     __hash__ = None  # type: ignore[assignment]  # it is mutable
 
     def copy(self) -> Network:
         """Return a network of the same architecture with parameters of its own."""
-        return _rebuild(self._architecture(), self.params)
+        net = object.__new__(type(self))
+        net.__setstate__(self.__getstate__())
+        return net
 
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict) -> Network:
         return self.copy()
 
-    def __reduce__(self):
-        return _rebuild, (self._architecture(), self.params)
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and skops keep: the constructor's arguments, and ``params``."""
+        return {**self._described(), "params": self.params}
 
-
-def _rebuild(architecture: tuple, params: np.ndarray) -> Network:
-    net = Network(*architecture)
-    net.params[...] = params
-    return net
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the network that `__getstate__` described, with parameters of its own."""
+        wanted = (*ARGUMENTS, "params")
+        if not isinstance(state, dict) or set(state) != set(wanted):
+            got = _checks.shown(sorted(map(str, state))) if isinstance(state, dict) else "none"
+            raise ValueError(f"state of a Network: expected {', '.join(wanted)}; got {got}")
+        made = Network(**{name: state[name] for name in ARGUMENTS})
+        params = _checks.numeric("params", state["params"])
+        if params.dtype.newbyteorder("=") != made.dtype:
+            raise ValueError(f"params: expected dtype {made.dtype}; got {params.dtype}")
+        made.params = params
+        for name in (*Parameters.__slots__, *Network.__slots__[1:]):
+            object.__setattr__(self, name, getattr(made, name))

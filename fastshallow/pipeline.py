@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import SHOWN_MOST, shown
 from .columns import Column, Target, Values, check_present, encode, read_values
 from .mistakes import Mistake, listed
 from .network import Network
@@ -66,12 +67,40 @@ class Pipeline:
 
     def __init__(self, net: Network, columns: Any, target: Target):
         self.net, self.columns, self.target = net, list(columns), target
-        outputs = 1 if len(target.classes) in (0, 2) else len(target.classes)
+        self._check_types()
+        n = len(target.classes)
+        outputs = 1 if n in (0, 2) else n
         legal = {"sigmoid", "softmax"} if target.classes else {"linear", "relu", "exp"}
         width = sum(column.width for column in self.columns)
         if (net.sizes[0], net.sizes[-1]) != (width, outputs) or net.output not in legal:
             kinds = " or ".join(sorted(legal))
-            raise ValueError(f"net: expected ({width}, ..., {outputs}), {kinds}; got {net!r}")
+            raise ValueError(
+                f"net: expected ({width}, ..., {outputs}), {kinds}; got {repr(net)[:SHOWN_MOST]}"
+            )
+        wanted = "sigmoid" if n == 2 else "softmax"
+        if n and net.output != wanted:
+            raise ValueError(f"output: expected {wanted} for {n} classes; got {net.output}")
+
+    def _check_types(self) -> None:
+        """Raise unless all parts are what they should be, and no column is there twice."""
+        parts = [("net", self.net, Network), ("target", self.target, Target)]
+        parts += [(f"columns[{i}]", column, Column) for i, column in enumerate(self.columns)]
+        for name, part, wanted in parts:
+            if not isinstance(part, wanted):
+                raise TypeError(f"{name}: expected a {wanted.__name__}; got {shown(part)}")
+        names = set()
+        for column in self.columns:
+            if column.name in names:
+                raise ValueError(f"columns: {shown(column.name)} is there twice")
+            names.add(column.name)
+            if isinstance(column.fill, float):
+                with np.errstate(over="ignore"):
+                    x = self.net.dtype.type((column.fill - column.mean) / column.scale)
+                if not np.isfinite(x):
+                    raise ValueError(
+                        f"column {shown(column.name)}: fill: {column.fill:g} is too far "
+                        f"from {column.mean:g} +- {column.scale:g}"
+                    )
 
     @property
     def names(self) -> list[str]:
@@ -112,7 +141,9 @@ class Pipeline:
         check_present(unfilled, advice)
         X, unseen = encode(self.columns, found, self.net.dtype)
         if unseen:
-            what = "; ".join(f"column {name!r}: {listed(new, 5)}" for name, new in unseen.items())
+            what = "; ".join(
+                f"column {shown(name)}: {listed(new, 5)}" for name, new in unseen.items()
+            )
             warnings.warn(
                 f"categories that training did not see, taken as all zeros: {what}",
                 UnseenCategories,
@@ -170,14 +201,14 @@ class Pipeline:
             In the order of ``classes``.
         """
         if self.task == "regression":
-            raise Mistake(f"target {self.target.name!r}: a regression has no probabilities")
+            raise Mistake(f"target {shown(self.target.name)}: a regression has no probabilities")
         return self.probabilities(self.transform(table), n_threads)
 
     def answers(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:
         """Return what `predict` does, for an encoded table (m, n_x)."""
         values = self.net.predict(X.T, n_threads=n_threads)
         if self.classes is None:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"):  # infinity says it
                 return values[0].astype(np.float64) * self.target.scale + self.target.mean
         return self.classes[values.reshape(-1).astype(np.int64)]
 
@@ -196,8 +227,22 @@ class Pipeline:
     @classmethod
     def described(cls, net: Network, kept: dict[str, Any]) -> Pipeline:
         """Return the pipeline that `describe` described."""
+        if not isinstance(kept, dict) or set(kept) != {"columns", "target"}:
+            got = sorted(map(str, kept)) if isinstance(kept, dict) else kept
+            raise ValueError(f"pipeline: expected columns and target; got {shown(got)}")
+        if not isinstance(kept["columns"], list):
+            raise TypeError(f"columns: expected a list; got {shown(kept['columns'])}")
         columns = [Column.described(column) for column in kept["columns"]]
         return cls(net, columns, Target.described(kept["target"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and skops keep: the network, and what a file has beside it."""
+        return {"net": self.net, **self.describe()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the pipeline that `__getstate__` described."""
+        kept = dict(state)
+        self.__dict__.update(Pipeline.described(kept.pop("net", None), kept).__dict__)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Pipeline):

@@ -35,7 +35,7 @@ class Problem:
     """
 
     def __init__(self, net: Any, X, Y, sample_weight, alpha, n_threads):
-        _checks.finite_parameters(net.W, net.b)
+        _checks.finite_parameters(net)
         self.net = net
         self.X = _checks.inputs(X, net.sizes[0], net.dtype)
         m = self.X.shape[1]

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from .mistakes import plain
+
 __all__ = ["classification_scores", "regression_scores", "scores_text", "text_table"]
 
 #: Classes up to which the confusion matrix is printed, and so many rows of figures by class.
 CONFUSION_MOST = 10
 CLASSES_MOST = 30
+#: Characters of a cell.
+CELL_MOST = 300
 
 
 def classification_scores(
@@ -112,7 +116,7 @@ def text_table(rows: Sequence[Sequence[Any]], left: int = 1) -> str:
     name   m
     a     10
     """
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[plain(cell, CELL_MOST) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(

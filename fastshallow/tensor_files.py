@@ -14,13 +14,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
 
-__all__ = ["HEADER_MOST", "KEY", "TensorFile", "Wrong", "to_bytes"]
+from ._checks import shown
+from .mistakes import plain
+
+__all__ = [
+    "HEADER_MOST",
+    "KEY",
+    "TensorFile",
+    "TooLong",
+    "Wrong",
+    "check_length",
+    "to_bytes",
+]
 
 # One key of metadata and not several: safetensors writes several in any order, and one network
 # should always give one file.
@@ -37,6 +49,23 @@ DTYPES |= {"BOOL": "?", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 class Wrong(Exception):
     """What is wrong with a file, without its name."""
+
+
+class TooLong(ValueError):
+    """A description that could not be read again.
+
+    Parameters
+    ----------
+    surplus : int
+        Bytes that the header has too many.
+    """
+
+    def __init__(self, surplus: int):
+        self.surplus = surplus
+        super().__init__(
+            f"description: expected one that takes {HEADER_MOST:,} bytes at most; got "
+            f"{HEADER_MOST + surplus:,}"
+        )
 
 
 class Tensor(NamedTuple):
@@ -58,7 +87,7 @@ def to_bytes(
     Parameters
     ----------
     tensors : dict of ndarray
-        In C order.
+        Not modified.
     description : dict
         What JSON takes.
     default : callable or None
@@ -66,19 +95,41 @@ def to_bytes(
 
     Raises
     ------
-    ValueError
+    TooLong
         Where the description is too long to be read again.
+    """
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    plain, named = check_length(tensors, description, default)
+    plain["sha256"] = _digest(plain, named, tensors)
+    return save(tensors, {KEY: json.dumps(plain)})
+
+
+def check_length(
+    tensors: dict[str, np.ndarray],
+    description: dict[str, Any],
+    default: Callable[[Any], Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]:
+    """Return the description as JSON has it, and dtypes and shapes; arguments as for `to_bytes`.
+
+    Raises
+    ------
+    TooLong
+        As there, before anything is written.
     """
     plain = json.loads(json.dumps(description, default=default))
     named = {name: (_name_of(array.dtype), list(array.shape)) for name, array in tensors.items()}
-    plain["sha256"] = _digest(plain, named, tensors)
-    data = save(tensors, {KEY: json.dumps(plain)})
-    length = int.from_bytes(data[:8], "little")
+    # as safetensors writes it: without spaces, the tensors of wider numbers first
+    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps({**plain, "sha256": "0" * 64})}}
+    end = 0
+    for name in sorted(named, key=lambda name: (-tensors[name].itemsize, name)):
+        begin, end = end, end + tensors[name].nbytes
+        dtype, shape = named[name]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+    length = -(-len(text.encode("utf-8", "surrogatepass")) // 8) * 8
     if length > HEADER_MOST:
-        raise ValueError(
-            f"description: expected one that takes {HEADER_MOST} bytes at most; got {length}"
-        )
-    return data
+        raise TooLong(length - HEADER_MOST)
+    return plain, named
 
 
 class TensorFile:
@@ -121,7 +172,7 @@ class TensorFile:
         self._start, end = 8 + length, 0
         for name, tensor in sorted(self.tensors.items(), key=lambda item: item[1][2:]):
             if tensor.begin != end:
-                raise _broken(f"{name} begins at {tensor.begin}, and not at {end}")
+                raise _broken(f"{plain(name)} begins at {tensor.begin}, and not at {end}")
             end = tensor.end
         if self._start + end != size:
             raise _broken(f"{size} bytes; its tensors end at {self._start + end}")
@@ -148,6 +199,8 @@ class TensorFile:
     def check_sum(self) -> None:
         """Raise unless tensors and description are, bit by bit, those that were written."""
         plain = self.description()
+        if not isinstance(plain, dict):
+            raise Wrong(f"its metadata {KEY!r} is no JSON object")
         found = plain.pop("sha256", None)
         named = {name: (tensor.dtype, tensor.shape) for name, tensor in self.tensors.items()}
         arrays = {name: self.get_tensor(name) for name in self.tensors}
@@ -174,32 +227,39 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object, which has every key once."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"two keys {twice!r}")
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"two keys {shown(twice)}")
     return found
 
 
 def _tensor(name: str, entry: Any) -> Tensor:
     """Return an entry of the header that is in order, whatever follows behind it."""
+    where = plain(name)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _broken(f"{name}: expected dtype, shape and data_offsets; got {entry!s:.60}")
+        raise _broken(f"{where}: expected dtype, shape and data_offsets; got {shown(entry)}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _broken(f"{name}: its dtype {dtype!s:.60} is unknown")
+        found = plain(dtype) if isinstance(dtype, str) else shown(dtype)
+        raise _broken(f"{where}: its dtype {found} is unknown")
     for kind, values in (("shape", shape), ("data_offsets", offsets)):
         sizes = isinstance(values, list) and len(values) <= DIMENSIONS_MOST
         if not sizes or not all(type(n) is int and 0 <= n < 1 << 63 for n in values):
-            raise _broken(f"{name}: its {kind} {values!s:.60} are no sizes")
+            raise _broken(f"{where}: its {kind} {shown(values)} are no sizes")
     bytes_ = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
     if len(offsets) != 2 or offsets[1] - offsets[0] != bytes_:
-        raise _broken(f"{name}: shape {shape} takes {bytes_} bytes; its data_offsets are {offsets}")
+        raise _broken(
+            f"{where}: shape {shown(shape)} takes {shown(bytes_)} bytes; its data_offsets are "
+            f"{shown(offsets)}"
+        )
     return Tensor(dtype, shape, *offsets)
 
 
 def _name_of(dtype: np.dtype) -> str:
     little = dtype.newbyteorder("<").str.replace("|", "<")
-    return next(name for name, known in DTYPES.items() if np.dtype(known).str.endswith(little[1:]))
+    for name, known in DTYPES.items():
+        if np.dtype(known).str.endswith(little[1:]):
+            return name
+    raise TypeError(f"a file keeps arrays of numbers; got dtype {dtype}")
 
 
 def _digest(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import config
 
-from . import batches, kernels
+from . import _checks, batches, kernels
 from ._linking import prepare
 from ._threads import TEAM_GRAIN, choose_workers, helped, parallel_region
 from .blocks import Part, Workspace, assist, scratch_count, tiles_a_block
@@ -187,6 +187,7 @@ class Trainer:
     ):
         if not isinstance(net, Network):
             raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+        net._check_writable()
         self.net, self.optimizer = net, optimizer
         self.loss_scale, self.guard = loss_scale, guard
         self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
@@ -204,7 +205,11 @@ class Trainer:
         self.restore(state)
 
     def restore(self, state: State) -> None:
-        """Go on with this state of the optimiser; it is shared."""
+        """Go on with this state of the optimiser; it is shared, and kernels write into it."""
+        net, shape = self.net, (self.optimizer.vectors, self.net.params.size)
+        _checks.writable("state.vectors", state.vectors, shape, net.dtype)
+        if np.may_share_memory(state.vectors, net.params):
+            raise ValueError("state.vectors: expected memory of its own; got that of params")
         self.state = state
         self._rule = self.optimizer.rule(state.vectors)
         # what the network and the state go back to if the first epoch meets bad data
@@ -276,6 +281,7 @@ class Trainer:
             Costs of the epochs that came to their end: the mean of J over the
             batches, each before its update, weighted by the examples of the batch.
         """
+        self.net._check_writable()  # a callback may have made them read-only
         epochs = self._epochs(orders)
         most = self._most(epochs)
         memory, buffers = self._allocate(epochs, max(most), most.workers > 1)
@@ -353,7 +359,9 @@ class Trainer:
     def _epochs(self, orders: np.ndarray | None) -> batches.Epochs:
         if orders is None:
             return batches.Epochs(np.empty((1, 0), np.int64), self.m, self.batch_size(self.m))
-        orders = np.require(orders, np.int64, ["C", "W"])
+        orders = np.require(orders, np.int64, ["C", "W", "A"])
+        if orders.size and orders.view(np.uint64).max() >= self.m:  # negative ones are large too
+            raise ValueError(f"order: expected numbers of examples, 0 ... {self.m - 1}; got others")
         return batches.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
     def _most(self, epochs: batches.Epochs) -> Crew:
@@ -447,7 +455,13 @@ class Trainer:
         if rates is None:
             rates = self.optimizer.learning_rate
         if callable(rates):
-            return np.ascontiguousarray(rates(numbers), np.float64)
+            found = np.require(rates(numbers), np.float64, ["C", "A"])
+            if found.shape != numbers.shape:
+                raise ValueError(
+                    f"schedule: expected learning rates of shape {numbers.shape}; got shape "
+                    f"{found.shape}"
+                )
+            return found
         return np.full(numbers.size, rates, np.float64)
 
     def _portion(
@@ -504,7 +518,7 @@ class Trainer:
         if status == batches.DIVERGED:
             raise DivergenceError(self.state.epochs, self.state.steps, rate, J)
         if self._start is not None:
-            self.net.params[...], self.state.vectors[...], self.state.steps = self._start
+            self.net.params, self.state.vectors[...], self.state.steps = self._start
         self.problem.check(status)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -18,8 +19,9 @@ from test_threads import TESTS
 from test_train import problem
 
 import fastshallow as fs
-from fastshallow import batches, checkpoints, lbfgs, trainer, training
+from fastshallow import batches, checkpoints, lbfgs, tensor_files, trainer, training
 from fastshallow.serialization import ModelFileError
+from fastshallow.tensor_files import TensorFile, to_bytes
 
 
 class Stop:
@@ -495,3 +497,145 @@ def test_killed_a_hundred_times_at_random(tmp_path):
     history = fs.train(wanted, X, Y, epochs=reached[-1], batch_size=32)
     assert net == wanted
     assert np.array_equal(done.cost, history.cost)
+
+
+# Checkpoints whose checksum is right -----------------------------------------------------------
+
+CHECKPOINTED = {
+    "adam": {"optimizer": fs.Adam(), "validation": 0.2, "schedule": "adaptive", "batch_size": 40},
+    "lbfgs": {"optimizer": fs.LBFGS(), "validation": 0.2},
+}
+ANY = [None, True, 0, -1, 1, 3, 2**62, 2**63, 10**400, 1.5, float("nan"), "a", "\x1b[2J", [], {}]
+ANY += [[1.0], [0.0, None], ["a", "b"], [{}], [{}, {}, {}], {"a": 1}, {"bit_generator": "PCG64"}]
+ARRAYS = [np.zeros(0), np.zeros(3), np.zeros((2, 3), "f4"), np.zeros((1, 26), "f4"), np.zeros(26)]
+ARRAYS += [np.zeros((2, 26)), np.zeros((2, 26), "i4"), np.zeros((26, 2), "f4"), np.zeros((3, 26))]
+ARRAYS += [np.zeros((1, 1, 26), "f4"), np.ones(2, "?"), np.zeros(4, "i8")]
+
+
+def bends(description, tensors):
+    """Yield the contents of a checkpoint, with one thing changed in turn."""
+
+    def paths(node, path=()):
+        if path:
+            yield path
+        if isinstance(node, (dict, list)):
+            for key in node if isinstance(node, dict) else range(len(node)):
+                yield from paths(node[key], (*path, key))
+
+    for path in paths(description):
+        for value in [*ANY, "leave out"]:
+            bent = json.loads(json.dumps(description))
+            node = bent
+            for step in path[:-1]:
+                node = node[step]
+            node[path[-1]] = value
+            if value == "leave out":
+                del node[path[-1]]
+            yield path, value, tensors, bent
+    for name in tensors:
+        for array in [*ARRAYS, None]:
+            bent = {**tensors, name: array}
+            if array is None:
+                del bent[name]
+            yield (name,), array, bent, description
+
+
+@pytest.mark.parametrize("case", CHECKPOINTED)
+def test_every_part_of_a_checkpoint_by_values_of_every_type(case, tmp_path):
+    net, X, Y = problem()
+    path = tmp_path / "c"
+
+    def train(epochs):
+        stopping = fs.EarlyStopping(patience=50)
+        options = CHECKPOINTED[case] | {"callbacks": [stopping], "checkpoint": path}
+        return fs.train(net, X, Y, epochs=epochs, resume=True, **options)
+
+    train(4)
+    before = net.copy()
+    with open(path, "rb") as file:
+        read = TensorFile(file, path.stat().st_size)
+        description = read.description()
+        tensors = {name: read.get_tensor(name) for name in read.tensors}
+    del description["sha256"]
+    refused = taken = 0
+    for place, value, arrays, bent in bends(description, tensors):
+        path.write_bytes(to_bytes(arrays, bent))
+        try:
+            train(5)
+        except (ModelFileError, fs.DivergenceError) as error:
+            refused += 1
+            if isinstance(error, ModelFileError):
+                text = str(error)
+                assert net == before, (place, value)
+                assert text.isprintable() and len(text) < 1000, (place, value)
+        else:
+            taken += 1
+        is_whole = net.params.size == before.params.size and np.isfinite(net.params).all()
+        assert is_whole, (place, value)
+        net.params = before.params
+    assert refused > 3 * taken > 0
+
+
+class Hoarder:
+    """A callback with a state that a file may not take."""
+
+    def __init__(self, value):
+        self.value, self.epochs = value, 0
+
+    def get_state(self):
+        """Return it."""
+        return {"value": self.value}
+
+    def on_epoch_end(self, state):
+        """Count."""
+        self.epochs += 1
+        return False
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({1, 2}, "a checkpoint cannot keep a set"),
+        (1j, "a checkpoint cannot keep a complex"),
+        (np.array([1j]), "a file keeps arrays of numbers; got dtype complex128"),
+        (np.array(["a"]), "a file keeps arrays of numbers"),
+        (np.array([None]), "a file keeps arrays of numbers; got dtype object"),
+        ("x" * 5_000_000, "checkpoint: description: expected one that takes 4,194,304 bytes"),
+        ({"a" * 5_000_000}, "a checkpoint cannot keep a set"),
+    ],
+)
+def test_what_no_checkpoint_can_keep_is_refused_before_training(value, message, tmp_path):
+    net, X, Y = problem()
+    before, hoarder = net.copy(), Hoarder(value)
+    with pytest.raises((TypeError, ValueError), match=message) as raised:
+        fs.train(net, X, Y, epochs=2, callbacks=[hoarder], checkpoint=tmp_path / "c")
+    assert len(str(raised.value)) < 500
+    assert net == before and hoarder.epochs == 0 and not list(tmp_path.iterdir())
+
+
+def test_a_callback_that_cannot_go_on_from_its_state(tmp_path):
+    class Fussy(Hoarder):
+        def set_state(self, state):
+            self.value = state["nothing"]
+
+    net, X, Y = problem()
+    options = {"checkpoint": tmp_path / "c", "resume": True}
+    fs.train(net, X, Y, epochs=2, callbacks=[Fussy(1)], **options)
+    net.init(seed=5)
+    before = net.copy()
+    with pytest.raises(ModelFileError, match=r"no training can go on from its state .KeyError"):
+        fs.train(net, X, Y, epochs=4, callbacks=[Fussy(1)], **options)
+    assert net == before
+
+
+def test_a_network_that_no_file_holds_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensor_files, "HEADER_MOST", 500)
+    net, X, Y = problem()
+    before = net.copy()
+    for more in (
+        {"callbacks": [fs.ModelCheckpoint(tmp_path / "m")]},
+        {"checkpoint": tmp_path / "c"},
+    ):
+        with pytest.raises(ValueError, match="description: expected one that takes 500 bytes"):
+            fs.train(net, X, Y, epochs=2, **more)
+        assert net == before and not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import fastshallow as fs
+from fastshallow.__main__ import main
 from fastshallow.columns import Column, Target
 
 TABLES = {
@@ -238,3 +239,69 @@ def test_python_interface_says_it_too():
         model.predict(np.ones((2, 1)))
     with pytest.raises(ValueError, match=r"net: expected \(1, ..., 1\), sigmoid or softmax"):
         fs.Pipeline(net, [column], Target("y", "classification", ("no", "yes")))
+
+
+# What no model file holds -----------------------------------------------------------------------
+
+
+class Reached(Exception):
+    """Training would have begun."""
+
+
+def test_what_cannot_be_saved_is_refused_before_training(tmp_path, monkeypatch, capsys):
+    def reached(*arguments, **options):
+        raise Reached
+
+    monkeypatch.setattr(fs.ShallowClassifier, "fit", reached)
+    monkeypatch.setattr(fs, "warmup", lambda dtype: 0.0)
+    monkeypatch.chdir(tmp_path)
+    m = 1000  # so many categories are legal
+    table = {"n": range(m), "y": [i % 3 for i in range(m)]}
+    table |= {f"c{k}": [f"{i}" + "x" * (500 + 50 * k) for i in range(m)] for k in range(8)}
+    pd.DataFrame(table).to_csv("wide.csv", index=False)
+    arguments = ["train", "wide.csv", "--target", "y", "--quiet", "--test-size", "0"]
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    wanted = (
+        r"fastshallow: wide.csv: description: expected one that takes 4,194,304 bytes at most; got "
+        r"5,\d{3},\d{3}; it fits without the columns 'c7' \(858,\d{3} bytes\), 'c6' \(808,\d{3} "
+        r"bytes\); --drop leaves a column out\n"
+    )
+    assert re.fullmatch(wanted, message), message
+    assert main([*arguments, "--drop", "c7"]) == 2
+    assert "without the columns 'c6' " in capsys.readouterr().err
+    with pytest.raises(Reached):
+        main([*arguments, "--drop", "c7", "--drop", "c6"])
+    assert [path.name for path in tmp_path.iterdir()] == ["wide.csv"]
+
+
+def test_nothing_in_a_file_is_a_command_to_the_terminal(tmp_path, capsys):
+    evil = "\x1b[2J\x07\x9b\u202e\r\n" + "x" * 10_000
+    columns = [
+        Column(evil, "text", categories=(evil, "a"), fill=evil),
+        Column("n", "number"),
+    ]
+    table = {evil: ["a", evil], "n": [1.0, 2.0], "y": ["b", evil]}
+    pd.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
+    model = fs.Pipeline(fs.Network((3, 1)), columns, Target("y", "classification", (evil, "b")))
+    numbers = fs.Pipeline(fs.Network((3, 1), output="linear"), columns, Target(evil, "regression"))
+    fs.save(model, tmp_path / "model")
+    fs.save(numbers, tmp_path / "numbers")
+    (tmp_path / "other.csv").write_text("n\n1\n")
+    paths = [str(tmp_path / name) for name in ("model", "numbers", "t.csv", "other.csv")]
+    model, numbers, data, other = paths
+    for arguments in (
+        ("info", model),
+        ("info", numbers),
+        ("evaluate", model, data),
+        ("evaluate", numbers, data),
+        ("predict", model, other),
+        ("diagnose", numbers, other),
+        ("predict", numbers, other, "--proba"),
+    ):
+        main(arguments)
+        said = capsys.readouterr()
+        for text in (said.out, said.err):
+            assert all(line.isprintable() for line in text.splitlines()), arguments
+            assert "\r" not in text and "\x1b" not in text
+            assert max(map(len, text.splitlines()), default=0) < 1500, arguments

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from peer import NUMBERS, PEERS, QUICK, both, data, difference, fitted, mine, quietly
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.utils import compute_sample_weight
+from test_network import by_dict
 
 import fastshallow as fs
+from fastshallow.columns import Column, Target
 
 CLASSIFIER, REGRESSOR = fs.ShallowClassifier, fs.ShallowRegressor
 
@@ -322,3 +328,147 @@ def test_loss_curve_of_lbfgs():
     assert model.loss_curve_[-1] == model.loss_
     with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 2 iteration"):
         model.set_params(max_iter=2).fit(*data("iris"))
+
+
+# Estimators that come from somewhere else ------------------------------------------------------
+
+
+def mapped(estimator, mode, folder):
+    """Return an estimator whose arrays joblib maps from a file."""
+    joblib.dump(estimator, folder / "estimator")
+    return joblib.load(folder / "estimator", mmap_mode=mode)
+
+
+def frozen(estimator, folder):
+    """Return a copy whose solver has vectors that nobody can write to."""
+    estimator = copy.deepcopy(estimator)
+    estimator._optimizer.vectors.flags.writeable = False
+    return estimator
+
+
+WAYS = {
+    "read": lambda e, folder: mapped(e, "r", folder),
+    "write": lambda e, folder: mapped(e, "r+", folder),
+    "private": lambda e, folder: mapped(e, "c", folder),
+    "deepcopy": lambda e, folder: copy.deepcopy(e),
+    "state": lambda e, folder: by_dict(e),
+    "pickle": lambda e, folder: pickle.loads(pickle.dumps(e)),
+    "frozen": frozen,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("make", [CLASSIFIER, REGRESSOR])
+def test_training_goes_on_wherever_an_estimator_came_from(make, solver, way, tmp_path):
+    X, y = data("iris" if make is CLASSIFIER else "regression")
+    kind = make(
+        hidden_layer_sizes=(20, 10), solver=solver, random_state=0, max_iter=3, warm_start=True
+    )
+    wanted = quietly(kind.fit, X, y)
+    other = WAYS[way](wanted, tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert np.array_equal(other.predict(X), wanted.predict(X))
+    for estimator in (other, wanted):
+        estimator.partial_fit(X, y)
+        quietly(estimator.fit, X, y)
+    assert other.net_ == wanted.net_
+    assert np.array_equal(other.predict(X), wanted.predict(X))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    other.coefs_[0][...] = 0
+    assert not other.net_.W1.any() and wanted.net_.W1.any()
+
+
+def goes_on(estimator, X, y):
+    """Train in a worker of joblib; return the parameters."""
+    return estimator.partial_fit(X, y).net_.params
+
+
+def test_large_estimators_in_workers_of_joblib(rng):
+    # above 1 MB joblib hands over maps, which are read-only
+    X, y = rng.standard_normal((40, 500)), rng.standard_normal(40)
+    estimator = REGRESSOR(hidden_layer_sizes=(600,), random_state=0).partial_fit(X, y)
+    assert estimator._optimizer.vectors.nbytes > 1 << 20
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(goes_on)(estimator, X, y) for _ in range(2))
+    wanted = goes_on(estimator, X, y)
+    assert all(np.array_equal(params, wanted) for params in found)
+
+
+@pytest.mark.parametrize("make", [CLASSIFIER, REGRESSOR])
+def test_a_state_of_a_version_with_fewer_attributes(make):
+    X, y = data("iris" if make is CLASSIFIER else "regression")
+    arguments = {"max_iter": 3, "random_state": 0, "hidden_layer_sizes": (5,)}
+    estimator = quietly(make(**arguments).fit, X, y)
+    wanted = estimator.predict(X)
+    state = estimator.__getstate__()
+    needed = {"net_", "classes_", "_label_binarizer", *arguments}
+    for name in state.keys() - needed:
+        other = object.__new__(make)
+        other.__setstate__({key: value for key, value in state.items() if key != name})
+        assert np.array_equal(other.predict(X), wanted), name
+        assert set(other.get_params()) == set(estimator.get_params())
+        other.net_ = other.net_.copy()
+        for again in ({}, {"warm_start": True}):
+            quietly(other.set_params(**again).fit, X, y)
+            assert np.isfinite(other.predict(X)).all()
+        other.partial_fit(X, y)
+    few = object.__new__(make)
+    few.__setstate__({key: state[key] for key in needed & state.keys()})
+    assert np.array_equal(few.predict(X), wanted)
+    few.partial_fit(X, y)
+
+
+def test_a_state_whose_network_is_none():
+    X, y = data("regression")
+    estimator = quietly(REGRESSOR(hidden_layer_sizes=(5,), max_iter=2, random_state=0).fit, X, y)
+    for wrong in (3, {"params": estimator.net_.params}, object.__new__(fs.Network)):
+        with pytest.raises(TypeError, match="net_: expected a Network"):
+            object.__new__(REGRESSOR).__setstate__({**estimator.__getstate__(), "net_": wrong})
+    for wrong in (np.zeros(3), np.zeros((2, 3)), None):
+        other = copy.deepcopy(estimator)
+        other._optimizer.vectors = wrong
+        with pytest.raises((TypeError, ValueError), match=r"state\.vectors: expected"):
+            other.partial_fit(X, y)
+
+
+def test_read_only_parameters_of_an_estimator():
+    X, y = data("regression")
+    estimator = quietly(REGRESSOR(max_iter=2, random_state=0, warm_start=True).fit, X, y)
+    before, wanted = estimator.net_.copy(), estimator.predict(X)
+    estimator.net_.params.flags.writeable = False
+    for train in (estimator.partial_fit, estimator.fit):
+        with pytest.raises(ValueError, match="params: expected writable"):
+            train(X, y)
+    with pytest.raises(ValueError, match=r"writable|read-only"):
+        estimator.coefs_[0] = np.zeros(before.W1.T.shape)
+    assert estimator.net_ == before
+    assert np.array_equal(estimator.predict(X), wanted)
+    estimator.set_params(warm_start=False)
+    quietly(estimator.fit, X, y)  # a new network
+    assert estimator.net_.params.flags.writeable
+
+
+@pytest.mark.parametrize("way", ["deepcopy", "pickle", "state"])
+def test_copies_of_a_pipeline(way):
+    net = fs.Network((3, 4, 1), "tanh").init(seed=0)
+    columns = [
+        Column("n", "number", 1.0, 2.0, fill=3.0),
+        Column("t", "text", categories=("a", "b")),
+    ]
+    model = fs.Pipeline(net, columns, Target("y", "classification", (False, True)))
+    other = WAYS[way](model, None)
+    assert other == model and other is not model
+    assert not np.shares_memory(other.net.params, net.params)
+    state = model.__getstate__()
+    assert json.loads(json.dumps({**state, "net": 0}, default=list)) is not None  # plain types
+    for change in (
+        {"net": None},
+        {"net": fs.Network((4, 1))},
+        {"columns": []},
+        {"columns": [model.columns[0]]},
+        {"target": {**state["target"], "classes": [0, 0]}},
+        {"more": 1},
+    ):
+        with pytest.raises((TypeError, ValueError), match="expected"):
+            object.__new__(fs.Pipeline).__setstate__(state | change)

@@ -8,18 +8,23 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from test_threads import run, script
 
 import fastshallow as fs
-from fastshallow import tensor_files
+from fastshallow import serialization, tensor_files
+from fastshallow.columns import Column, Target
+from fastshallow.pipeline import UnseenCategories
 from fastshallow.serialization import ModelFileError
 from fastshallow.tensor_files import KEY
 
@@ -433,3 +438,296 @@ def test_no_pickles_of_our_own():
         """
     )
     assert source == ""
+
+
+# Descriptions that are wrong -----------------------------------------------------------------
+
+
+def pipelines():
+    """Yield a pipeline of every kind of column and target, and a table for it."""
+    columns = [
+        Column("n", "number", 3.0, 2.0, fill=2.5),
+        Column("t", "text", categories=("blue", "red"), fill="red"),
+        Column("b", "boolean", categories=("False", "True")),
+    ]
+    table = {"n": [1, None, 3], "t": ["blue", None, "green"], "b": [True, False, True]}
+    for classes in (("no", "yes"), (0, 1, 7), (False, True)):
+        many = len(classes) > 2
+        net = fs.Network(
+            (5, 3, len(classes) if many else 1), "tanh", "softmax" if many else "sigmoid"
+        )
+        yield fs.Pipeline(net.init(seed=1), columns, Target("y", "classification", classes)), table
+    net = fs.Network((5, 3, 1), ["leaky_relu"], "linear", "float64").init(seed=1)
+    yield fs.Pipeline(net, columns, Target("y", "regression", (), 10.0, 3.0)), table
+
+
+#: Values of every type that JSON has, some of them what a field may be.
+ANY = [None, True, False, 0, 1, -1, 2, 3, 1.5, -0.5, 1e308, 5e-324, 10**400, -(10**400), 2**63]
+ANY += [float("nan"), float("inf"), "", "a", "no", "red", "number", "text", "regression", "relu"]
+ANY += [
+    "softmax",
+    "float64",
+    "\ud800",
+    "\x1b[2J\n",
+    "x" * 5000,
+    [],
+    {},
+    [None],
+    [1],
+    [1, 1],
+    [0, 1],
+]
+ANY += [["a"], ["a", "a"], ["a", "b"], ["a", 1], [True, 1], [10**400, 1], [[]], [{}], {"a": 1}]
+ANY += [["blue", "red"], [3, 3, 1], [5, 3, 1], [5, True, 1], ["x" * 5000] * 3, list("no"), ["tanh"]]
+
+
+def paths(node, path=()):
+    """Yield the path of every value in a description."""
+    if path:
+        yield path
+    for key in (
+        node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+    ):
+        yield from paths(node[key], (*path, key))
+
+
+def changed(description):
+    """Yield a description with every value in turn replaced, left out, doubled or added to."""
+    for path in paths(description):
+        for value in [*ANY, "leave out", "double", "add"]:
+            bent = json.loads(json.dumps(description))
+            *upper, key = path
+            node = bent
+            for step in upper:
+                node = node[step]
+            if value == "leave out":
+                del node[key]
+            elif value == "double":
+                if not isinstance(node, list):
+                    continue
+                node.append(node[key])
+            elif value == "add":
+                if not isinstance(node, dict):
+                    continue
+                node[f"{key}_"] = node[key]
+            else:
+                node[key] = value
+            yield path, value, bent
+
+
+def predicts(model, table):
+    """Assert that a model that was loaded is whole: it predicts, and can be saved again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnseenCategories)
+        if isinstance(model, fs.Network):
+            assert np.isfinite(model.predict(np.ones((model.sizes[0], 3)))).all()
+            return
+        known = {column.name: column for column in model.columns}
+        table = {name: table.get(name, ["a", "b", "c"]) for name in known}
+        for name, column in known.items():
+            if column.kind == "number" and not all(
+                isinstance(v, (int, float, type(None))) for v in table[name]
+            ):
+                table[name] = [column.mean] * 3
+            if column.kind == "boolean":
+                table[name] = [True, False, True]
+            if column.fill is None:
+                table[name] = [column.mean if v is None else v for v in table[name]]
+        try:
+            answers = model.predict(table)
+        except ValueError as error:  # what was trained on is far from this table, and that is said
+            assert "too far from" in str(error)
+        else:
+            assert answers.shape == (3,)
+            if model.classes is not None:
+                assert set(answers) <= set(model.classes)
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_every_value_of_a_description_by_values_of_every_type(case, tmp_path):
+    models = [(network(), None), *pipelines()]
+    model, table = models[case]
+    tensors, description = serialization._contents(model)
+    path, again = tmp_path / "m", tmp_path / "again"
+    refused = accepted = 0
+    for place, value, bent in changed(description):
+        path.write_bytes(tensor_files.to_bytes(tensors, bent))
+        try:
+            loaded = fs.load(path)
+        except ModelFileError as error:
+            refused += 1
+            text = str(error)
+            assert text.startswith(f"{path}: ") and text.isprintable(), (place, value)
+            assert len(text) < 1000 + len(str(path)), (place, value)
+        else:
+            accepted += 1
+            fs.save(loaded, again)
+            assert fs.load(again) == loaded, (place, value)
+            predicts(loaded, table)
+    assert refused > 10 * accepted > 0
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("columns", 0, "fill"), "a", "column 'n': fill: expected a finite number; got 'a'"),
+        (("columns", 0, "fill"), float("nan"), "fill: expected a finite number; got nan"),
+        (("columns", 0, "fill"), 10**400, "fill: expected a finite number; got 10000"),
+        (("columns", 0, "fill"), 1e300, "fill: 1e.300 is too far from 3"),
+        (("columns", 0, "scale"), 10**400, "column 'n': scale: expected a finite number > 0"),
+        (
+            ("columns", 0, "scale"),
+            True,
+            "column 'n': scale: expected a finite number > 0; got True",
+        ),
+        (("columns", 0, "mean"), "3", "column 'n': mean: expected a finite number; got '3'"),
+        (("columns", 0, "kind"), "date", "column 'n': kind: expected one of"),
+        (("columns", 1, "fill"), 1.5, "column 't': fill: expected one of its categories; got 1.5"),
+        (("columns", 1, "categories"), ["red", "red"], "categories: expected different ones"),
+        (("columns", 1, "categories"), "br", "categories: expected a list; got 'br'"),
+        (("columns", 1, "name"), "n", "columns: 'n' is there twice"),
+        (("target", "classes"), "no", "classes: expected a list; got 'no'"),
+        (("target", "classes"), ["no", "no"], "classes: expected different ones; got 'no' twice"),
+        (("target", "classes"), ["no", 1], "all texts, whole numbers or booleans"),
+        (("target", "classes"), ["no"], "classes: expected 2 or more"),
+        (("target", "classes"), ["a", "b", "c"], r"net: expected \(5, ..., 3\), .*softmax"),
+        (("network", "output"), "softmax", "output: expected sigmoid for 2 classes; got softmax"),
+        (("network", "leaky_slope"), 10**400, "leaky_slope: expected a finite number >= 0"),
+        (("version",), True, "format version True"),
+        (("version",), 1.0, "format version 1.0"),
+        (("format",), ["fastshallow.Pipeline"], "no fastshallow model"),
+        (("network", "hidden"), {"tanh": 1}, "hidden: expected a list"),
+    ],
+)
+def test_what_is_wrong_with_a_description_is_said(place, value, message, tmp_path):
+    model, _ = next(pipelines())
+    tensors, description = serialization._contents(model)
+    node = description
+    for step in place[:-1]:
+        node = node[step]
+    node[place[-1]] = value
+    (tmp_path / "m").write_bytes(tensor_files.to_bytes(tensors, description))
+    with pytest.raises(ModelFileError, match=message):
+        fs.load(tmp_path / "m")
+
+
+def test_a_pipeline_that_was_changed_is_not_saved(tmp_path):
+    for change in ({"net": fs.Network((4, 1))}, {"columns": []}, {"target": None}):
+        model, _ = next(pipelines())
+        vars(model).update(change)
+        with pytest.raises((TypeError, ValueError), match=r"net: expected|target: expected"):
+            fs.save(model, tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def hostile():
+    """Yield headers, within the limit, that cost much if anything takes more than linear time."""
+    entry = '"dtype":"U8","shape":[0],"data_offsets":[0,0]'
+    room = tensor_files.HEADER_MOST - 100
+    once = f'"a":{{{entry}}}'
+    yield "one name", "{" + ",".join([once] * (room // (len(once) + 1))) + "}"
+    short = [f'"{i:x}":0' for i in range(room // 10)]
+    yield "many names, one twice", "{" + ",".join([*short, '"0":0']) + "}"
+    yield "many tensors", "{" + ",".join(f'"{i:x}":{{{entry}}}' for i in range(room // 60)) + "}"
+    yield "long name", f'{{"{"x" * room}":0}}'
+    yield "long name, twice", f'{{"{"x" * (room // 3)}":0,"{"x" * (room // 3)}":0}}'
+    yield "commands", '{"\\u001b[2J\\u0007\\n\\u202e":0}'
+    yield "deep", '{"a":' * (room // 8) + "0" + "}" * (room // 8)
+    yield "deep list", "[" * room
+    yield "digits", f'{{"a":{"9" * (room - 9)}}}'
+    yield "long numbers", f'{{"a":[{",".join(["9" * 4000] * (room // 4100))}]}}'
+    for name, text in described():
+        yield name, json.dumps({"__metadata__": {KEY: text[: room // 2]}})
+        header = {"W1": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}
+        header |= {"b1": {"dtype": "F32", "shape": [1, 1], "data_offsets": [4, 8]}}
+        yield f"{name}, tensors", json.dumps({"__metadata__": {KEY: text}, **header})
+
+
+def described():
+    """Yield descriptions of that kind."""
+    net = '"format":"fastshallow.Network","version":1'
+    most = tensor_files.HEADER_MOST // 3
+    yield "twice", "{" + ",".join([f'"{i % 1000}":0' for i in range(most // 10)]) + "}"
+    rest = '"output":"linear","dtype":"float32","leaky_slope":0.01'
+    for name, sizes, hidden in (
+        ("ones", [1] * (most // 4), []),
+        ("numbers", [10**300] * (most // 400), []),
+        ("names", [1, 1], ["relu"] * (most // 10)),
+        ("long names", [1, 1], ["\x1b[2J" * (most // 20)]),
+    ):
+        parts = f'"sizes":{json.dumps(sizes)},"hidden":{json.dumps(hidden)}'
+        yield name, f"{{{net},{parts},{rest}}}"
+    yield "version", f'{{"format":"fastshallow.Network","version":"{"v" * most}"}}'
+    yield "fields", f"{{{net},{','.join(f'{chr(34)}{i}{chr(34)}:0' for i in range(most // 12))}}}"
+    # as deep as a reader follows, and then more of what reads it
+    for depth in (100, 300, 500, 700, 900, 950, 980, 990, 995):
+        parts = '"sizes":[1,1],"hidden":' + "[" * depth + "]" * depth
+        yield f"{depth} deep", f"{{{net},{parts},{rest}}}"
+        yield f"{depth} deep, beside", f'{{{net},"network":{"[" * depth}{"]" * depth}}}'
+
+
+def test_hostile_files_take_little_time_and_say_little(tmp_path):
+    path = tmp_path / "m"
+    for name, text in hostile():
+        body = b"\0" * 8 if name.endswith("tensors") else b""
+        path.write_bytes(joined(text.encode(), body))
+        began = time.process_time()
+        with pytest.raises(ModelFileError) as raised:
+            fs.load(path)
+        took = time.process_time() - began
+        message = str(raised.value)
+        assert took < 10, f"{name}: {took} s"  # 4 MB; where it was quadratic, hours
+        assert message.isprintable() and len(message) < 1000 + len(str(path)), name
+
+
+def test_the_length_of_a_header_is_known_before(tmp_path):
+    arrays = {
+        "é": np.ones((2, 3), "f4"),
+        "z": np.ones(5, "i1"),
+        "a": np.ones((1, 9)),
+        '"\\': np.ones(0),
+    }
+    for text in ("", "a", "\x7f\x00\n", "é\U0001f600", "\ud800", '"\\' * 99):
+        for many in range(9):
+            description = {"text": text + "x" * many}
+            data = tensor_files.to_bytes(arrays, description)
+            room = int.from_bytes(data[:8], "little")
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(tensor_files, "HEADER_MOST", room)
+                tensor_files.check_length(arrays, description)
+                patched.setattr(tensor_files, "HEADER_MOST", room - 1)
+                with pytest.raises(tensor_files.TooLong) as raised:
+                    tensor_files.check_length(arrays, description)
+                assert raised.value.surplus == 1
+
+
+def test_what_a_model_is_to_be_without(tmp_path):
+    long = tensor_files.HEADER_MOST // 10
+    columns = [
+        Column(name, "text", categories=("é" * (long // 6 * n // 2), "b"))
+        for name, n in (("small", 1), ("large", 7), ("middle", 5), ("tiny", 0))
+    ]
+    net = fs.Network((8, 1))
+    model = fs.Pipeline(net, columns, Target("y", "classification", ("no", "yes")))
+    fs.save(model, tmp_path / "m")
+    net = fs.Network((16, 1))
+    more = [Column(f"{c.name}2", c.kind, categories=c.categories) for c in columns]
+    model = fs.Pipeline(net, [*columns, *more], model.target)
+    wanted = r"fits without the columns 'large2' \([\d,]+ bytes\), 'large' \([\d,]+ bytes\)$"
+    for refuse in (
+        lambda: fs.save(model, tmp_path / "m"),
+        lambda: serialization.check_savable(model),
+    ):
+        with pytest.raises(ValueError, match=wanted) as raised:
+            refuse()
+    names = re.findall(r"'(\w+)'", str(raised.value).split("without")[1])
+    kept = [c for c in model.columns if c.name not in names]
+    net = fs.Network((2 * len(kept), 1))
+    fs.save(fs.Pipeline(net, kept, model.target), tmp_path / "m")
+    assert fs.load(tmp_path / "m").columns == kept
+    classes = tuple(f"{i}" + "x" * long for i in range(11))
+    model = fs.Pipeline(
+        fs.Network((2, 11), output="softmax"), columns[:1], Target("y", "classification", classes)
+    )
+    with pytest.raises(ValueError, match="the classes of target 'y' take too much"):
+        serialization.check_savable(model)

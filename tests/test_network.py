@@ -421,3 +421,238 @@ def test_forward_has_every_layer_of_the_notes(net, rng):
         assert getattr(values, f"Z{i + 1}").shape == (net.sizes[i + 1], 60)
         cases.assert_close(values.Z[i], Z[i], 1e-14, f"Z{i + 1}")
         cases.assert_close(values.A[i], A[i + 1], 1e-14, f"A{i + 1}")
+
+
+# Made without the constructor ------------------------------------------------------------------
+
+
+def by_dict(thing):
+    """Do what skops does, and tools like it: a new object, and its state with copied arrays."""
+    if isinstance(thing, (list, tuple)):
+        return type(thing)(map(by_dict, thing))
+    if isinstance(thing, dict):
+        return {key: by_dict(value) for key, value in thing.items()}
+    if isinstance(thing, np.ndarray):
+        return thing.copy()
+    if not type(thing).__module__.startswith("fastshallow"):
+        return thing
+    state = by_dict(thing.__getstate__())
+    made = object.__new__(type(thing))
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+    else:
+        made.__dict__.update(state)
+    return made
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "state": by_dict,
+    "method": lambda thing: thing.copy() if hasattr(thing, "copy") else copy.copy(thing),
+    **{
+        f"pickle {protocol}": lambda thing, p=protocol: pickle.loads(pickle.dumps(thing, p))
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+
+
+def is_whole(net):
+    """Assert that parameters and views are one, and what the kernels read."""
+    net.params = np.arange(net.params.size)
+    parts = [a for W, b in zip(net.W, net.b, strict=True) for a in (W.T.ravel(), b.ravel())]
+    assert np.array_equal(net.params, np.concatenate(parts))
+    for array in (*net.W, *net.b):
+        assert np.shares_memory(array, net.params) and array.flags.writeable
+    net.params = 0.0 * net.params
+    net.W[-1][...] = 1
+    getattr(net, f"b{len(net.b)}")[...] = 2
+    X = np.zeros((net.sizes[0], 3))
+    m = net.forward(X).Z[-1].shape[1]
+    assert np.array_equal(net.forward(X).Z[-1], np.full((net.sizes[-1], m), 2))
+    before = net.copy()
+    fs.train(net, X + 1, np.ones((net.sizes[-1], 3)), epochs=2)
+    assert net != before
+    assert net.params.flags.aligned and net.params.flags.owndata is False
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_copy_of_any_kind_is_whole_and_its_own(net, way, frozen):
+    net.params.flags.writeable = not frozen
+    other = COPIES[way](net)
+    assert type(other) is fs.Network and other == net and repr(other) == repr(net)
+    assert not np.shares_memory(other.params, net.params)
+    before = net.params.copy()
+    is_whole(other)
+    assert np.array_equal(net.params, before)
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_a_gradient_has_views_of_its_own(net, way):
+    g = net.backward(np.ones((3, 2)), np.ones((2, 2)))
+    other = COPIES[way](g)
+    assert np.array_equal(other.vector, g.vector)
+    other.dW1[0, 0], other.db[2][1] = 7, 9
+    assert (other.vector[0], other.vector[-1]) == (7, 9)
+    other.vector = np.zeros(g.vector.size)
+    assert not other.dW1.any() and g.vector.any()
+
+
+def test_nothing_takes_the_place_of_a_view(net):
+    """By name, by item or by the dict: it is copied in, or refused."""
+    g = net.backward(np.ones((3, 2)), np.ones((2, 2)))
+    for thing, vector, name in ((net, net.params, "W"), (g, g.vector, "dW")):
+        arrays = getattr(thing, name)
+        arrays[0] = np.full(arrays[0].shape, 5.0)
+        assert vector[0] == 5
+        setattr(thing, f"{name}1", np.full(arrays[0].shape, 6.0))
+        assert vector[0] == 6
+        arrays[:] = [np.full(a.shape, 7.0) for a in arrays]
+        assert vector[0] == 7
+        arrays[0] *= 2
+        assert vector[0] == 14
+        for wrong in (np.ones((2, 2)), 3.0, np.ones(15)):
+            with pytest.raises(ValueError, match=r"expected shape \(5, 3\)"):
+                arrays[0] = wrong
+            with pytest.raises(ValueError, match=r"expected shape \(5, 3\)"):
+                setattr(thing, f"{name}1", wrong)
+        arrays.clear()
+        assert len(getattr(thing, name)) == 3
+        with pytest.raises(AttributeError):
+            setattr(thing, name, [1, 2, 3])
+        with pytest.raises(TypeError):
+            vars(thing).update(params=np.zeros(3))
+    with pytest.raises(AttributeError):
+        net.layers = net.layers.copy()
+    for name in ("params", "W1", "layers", "_memory", "W"):
+        with pytest.raises(AttributeError, match="cannot be deleted"):
+            delattr(net, name)
+
+
+def state_of(net, **changes):
+    """Return a network's state with changes; None leaves out."""
+    state = net.__getstate__() | changes
+    return {name: value for name, value in state.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"params": np.zeros(3)}, r"params: expected shape \(54,\); got shape \(3,\)"),
+        ({"params": np.zeros((54, 1))}, "params: expected shape"),
+        ({"params": np.zeros(54, "f4")}, "params: expected dtype float64; got float32"),
+        ({"params": np.zeros(54, "O")}, "params: expected real numbers"),
+        ({"params": "zeros"}, "params: expected real numbers"),
+        ({"params": None}, "state of a Network: expected sizes, .*params; got"),
+        ({"leaky_slope": None}, "state of a Network: expected sizes"),
+        ({"W": [1]}, "state of a Network: expected sizes"),
+        ({"sizes": [3, 5, 4]}, "hidden: expected one name, or 1"),
+        ({"sizes": "abc"}, r"sizes\[0\]"),
+        ({"dtype": "float16"}, "dtype: expected float32 or float64"),
+        ({"hidden": ["cubic", "relu"]}, "hidden: expected one of"),
+    ],
+)
+def test_a_state_that_is_none(net, changes, message):
+    made = object.__new__(fs.Network)
+    with pytest.raises((TypeError, ValueError), match=message):
+        made.__setstate__(state_of(net, **changes))
+    with pytest.raises(AttributeError, match="made without its constructor"):
+        made.predict(np.ones((3, 1)))
+    for state in (None, [], (None, {"params": np.zeros(54)})):
+        with pytest.raises(ValueError, match="state of a Network"):
+            made.__setstate__(state)
+    before = net.copy()  # one that lives is as it was
+    with pytest.raises((TypeError, ValueError), match=message):
+        net.__setstate__(state_of(net, **changes))
+    assert net == before
+    is_whole(net)
+
+
+def test_a_state_with_parameters_in_other_orders_of_bytes(net):
+    made = object.__new__(fs.Network)
+    for params in (net.params.astype(">f8"), net.params.astype("<f8")):
+        made.__setstate__(state_of(net, params=params))
+        assert made == net
+        is_whole(made)
+
+
+@pytest.mark.parametrize("use", ["predict", "copy", "W1", "params", "init", "model", "sizes"])
+def test_one_that_is_not_made_says_so(use):
+    made = object.__new__(fs.Network)
+    with pytest.raises(AttributeError, match="made without its constructor"):
+        value = getattr(made, use)
+        value(np.ones((1, 1))) if use == "predict" else value()
+
+
+# Parameters that the caller made read-only -----------------------------------------------------
+
+WRITE = {
+    "init": lambda net, X, Y: net.init(seed=1),
+    "params": lambda net, X, Y: setattr(net, "params", np.zeros(net.params.size)),
+    "W1": lambda net, X, Y: setattr(net, "W1", np.zeros((5, 3))),
+    "b[2]": lambda net, X, Y: net.b.__setitem__(2, np.zeros((2, 1))),
+    "gradient_descent": lambda net, X, Y: fs.gradient_descent(net, X, Y, 0.1, 2),
+    "train": lambda net, X, Y: fs.train(net, X, Y, epochs=2),
+    "lbfgs": lambda net, X, Y: fs.train(net, X, Y, fs.LBFGS(), epochs=2),
+}
+
+
+@pytest.mark.parametrize("m", [2, 1000])
+def test_read_only_parameters(net, m, rng):
+    X, Y = rng.standard_normal((3, m)), rng.standard_normal((2, m))
+    before = net.copy()
+    out = np.empty((2, m))
+    wanted = [net.predict(X), net.forward(X).A3, *net.cost_and_grad(X, Y), net.score(X, Y)]
+    net.params.flags.writeable = False
+    for write in WRITE.values():
+        with pytest.raises(ValueError, match=r"params: expected writable|writable params"):
+            write(net, X, Y)
+    for view in (net.params, net.W1, net.b[2]):
+        with pytest.raises(ValueError, match="read-only"):
+            view[...] = 0
+    assert net == before
+    found = [net.predict(X, out=out), net.forward(X).A3, *net.cost_and_grad(X, Y), net.score(X, Y)]
+    for a, b in zip(found, wanted, strict=True):
+        assert np.array_equal(getattr(a, "vector", a), getattr(b, "vector", b))
+    fs.gradient_check(net, X[:, :2], Y[:, :2])
+    net.params.flags.writeable = True
+    is_whole(net)
+
+
+@pytest.mark.parametrize("optimizer", [fs.Adam(), fs.LBFGS()], ids=["adam", "lbfgs"])
+def test_parameters_that_a_callback_makes_read_only(net, optimizer, rng):
+    class Freeze:
+        def on_epoch_end(self, state):
+            state.net.params.flags.writeable = False
+            self.params = state.net.params.copy()
+
+    freeze = Freeze()
+    with pytest.raises(ValueError, match="params: expected writable"):
+        fs.train(
+            *(net, rng.standard_normal((3, 20)), rng.standard_normal((2, 20)), optimizer),
+            callbacks=[freeze],
+        )
+    assert np.array_equal(net.params, freeze.params)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 100, 2000])
+def test_predictions_into_the_parameters_themselves(m, rng):
+    # the kernel for a few examples would read what it has written
+    net = fs.Network((3, 40, 2), "tanh", "linear", "float64").init(seed=0)
+    X = rng.standard_normal((3, m))
+    wanted = net.predict(X)
+    for start in (0, 5):
+        other = net.copy()
+        if 2 * m + start > other.params.size:
+            continue
+        out = other.params[start : start + 2 * m].reshape(2, m)
+        assert np.array_equal(other.predict(X, out=out), wanted)
+
+
+def test_an_unaligned_place_for_predictions(net, rng):
+    X = rng.standard_normal((3, 4))
+    memory = np.zeros(2 * 4 * 8 + 1, np.uint8)
+    out = memory[1:].view("f8").reshape(2, 4)
+    assert not out.flags.aligned
+    assert np.array_equal(net.predict(X, out=out), net.predict(X))

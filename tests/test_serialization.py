@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import struct
 import sys
 
 import numpy as np
@@ -274,3 +275,122 @@ def test_longest_name(tmp_path):
     path = tmp_path / ("m" * 255)  # the temporary file's name must not be longer
     replace_file(path, b"data")
     assert path.read_bytes() == b"data"
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o644, 0o660, 0o666, 0o604, 0o444])
+def test_a_file_keeps_its_permissions_and_is_never_more_readable(
+    mode, umask, tmp_path, monkeypatch
+):
+    path = tmp_path / "m"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    seen = []
+    original = os.fsync
+
+    def looked(handle):
+        found = os.fstat(handle)
+        if stat.S_ISREG(found.st_mode):
+            seen.append(stat.S_IMODE(found.st_mode))
+        original(handle)
+
+    opened = []
+
+    def opening(file, flags, mode=0o777, **options):
+        handle = open_(file, flags, mode, **options)
+        if flags & os.O_CREAT:
+            opened.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        return handle
+
+    open_ = os.open
+    monkeypatch.setattr(serialization.os, "fsync", looked)
+    monkeypatch.setattr(serialization.os, "open", opening)
+    before = os.umask(umask)
+    try:
+        replace_file(path, b"new")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert seen == [mode] and len(opened) == 1
+    assert not opened[0] & ~0o600
+
+
+@posix
+def test_what_replaces_files_keeps_their_permissions(tmp_path):
+    net = fs.Network((2, 3, 1)).init(seed=0)
+    X, Y = np.ones((2, 5)), np.ones((1, 5))
+    writers = {
+        "save": lambda path: fs.save(net, path),
+        "checkpoint": lambda path: fs.train(net, X, Y, epochs=1, checkpoint=path),
+        "callback": lambda path: fs.train(
+            net, X, Y, epochs=1, callbacks=[fs.ModelCheckpoint(path)]
+        ),
+    }
+    for name, write in writers.items():
+        path = tmp_path / name
+        umask = os.umask(0o022)
+        try:
+            write(path)
+            assert stat.S_IMODE(path.stat().st_mode) == 0o644, name
+            path.chmod(0o600)
+            write(path)
+        finally:
+            os.umask(umask)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, name
+        assert path.stat().st_uid == os.getuid()
+
+
+@posix
+def test_a_group_that_cannot_be_given_gets_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "m"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    stat_ = os.stat
+
+    def of_another_group(file, **options):
+        found = stat_(file, **options)
+        return os.stat_result((*found[:5], found.st_gid + 1, *found[6:10]))
+
+    def refused(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(serialization.os, "fchown", refused)
+    monkeypatch.setattr(serialization.os, "stat", of_another_group)
+    replace_file(path, b"new")
+    monkeypatch.undo()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def acl(*named):
+    """Return an access control list: owner rw, no group, others nothing, these users r."""
+    entries = [(1, 6, -1), *((2, 4, user) for user in named), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+    packed = (struct.pack("<HHi", *entry) for entry in entries)
+    return struct.pack("<I", 2) + b"".join(packed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="access control lists as Linux has them")
+def test_access_control_lists(tmp_path):
+    path = tmp_path / "m"
+    path.write_bytes(b"old")
+    name = "system.posix_acl_access"
+    try:
+        os.setxattr(path, name, acl(12345))
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    replace_file(path, b"new")
+    assert os.getxattr(path, name) == acl(12345)
+    other = tmp_path / "n"
+    other.write_bytes(b"old")
+    other.chmod(0o640)
+    os.setxattr(tmp_path, "system.posix_acl_default", acl(54321))  # what new files would get
+    replace_file(other, b"new")
+    assert stat.S_IMODE(other.stat().st_mode) == 0o640
+    with pytest.raises(OSError, match="No data"):
+        os.getxattr(other, name)
+    replace_file(path, b"newer")
+    assert os.getxattr(path, name) == acl(12345)

@@ -305,3 +305,103 @@ def test_pages_of_a_private_map_are_kept(tmp_path):
     fs.train(net, private, np.ones(10_000), epochs=1)
     assert (private == 3.0).all()
     assert trainer.mapping(np.zeros(3)) is None
+
+
+# What kernels write into, and read by ---------------------------------------------------------
+
+
+def unaligned(array):
+    """Return a copy at an odd address."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    copy = memory[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def read_only(array):
+    """Return a copy that cannot be written to."""
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("optimizer", [fs.SGD(), fs.Adam()])
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_vectors_that_kernels_cannot_write_into(optimizer, dtype):
+    net, X, Y, _ = problem(m=50, dtype=dtype)
+    k, n = optimizer.vectors, net.params.size
+    good = np.zeros((k, n), dtype)
+    other = np.float32 if dtype == "float64" else np.float64
+    wrong = [
+        read_only(good),
+        unaligned(good),
+        np.zeros((4, n), dtype)[::2][:k] if k > 1 else read_only(good),
+        np.zeros((k, 2 * n), dtype)[:, ::2],
+        np.zeros((k, n + 1), dtype)[:, 1:] if k > 1 else read_only(good),
+        np.asfortranarray(np.zeros((2, n), dtype))[:k],
+        np.broadcast_to(np.zeros(n, dtype), (k, n)),
+        good.astype(other),
+        good.astype(np.dtype(dtype).newbyteorder()),
+        good.astype(int),
+        good.astype(object),
+        np.zeros((k, n - 1), dtype),
+        np.zeros((k, n + 1), dtype),
+        np.zeros((k + 1, n), dtype),
+        np.zeros(k * n, dtype),
+        good.tolist(),
+        None,
+    ]
+    before = net.copy()
+    for vectors in wrong:
+        with pytest.raises((TypeError, ValueError), match=r"state\.vectors: expected"):
+            Trainer(net, X, Y, optimizer, 10, state=trainer.State(vectors))
+    big = fs.Network((5, 12, 3), "tanh", "softmax", dtype)
+    own = big.params.reshape(1, -1)
+    with pytest.raises(ValueError, match=r"state\.vectors: expected memory of its own"):
+        Trainer(big, X, Y, fs.SGD(), 10, state=trainer.State(own))
+    assert net == before
+    Trainer(net, X, Y, optimizer, 10, state=trainer.State(good)).epoch()
+    assert good.any()
+
+
+@pytest.mark.parametrize("bad", [-1, 300, 2**40, -(2**63), 2**63 - 1])
+@pytest.mark.parametrize("at", [0, 150, 299])
+def test_orders_of_examples_that_are_not_there(bad, at):
+    net, X, Y, _ = problem(m=300)
+    order, before = np.arange(300), net.copy()
+    order[at] = bad
+    with pytest.raises(ValueError, match=r"order: expected numbers of examples, 0 \.\.\. 299"):
+        Trainer(net, X, Y, fs.SGD(), 50).epoch(order)
+
+    def shuffle(m):
+        return order
+
+    with pytest.raises(ValueError, match=r"shuffle: expected .* permutation of 0 \.\.\. 299"):
+        fs.train(net, X, Y, batch_size=50, shuffle=shuffle, epochs=2)
+    assert net == before
+
+
+@pytest.mark.parametrize("kind", [read_only, unaligned, lambda a: np.repeat(a, 2)[::2]])
+def test_orders_in_any_memory(kind):
+    nets = []
+    for order in (np.arange(300)[::-1].copy(), kind(np.arange(300)[::-1].copy())):
+        net, X, Y, _ = problem(m=300)
+        Trainer(net, X, Y, fs.SGD(), 50).epoch(order)
+        fs.train(net, X, Y, batch_size=50, shuffle=lambda m, order=order: order, epochs=2)
+        nets.append(net)
+    assert nets[0] == nets[1]
+
+
+@pytest.mark.parametrize(
+    "rates", [lambda t: 0.1, lambda t: t[:-1] * 0.1, lambda t: np.ones((2, 3))]
+)
+def test_schedules_with_rates_for_other_steps(rates):
+    class Own(fs.Constant):
+        def rates(self, steps):
+            return rates(steps)
+
+    net, X, Y, _ = problem(m=300)
+    before = net.copy()
+    with pytest.raises(ValueError, match="schedule: expected learning rates of shape"):
+        fs.train(net, X, Y, batch_size=50, schedule=Own(), epochs=2)
+    assert net == before
