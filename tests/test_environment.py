@@ -119,7 +119,7 @@ TARGETS = [
     {"NUMBA_CPU_NAME": "x86-64-v3"},
     {"NUMBA_CPU_NAME": "skylake-avx512"},
     {"NUMBA_CPU_NAME": "nehalem"},
-    {"NUMBA_CPU_FEATURES": FEATURES["avx512"]},
+    {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": FEATURES["avx512"]},
     {"NUMBA_ENABLE_AVX": "0"},
 ]
 
@@ -136,7 +136,7 @@ def test_what_is_said_of_vectors_is_what_the_kernels_have(environ):
     """
     said, had = map(int, script(source, **environ).split())
     assert said == had
-    if environ == {"NUMBA_CPU_FEATURES": FEATURES["avx512"]}:
+    if "NUMBA_CPU_FEATURES" in environ:
         assert said == 512
     elif "nehalem" in environ.values() or "NUMBA_ENABLE_AVX" in environ:
         assert said == 128
