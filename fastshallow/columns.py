@@ -37,6 +37,9 @@ CLASSES_FEW = 20
 
 TASKS = ("classification", "regression")
 
+# What may be NaN. NumPy's float64 is Python's float, its others are not.
+FLOATS = (float, np.floating)
+
 WHAT = {"number": "numbers", "text": "text", "boolean": "booleans"}
 
 
@@ -73,7 +76,7 @@ class Values:
     def texts(self) -> np.ndarray:
         """Return values as text, "" where missing; whole numbers without a point."""
         if self.kind == "number":
-            texts = np.array([f"{value:.17g}" for value in self.values], object)
+            texts = np.array([_text_of(value) for value in self.values.tolist()], object)
         else:
             texts = np.array([str(value) for value in self.values], object)
         texts[self.missing] = ""
@@ -129,12 +132,17 @@ def read_values(name: str, column: Any) -> Values:
     return Values(name, "text", values, missing)
 
 
+def _text_of(value: float) -> str:
+    """Return a number as it would be written: the shortest text that is read as it again."""
+    return f"{value:.17g}" if value.is_integer() else repr(value)
+
+
 def _missing(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         return np.isnan(values)
     if values.dtype.kind != "O":
         return np.zeros(values.shape[:1], bool)
-    return np.array([v is None or (isinstance(v, float) and math.isnan(v)) for v in values], bool)
+    return np.array([v is None or (isinstance(v, FLOATS) and math.isnan(v)) for v in values], bool)
 
 
 def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:

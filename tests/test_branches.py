@@ -13,17 +13,26 @@ from test_threads import script
 
 import fastshallow as fs
 from fastshallow import elementary, few_examples, kernels
+from fastshallow.blocks import block_count, tile_count
+from fastshallow.tiles import tile_length
 from fastshallow.trainer import Trainer
 
-# Lanes over examples, in several blocks; over units, in one tile, and in several blocks; over units
-# and, in the output layer, over examples.
+# Lanes over examples; over units; over units and, in the output layer, over examples.
 SMALL = [((2, 4, 1), "tanh", "sigmoid", 300), ((3, 4, 2), "relu", "softmax", 3)]
 SMALL += [((3, 9, 9, 3), "leaky_relu", "exp", 300), ((2, 2), [], "relu", 70)]
 SMALL += [((3, 16, 4), "tanh", "softmax", 70), ((65, 3, 2), "tanh", "softmax", 20)]
-# One block of several tiles; weights that are packed, and a dZ; a first layer that copies X.
+# Weights that are packed, and a dZ; a first layer that copies X.
 LARGE = [((5, 4, 3), "sigmoid", "softmax", 250), ((3, 64, 140, 1), "tanh", "linear", 60)]
 LARGE += [((3, 512, 1), "relu", "sigmoid", 17), ((65, 257, 1), "relu", "sigmoid", 2)]
 LARGE += [((65, 4, 3), "tanh", "softmax", 20), ((3, 70, 3), "relu", "softmax", 5)]
+# Blocks and tiles: 1 and 1, whose scratch holds the examples of the step before; 1 and 3, which do
+# not; 2 and 2; 2 and 4.
+BLOCKS = {
+    (1, 1): SMALL[1],
+    (1, 3): ((2, 4, 1), "tanh", "sigmoid", 1030),
+    (2, 2): ((3, 9, 9, 3), "sigmoid", "linear", 540),
+    (2, 4): ((5, 9, 4), "tanh", "softmax", 1030),
+}
 
 
 def case_of(network, layout="C"):
@@ -89,8 +98,13 @@ def test_examples_between_others_and_features_far_apart(sizes, m, rng):
         net.cost(between, Y)
 
 
-def test_gradient_descent():
-    drawn = cases.draw(case_of(SMALL[1]))
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("blocks", BLOCKS, ids=str)
+def test_gradient_descent(blocks, n_threads):
+    drawn = cases.draw(case_of(BLOCKS[blocks], "other_float"))  # a copy is taken of X
+    m, layers = drawn.X.shape[1], drawn.net.layers
+    assert blocks[0] == block_count(m, layers, 8)
+    assert blocks[1] == tile_count(m, blocks[0], tile_length(layers, 8))
     W, b = cases.exact_parameters(drawn.net)
     names = (*drawn.net.hidden, drawn.net.output)
     options = (drawn.options["sample_weight"], drawn.options["alpha"])
@@ -100,7 +114,7 @@ def test_gradient_descent():
         costs.append(J)
         W = [p - 0.1 * d for p, d in zip(W, dW, strict=True)]
         b = [p - 0.1 * d for p, d in zip(b, db, strict=True)]
-    found = fs.gradient_descent(drawn.net, drawn.X, drawn.Y, 0.1, 3, *options)
+    found = fs.gradient_descent(drawn.net, drawn.X, drawn.Y, 0.1, 3, *options, n_threads=n_threads)
     cases.assert_close(found.cost, costs, 1e-13, "cost")
     for got, wanted in zip((*drawn.net.W, *drawn.net.b), (*W, *b), strict=True):
         cases.assert_close(got, wanted, 1e-12, "parameters")

@@ -5,6 +5,7 @@ A file that is read gives a `ModelFileError`, or a network equal to the one that
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -191,6 +192,8 @@ def test_a_bit_of_a_weight_is_missed(tmp_path):
             b'{"W": {"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}',
             "takes 73786976294838206464 bytes",  # 2^66, which is 0 in 64 bits
         ),
+        (b'{"W": {"dtype":"U8","shape":[8],"data_offsets":[0,16]}}', "takes 8 bytes; its data_off"),
+        (b'{"W": {"dtype":"U8","shape":[8],"data_offsets":[16,8]}}', "takes 8 bytes; its data_off"),
         (b'{"W": {"dtype":"U8","shape":[8],"data_offsets":[8,16]}}', "W begins at 8, and not at 0"),
         (b'{"W": {"dtype":"U8","shape":[8],"data_offsets":[0,8]}}', "its tensors end at"),
         (
@@ -205,6 +208,31 @@ def test_headers_that_are_wrong(change, message, tmp_path):
     path.write_bytes(joined(change, b"\0" * 16))
     with pytest.raises(ModelFileError, match=message.replace("[", r"\[")):
         fs.load(path)
+
+
+@pytest.mark.parametrize("other", [None, "", "0" * 64, 0, True, []])
+def test_a_checksum_that_is_none(other, tmp_path):
+    path, data = saved(tmp_path)
+    header, body = split(data)
+    inner = json.loads(header["__metadata__"][KEY])
+    del inner["sha256"]
+    for change in ({}, {"sha256": other}):
+        header["__metadata__"][KEY] = json.dumps(inner | change)
+        path.write_bytes(joined(header, body))
+        with pytest.raises(ModelFileError, match="its checksum is another"):
+            fs.load(path)
+
+
+def test_a_header_may_name_the_tensors_in_any_order(tmp_path):
+    net = network()
+    path, data = saved(tmp_path, net)
+    header, body = split(data)
+    names = list(header)
+    for _ in names:
+        names.append(names.pop(0))
+        for order in (names, names[::-1]):
+            path.write_bytes(joined({name: header[name] for name in order}, body))
+            assert fs.load(path) == net
 
 
 def test_absurd_sizes_take_no_memory(tmp_path):
@@ -237,6 +265,33 @@ def test_absurd_sizes_take_no_memory(tmp_path):
 def test_what_could_not_be_read_again_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="description: expected one that takes"):
         tensor_files.to_bytes({"a": np.ones(1)}, {"a": "x" * tensor_files.HEADER_MOST})
+
+
+def read_again(tensors, description):
+    """Return a file of tensors that was written to memory."""
+    data = tensor_files.to_bytes(tensors, description)
+    file = tensor_files.TensorFile(io.BytesIO(data), len(data))
+    file.check_sum()
+    return file
+
+
+def test_the_longest_header_is_read_again():
+    tensors, most = {"a": np.arange(3.0)}, tensor_files.HEADER_MOST
+    shortest = tensor_files.to_bytes(tensors, {"x": ""})
+    text = "x" * (most - int.from_bytes(shortest[:8], "little"))  # in whole eights, both of them
+    assert int.from_bytes(tensor_files.to_bytes(tensors, {"x": text})[:8], "little") == most
+    file = read_again(tensors, {"x": text})
+    assert file.description()["x"] == text
+    assert np.array_equal(file.get_tensor("a"), tensors["a"])
+    with pytest.raises(ValueError, match=rf"takes {most} bytes at most; got {most + 8}"):
+        tensor_files.to_bytes(tensors, {"x": text + "12345678"})
+
+
+def test_tensors_of_any_number_of_dimensions():
+    for n in range(tensor_files.DIMENSIONS_MOST + 1):
+        array = np.arange(6.0).reshape((1,) * (n - 1) + (6,)) if n else np.array(7.0)
+        found = read_again({"a": array}, {}).get_tensor("a")
+        assert found.shape == array.shape and np.array_equal(found, array)
 
 
 @pytest.mark.parametrize("name", sorted(tensor_files.DTYPES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ import pytest
 
 import fastshallow as fs
 from fastshallow import _threads, team, trainer
+from fastshallow.simd import address
 
 pytestmark = pytest.mark.skipif(
     numba.config.DISABLE_JIT or numba.config.NUMBA_NUM_THREADS < 4,
@@ -373,6 +375,74 @@ def test_every_share_is_claimed_once_and_added_up(shares, members):
         if taken[1:].any():
             return
     pytest.fail("nobody ever came to help")
+
+
+@numba.njit(nogil=True)
+def meet_everywhere(state, at, member, rounds, second):
+    """Meet the other of two threads at every pair, round by round; note how often it was there.
+
+    Both begin each round at once, or one a little later: ``at`` has the last that each has done.
+    """
+    shares = (state.size - team.SHARES) // (2 * team.LINE)
+    for step in range(1, rounds + 1):
+        for _ in range(step % (31 - 14 * member)):
+            team._pause()
+        for pair in range(1, shares):
+            second[pair] += team.meet(state, pair, step)
+        team._store(address(at, team.LINE * member), step)
+        while team._load(address(at, team.LINE * (1 - member))) < step:
+            team._pause()
+
+
+def test_of_two_that_meet_one_comes_second():
+    # were a look and a write two operations, both would at times take themselves for the first,
+    # or, in another form, for the second
+    shares, rounds = 64, 300
+    state, at = team.new_team(shares, 2), np.zeros(2 * team.LINE, np.int64)
+    second = np.zeros((2, shares), np.int64)
+    meet_everywhere(state, at, 0, 0, second[0])  # compiled
+    with ThreadPoolExecutor(2) as pool:
+        threads = [pool.submit(meet_everywhere, state, at, i, rounds, second[i]) for i in range(2)]
+        for thread in threads:
+            thread.result(timeout=120)
+    assert (second.sum(axis=0)[1:] == rounds).all()
+
+
+def instructions(function, *arguments):
+    """Return those of LLVM for a function of a team's state, with those of all that it calls."""
+    compiled = numba.njit(function.py_func, error_model="numpy")
+    compiled.compile((numba.int64[::1], *arguments))
+    (code,) = compiled.inspect_llvm().values()
+    body = re.search(r"^define .*?^}", code, re.M | re.S)[0]  # the wrappers come behind it
+    return [line.strip() for line in body.splitlines() if "%retptr" not in line]
+
+
+INT = numba.int64
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "operations"),
+    [
+        (team.begin, (INT,), ["store", "store atomic release"]),
+        (team.claim, (INT, INT), ["cmpxchg acq_rel acquire", "load atomic acquire"]),
+        (team.meet, (INT, INT), ["cmpxchg acq_rel acquire"]),
+        (team.finish, (INT,), ["store atomic release"]),
+        (team.wait_for_shares, (INT,), ["load atomic acquire"]),
+        (team.wait_for_step, (INT,), ["load atomic acquire"]),
+    ],
+)
+def test_every_operation_on_shared_memory_is_atomic_and_ordered(function, arguments, operations):
+    # what x86 processors do for themselves, others do not: seen in the code, not in what happens
+    found, written = set(), []
+    for line in instructions(function, *arguments):
+        kind = re.search(r"(cmpxchg|atomicrmw|fence|(?:load|store) atomic|\bstore) ", line)
+        if kind:
+            orders = re.findall(r"\b(monotonic|acquire|release|acq_rel|seq_cst)\b", line)
+            found.add(" ".join([kind[1], *orders]))
+            written += [kind[1]] * ("store" in kind[1])
+    assert sorted(found) == operations
+    # nobody sees a step that has begun before what is known of it
+    assert written == ([*["store"] * (function is team.begin), "store atomic"] if written else [])
 
 
 @numba.njit
