@@ -14,7 +14,6 @@ The notation, everywhere, with examples as the columns of X::
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -92,8 +91,6 @@ __all__ = [
     "train",
     "warmup",
 ]
-
-logging.getLogger("fastshallow").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from . import activations, elementary, kernels, losses, matmul, propagation

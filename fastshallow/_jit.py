@@ -20,20 +20,24 @@ import logging
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numpy as np
 from numba import config, njit, prange
-from numba.core import sigutils
+from numba.core import event, sigutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.misc.appdirs import AppDirs
 
-__all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange"]
+from . import _arguments
+
+__all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange", "unannounced"]
 
 logger = logging.getLogger("fastshallow")
 
@@ -94,6 +98,7 @@ def jit(
     internal: bool = False,
     allocates: bool = False,
     linked: bool | None = None,
+    takes: Mapping[str, Any] | Callable[..., None] | None = None,
 ) -> Any:
     """Compile a kernel when it is first called, with the options of this module.
 
@@ -114,6 +119,9 @@ def jit(
         they are passed. (An atomic count takes 5 ns; a step of 2-4-1 took 3.5 us with them and
         1.7 us without.) So one that allocates must not call one that does not and returns an
         array, which the former would count down without its having been counted up.
+    takes : dict
+        For a kernel that users call: by the names of its arguments, what they may be; see
+        `fastshallow._arguments`. Or a function that is given their types, and raises.
 
     Returns
     -------
@@ -122,7 +130,7 @@ def jit(
     """
     if function is None:
         given = {"parallel": parallel, "internal": internal, "allocates": allocates}
-        return lambda f: jit(f, **given, linked=linked)
+        return lambda f: jit(f, **given, linked=linked, takes=takes)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     options["parallel"] = PRANGE_ONLY if parallel else False
     options["no_cpython_wrapper"] = internal
@@ -137,7 +145,27 @@ def jit(
             kernel._cache = KernelCache(function)
         except (RuntimeError, OSError) as error:  # "no locator available": nowhere to write
             _log_uncached(error)
+    if takes is not None and not config.DISABLE_JIT:
+        _check_types(kernel, function, takes)
     return kernel
+
+
+def _check_types(kernel: Any, function: Callable[..., Any], takes: Any) -> None:
+    """Make a dispatcher look at the types of a call before it compiles.
+
+    Calls from Python and from other compiled code both come through its method `compile`.
+    """
+    compile_ = kernel.compile
+
+    def checked(signature: Any) -> Any:
+        found = sigutils.normalize_signature(signature)[0]
+        if callable(takes):
+            takes(found)
+        else:
+            _arguments.check(function, takes, found)
+        return compile_(signature)
+
+    kernel.compile = checked
 
 
 class _Linked(JITCodeLibrary):
@@ -271,6 +299,72 @@ class KernelCache(FunctionCache):
                 super().save_overload(sig, data)
             except OSError as error:
                 _log_uncached(error)
+
+
+# Saying that kernels are being compiled -------------------------------------------------------
+
+
+class _Announcer(event.Listener):
+    """Say once in a process that kernels are being compiled, when that has taken a second.
+
+    It is a warning of the logger "fastshallow": where nobody has set up logging, Python writes it
+    to stderr.
+    """
+
+    def __init__(self) -> None:
+        self.left = 1.0  # seconds
+        self.depth, self.muted = 0, False
+        self.began = 0.0
+        self.timer: threading.Timer | None = None
+
+    def on_start(self, happens: event.Event) -> None:
+        """Start the clock with the outermost kernel."""
+        if not self._is_ours(happens):
+            return
+        self.depth += 1
+        if self.depth == 1 and self.left > 0 and not self.muted:
+            self.began = time.perf_counter()
+            self.timer = threading.Timer(self.left, self.say)
+            self.timer.daemon = True
+            self.timer.start()
+
+    def on_end(self, happens: event.Event) -> None:
+        """Stop it."""
+        if not self._is_ours(happens):
+            return
+        self.depth -= 1
+        if self.depth == 0 and self.timer is not None:
+            self.timer.cancel()
+            self.timer.join()
+            self.timer = None
+            self.left -= time.perf_counter() - self.began
+
+    def _is_ours(self, happens: event.Event) -> bool:
+        module = happens.data["dispatcher"].py_func.__module__ or ""
+        return module.startswith(__package__ + ".")
+
+    def say(self) -> None:
+        """Say it."""
+        self.left = -1.0
+        logger.warning(
+            "fastshallow is compiling its kernels. This takes up to two minutes, once on a "
+            "machine; fastshallow.warmup() does it ahead of time."
+        )
+
+
+_announcer = _Announcer()
+if not config.DISABLE_JIT:
+    event.register("numba:compile", _announcer)
+
+
+@contextmanager
+def unannounced() -> Iterator[None]:
+    """Say nothing of compiling, where the caller knows of it."""
+    before, _announcer.muted = _announcer.muted, True
+    try:
+        yield
+    finally:
+        _announcer.muted = before
 
 
 def _log_uncached(error: Exception) -> None:

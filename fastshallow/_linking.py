@@ -16,7 +16,6 @@ import ctypes
 import functools
 import inspect
 import itertools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
-from ._jit import jit, logger
+from . import _arguments
+from ._jit import jit
 from .interrupts import ctrl_c_noted
 
 __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
@@ -50,7 +50,8 @@ class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
     def __init__(self, function, dtypes, arguments, result, group, options):
-        self.kernel = jit(function, linked=False, **options)
+        self.function = function
+        self.kernel = jit(function, linked=False, takes=self.check, **options)
         self.dtypes, self.arguments = dtypes, arguments
         self.result, self.group = result, group
         self.choices = len(inspect.signature(arguments).parameters)
@@ -63,6 +64,11 @@ class _OutOfLine:
 
     def cell_name(self, dtypes: tuple[types.Float, ...]) -> str:
         return ".".join([self.name, *map(str, dtypes)])
+
+    def check(self, given: tuple[types.Type, ...]) -> None:
+        """Raise unless arguments of these types can be cast to those of one of the forms."""
+        choices = [self.arguments(*choice) for choice in self.cells]
+        _arguments.check_exact(self.function, choices, given)
 
     def compile(self, dtypes: tuple[types.Float, ...]) -> types.Type:
         """Fill a cell; return the type of the kernel's result."""
@@ -145,6 +151,7 @@ def out_of_line(
             key = call
 
             def generic(self, args, kws):
+                kernel.check(args)  # none of them by name
                 result = kernel.result or kernel.compile(kernel.dtypes(*args))
                 return signature(result, *args)
 
@@ -164,26 +171,16 @@ def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str,
     """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
 
     Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
-    examples. Should it take more than a second, one line is logged. Ctrl-C raises
-    KeyboardInterrupt when the kernel that is being compiled is done.
+    examples. Ctrl-C raises KeyboardInterrupt when the kernel that is being compiled is done.
     """
     wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:
         return
-    note = threading.Timer(
-        1.0, logger.info, ("compiling kernels for %s: this takes seconds, once per machine", dtype)
-    )
-    note.daemon = True
     floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
-    note.start()
-    try:
-        with ctrl_c_noted() as ctrl_c:
-            for kernel in _kernels:
-                if not kernel.group or kernel.group in groups:
-                    kernel.compile(floats[: kernel.choices])
-                if ctrl_c:
-                    raise KeyboardInterrupt
-    finally:
-        note.cancel()
-        note.join()
+    with ctrl_c_noted() as ctrl_c:
+        for kernel in _kernels:
+            if not kernel.group or kernel.group in groups:
+                kernel.compile(floats[: kernel.choices])
+            if ctrl_c:
+                raise KeyboardInterrupt
     _prepared.add(wanted)

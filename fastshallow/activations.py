@@ -31,6 +31,10 @@ Examples
 
 from __future__ import annotations
 
+import numpy as np
+
+from . import _arguments
+from ._arguments import INTEGER, VALUE, array
 from ._jit import jit
 from ._linking import INT, REAL, out_of_line, vector
 from .elementary import exp, exp_falling, sigmoid, sigmoid_each, tanh, tanh_each
@@ -65,19 +69,19 @@ ACTIVATIONS = {
 HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
 
 
-@jit
+@jit(takes={"z": VALUE})
 def relu(z):
     """Return max(z, 0); NaN stays NaN."""
     return where(z < 0, type(z)(0), z)
 
 
-@jit
+@jit(takes={"z": VALUE, "slope": _arguments.REAL})
 def leaky_relu(z, slope):
     """Return z where z > 0, slope * z elsewhere."""
     return where(z > 0, z, type(z)(slope) * z)
 
 
-@jit
+@jit(takes={"code": INTEGER, "z": VALUE, "slope": _arguments.REAL})
 def g(code, z, slope):
     """Return g(z) of one unit.
 
@@ -116,7 +120,7 @@ def g(code, z, slope):
     return type(z)(float("nan"))
 
 
-@jit
+@jit(takes={"code": INTEGER, "a": VALUE, "slope": _arguments.REAL})
 def dg(code, a, slope):
     """Return g'(z) of one unit, from a = g(z).
 
@@ -166,7 +170,7 @@ def dg_steps(code, slope):
     return 1.0, 1.0
 
 
-@jit
+@jit(takes={"Z": array(1, any_order=True, written=True), "start": INTEGER, "n": INTEGER})
 def softmax(Z, start, n):
     """Replace the n values of one example by exp(z_j) / sum_k exp(z_k).
 
@@ -202,7 +206,7 @@ def activate(code, slope, Z, start, n, width):
     Parameters
     ----------
     code : int
-        An entry of `ACTIVATIONS`.
+        An entry of `ACTIVATIONS`; for any other number all values become NaN.
     slope : float
         Slope of leaky_relu for z < 0.
     Z : ndarray, 1-D
@@ -231,6 +235,8 @@ def activate(code, slope, Z, start, n, width):
     elif code == EXP:
         for p in range(z.size):
             z[p] = exp(z[p])
+    elif code != LINEAR:
+        z[:] = np.nan
 
 
 @out_of_line(
@@ -243,7 +249,7 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
     Parameters
     ----------
     code : int
-        An entry of `ACTIVATIONS` that `HIDDEN` names.
+        An entry of `ACTIVATIONS` that `HIDDEN` names; for any other number all values become NaN.
     slope : float
         Slope of leaky_relu for z < 0.
     dZ : ndarray, 1-D
@@ -269,16 +275,23 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
         s = type(one)(slope)
         for p in range(size):
             dz[p] *= where(a[p] > 0, one, s)
+    elif code != LINEAR:
+        dz[:] = np.nan
 
 
-@jit
+@jit(
+    takes={
+        **{"code": INTEGER, "slope": _arguments.REAL},
+        **{"a": array(1, any_order=True), "out": array(2, any_order=True, written=True)},
+    }
+)
 def da_dz(code, slope, a, out):
     """Write the derivatives of one layer's activations by its linear steps.
 
     Parameters
     ----------
     code : int
-        An entry of `ACTIVATIONS`.
+        An entry of `ACTIVATIONS`; for any other number all values become NaN.
     slope : float
         Slope of leaky_relu for z < 0.
     a : ndarray, shape (n,)
@@ -286,10 +299,12 @@ def da_dz(code, slope, a, out):
     out : ndarray, shape (n, n)
         Modified in place: ``out[j, k]`` = da_j / dz_k, diagonal for all but softmax.
     """
-    n = a.shape[0]
+    n, known = a.shape[0], LINEAR <= code <= EXP
     for j in range(n):
         for k in range(n):
             if code == SOFTMAX:
                 out[j, k] = a[j] * ((1.0 if j == k else 0.0) - a[k])
+            elif j == k:
+                out[j, k] = dg(code, a[j], slope)
             else:
-                out[j, k] = dg(code, a[j], slope) if j == k else 0.0
+                out[j, k] = 0.0 if known else np.nan

@@ -23,13 +23,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from . import team
+from . import _arguments, team
+from ._arguments import INTEGER, array
 from ._jit import ONE, ZERO, jit, prange
 from ._linking import INT, out_of_line, vector
 from .matmul import Matrix
 from .model import Examples, Model, Ready, examples_type, fetch_to_update, fetch_weights, model_type
-from .propagation import HELD, NEW, OK, USABLE, tile_gradient, tile_step
+from .propagation import HELD, NEW, OK, REFUSED, USABLE, tile_gradient, tile_step
+from .refusals import fill, heard
 from .simd import inlined
+from .sizes import examples_fit
 from .sums import own_subtree, sum_slots
 from .tiles import (
     ACROSS,
@@ -73,7 +76,13 @@ TILES_TOGETHER = 4
 # One block -----------------------------------------------------------------------------------
 
 
-@jit
+@jit(
+    takes={
+        **{"model": _arguments.model(), "ready": _arguments.ready},
+        **{"examples": _arguments.examples, "first": INTEGER, "last": INTEGER},
+        **{name: array(1, like="model", written=True) for name in ("scratch", "slot")},
+    }
+)
 def block_step(model, ready, examples, first, last, scratch, slot):
     """Take examples first ... last - 1 through forward, loss and backward.
 
@@ -100,11 +109,32 @@ def block_step(model, ready, examples, first, last, scratch, slot):
         Sum of w L over the block.
     status : int
         0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
-        is not made for (2).
+        is not made for (2): then loss and slot are NaN.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; likewise.
     """
+    params, layers, _ = model
+    known = examples_fit(model, examples, last) and 0 <= first < last
+    known &= ready.W.size in (0, params.size) and ready.W_T.size == params.size
+    known &= slot.size in (0, params.size)
+    if not known or scratch.size < scratch_size(layers, tile_length(layers, scratch.itemsize)):
+        fill(slot)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.block_step: model, ready, examples, first, last, scratch and "
+                "slot: expected sizes that fit each other, and an example at least"
+            )
+        return np.nan, REFUSED
     tile = tile_length(model.layers, scratch.itemsize)
     tiles = Tiles(first, first, last, tile, NEW)
-    return block_part(model, ready, examples, tiles, 0.0, scratch, slot)
+    loss, status = block_part(model, ready, examples, tiles, 0.0, scratch, slot)
+    if status != OK:
+        loss = np.nan
+        fill(slot)
+    return loss, status
 
 
 class Tiles(NamedTuple):
@@ -154,7 +184,7 @@ def tile_count(m, blocks, longest):
     return (m + tile - 1) // tile
 
 
-@jit
+@jit(takes={"m": INTEGER, "layers": _arguments.table, "itemsize": INTEGER})
 def block_count(m, layers, itemsize):
     """Return into how many blocks m examples are split: a function of m and the sizes alone.
 
@@ -222,13 +252,13 @@ def known_after(part, m, work, longest):
     return Part(block, block_end, first, end, HELD if kept else USABLE)
 
 
-@jit
+@jit(takes={"layers": _arguments.table, "itemsize": INTEGER})
 def in_panels(layers, itemsize):
     """Return whether a slot is so large that there is one for all examples."""
     return 2 * n_params(layers) * itemsize > SLOTS_BYTES
 
 
-@jit
+@jit(takes={"m": INTEGER, "layers": _arguments.table, "itemsize": INTEGER})
 def task_count(m, layers, itemsize):
     """Return how many threads a gradient can use."""
     if in_panels(layers, itemsize):

@@ -9,13 +9,22 @@ is the `fastshallow.loop.TrainingState`. These methods are called where there ar
 ``get_state()``              for a checkpoint: a dict of numbers, strings, lists and arrays
 ``set_state(dict)``          takes it up again when training is resumed
 ===========================  =============================================================
+
+`fastshallow.train` calls the very objects that it is given, so that they can be read afterwards; an
+object takes part in one training at a time. The estimators, whose ``fit`` must not change their
+parameters, call deep copies, which are the attribute ``callbacks_`` then. (A callback that is to be
+the same object in every fit says so: its ``__deepcopy__`` returns itself.)
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +34,77 @@ from . import _checks
 from .schedules import MONITORS, Plateau
 from .serialization import check_replaceable, check_savable, save
 
-__all__ = ["Callback", "EarlyStopping", "JSONLinesLogger", "ModelCheckpoint"]
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "JSONLinesLogger",
+    "ModelCheckpoint",
+    "checked",
+    "copies",
+    "reserved",
+]
+
+
+def checked(callbacks: Any) -> list[Any]:
+    """Return callbacks, each of them an object of its own with a method on_epoch_end."""
+    found = _checks.listed("callbacks", callbacks, "a list of callbacks")
+    for i, callback in enumerate(found):
+        method = getattr(callback, "on_epoch_end", None)
+        if isinstance(callback, type) or not callable(method):
+            raise TypeError(
+                f"callbacks[{i}]: expected an object with a method on_epoch_end(state); "
+                f"got {callback!r}"
+            )
+        for j, other in enumerate(found[:i]):
+            if other is callback:
+                raise ValueError(
+                    f"callbacks[{i}]: expected another object than callbacks[{j}]; got the same "
+                    f"{type(callback).__name__}"
+                )
+    return found
+
+
+def copies(callbacks: Any) -> list[Any]:
+    """Return deep copies of checked callbacks; None is none."""
+    found = []
+    for i, callback in enumerate(checked(() if callbacks is None else callbacks)):
+        try:
+            found.append(copy.deepcopy(callback))
+        except Exception as error:  # of any kind: it is the callback's
+            raise TypeError(
+                f"callbacks[{i}]: expected an object that copy.deepcopy copies, as fit must not "
+                f"change it; got {type(callback).__name__}: {error}"
+            ) from error
+    return found
+
+
+_reserved: set[int] = set()
+_reserving = threading.Lock()
+
+
+@contextmanager
+def reserved(callbacks: Sequence[Any], schedule: Any = None) -> Iterator[None]:
+    """Keep callbacks, and a schedule, which have a state, for one training.
+
+    Raises ValueError where another training uses one now: in another thread, or in a callback.
+    """
+    named = {f"callbacks[{i}]": callback for i, callback in enumerate(callbacks)}
+    if schedule is not None:
+        named["schedule"] = schedule
+    with _reserving:
+        for name, one in named.items():
+            if id(one) in _reserved:
+                raise ValueError(
+                    f"{name}: expected an object that no other training uses now; got a "
+                    f"{type(one).__name__} that one does: give each its own"
+                )
+        numbers = {id(one) for one in named.values()}
+        _reserved.update(numbers)
+    try:
+        yield
+    finally:
+        with _reserving:
+            _reserved.difference_update(numbers)
 
 
 class Callback:

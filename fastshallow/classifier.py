@@ -101,7 +101,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     restore_best : bool
         Whether ``fit`` with an ``eval_set`` leaves the weights of the epoch of its lowest loss.
     callbacks : list or None
-        Objects with ``on_epoch_end(state)``; see `fastshallow.callbacks`.
+        Objects with ``on_epoch_end(state)``; see `fastshallow.callbacks`. ``fit`` calls deep
+        copies of them, ``callbacks_``.
     progress : bool
         Whether to show a progress bar.
     n_threads : int or None
@@ -126,6 +127,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         Accuracy on held-out examples; None without ``early_stopping``.
     eval_loss_curve_ : list of float
         Loss of the ``eval_set`` after every epoch, if fit was given one.
+    callbacks_ : list
+        What the last call of fit or partial_fit had copied of ``callbacks``, to be read.
     n_iter_ : int
         Epochs of the last call.
     t_ : int
@@ -268,6 +271,10 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         """Return whether each of several classes has a sigmoid of its own."""
         return self.net_.output == "sigmoid" and self._label_binarizer.y_type_ == "multiclass"
 
+    def _predicts_dense(self) -> bool:
+        """Return whether several outputs are labels of an array: y was no sparse matrix."""
+        return not (self._one_against_rest() or self._label_binarizer.sparse_input_)
+
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
         return y if y.shape[1] == 1 else None
 
@@ -350,10 +357,10 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
                 numbers = np.empty((1, m), np.int64)
                 if net._predict_few(columns, 0.5, numbers):
                     return self.classes_[numbers[0]]
-            elif net.sizes[-1] > 1 and not self._one_against_rest():
-                numbers = np.empty((net.sizes[-1], m), np.int64)
-                if net._predict_few(columns, 0.5, numbers):
-                    return numbers.T
+            elif net.sizes[-1] > 1 and self._predicts_dense():
+                numbers = np.empty((m, net.sizes[-1]), np.int64)
+                if net._predict_few(columns, 0.5, numbers.T):
+                    return numbers
         values = self._outputs(X)
         return self._label_binarizer.inverse_transform(
             values[0] if self.n_outputs_ == 1 else values.T
@@ -383,7 +390,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
                     np.subtract(ONE[net.dtype], second, values[:1])
                     return values.T
             else:
-                values = np.empty((n_y, m), net.dtype)
+                values = np.empty((n_y, m), net.dtype, "F")
                 if net._predict_few(columns, NAN, values):
                     return self._of_several(values).T
         values = self._outputs(X)

@@ -80,6 +80,10 @@ class Recorder(Callback):
     began: float = 0.0
     ended: float = 0.0
 
+    def __deepcopy__(self, memo: dict) -> Recorder:
+        """Return itself: it is read after the fit, whose examples a copy would copy."""
+        return self
+
     def on_train_begin(self, state: Any) -> None:
         """Note the time."""
         self.began = self.ended = time.perf_counter()

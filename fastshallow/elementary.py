@@ -38,7 +38,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._arguments import INTEGER, array
 from ._jit import jit
+from .refusals import heard
 from .simd import by_dtype, copysign, fma, maximum, minimum, polynomial, power_of_two, split
 from .vectors import VECTOR_BYTES
 
@@ -367,7 +369,7 @@ def log1p(x):
     return y if x > -one else type(x)(-INF if x == -one else NAN)
 
 
-@jit(allocates=True)
+@jit(allocates=True, takes={"z": array(1, any_order=True), "start": INTEGER, "n": INTEGER})
 def log_sum_exp(z, start, n):
     """Return log(sum exp(z_j)) of n >= 1 values of a vector; softplus(x) is that of 0 and x.
 
@@ -386,7 +388,8 @@ def log_sum_exp(z, start, n):
     Raises
     ------
     ValueError
-        Where there are fewer than ``n`` values from ``start`` on, or n < 1.
+        Where there are fewer than ``n`` values from ``start`` on, or n < 1. In a ``prange`` Numba
+        would forget it: there the answer is NaN.
 
     Examples
     --------
@@ -396,7 +399,9 @@ def log_sum_exp(z, start, n):
     1000.693147
     """
     if n < 1 or start < 0 or start + n > z.size:
-        raise ValueError("n: expected 1 or more, and as many values of z from start on")
+        if heard():
+            raise ValueError("n: expected 1 or more, and as many values of z from start on")
+        return z.dtype.type(NAN)
     values = z[start : start + n].copy()
     top = _halved(values, True)
     if not abs(top) < INF:

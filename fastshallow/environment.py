@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import warnings
 from importlib import metadata
 from typing import Any
 
@@ -13,9 +14,10 @@ import numba
 import numpy as np
 
 from . import __version__, kernels
-from ._jit import cache_directory
+from ._jit import cache_directory, unannounced
 from ._threads import threading_layer
 from .network import Network
+from .optimizers import LBFGS
 from .training import gradient_descent, train
 from .vectors import VECTOR_BYTES
 
@@ -34,17 +36,19 @@ PACKAGES = (
 )
 
 
-def warmup(dtype: Any = "float32") -> float:
+def warmup(dtype: Any = None) -> float:
     """Compile the kernels of training and prediction, or load them where they are kept.
 
-    The first call of a kernel compiles it, which takes many seconds; later processes load it
-    from a folder, which takes a fraction of one. Call this first where the time of the first
-    step matters, or in the build of a container image.
+    The first call of a kernel compiles it; later processes load it from a folder. All kernels take
+    one to two minutes to compile, those of one dtype half a minute, and a second to load. Call this
+    first where the time of the first step matters, or in the build of a container image.
 
     Parameters
     ----------
-    dtype : {"float32", "float64"}
-        Of the network, and of X: an X of the other one has kernels of its own.
+    dtype : {"float32", "float64"} or None
+        Of a network and its X alone. None is what users call: a network in float32 with X in
+        float32 or in float64, NumPy's own dtype, and in float64 with X in float64, as the
+        estimators have it by default.
 
     Returns
     -------
@@ -58,15 +62,59 @@ def warmup(dtype: Any = "float32") -> float:
     True
     """
     began = time.perf_counter()
-    net = Network((16, 32, 1), dtype=dtype)
-    X, Y = np.ones((16, 160), net.dtype), np.ones((1, 160), net.dtype)
-    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # by a team, where there are threads
-    X, Y = X[:, :3], Y[:, :3]
-    train(net, X, Y, epochs=1, batch_size=2, on_interrupt="raise")
-    net.cost_and_grad(X, Y)
-    net.predict(X)  # of a few examples
-    net.predict(X, n_threads=1)  # of many
+    pairs = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
+    with unannounced():
+        for of_net, of_X in pairs if dtype is None else [(dtype, dtype)]:
+            _warm(of_net, of_X)
     return time.perf_counter() - began
+
+
+def _warm(dtype: Any, x_dtype: Any) -> None:
+    """Call what trains and predicts, with a network and an X of two dtypes."""
+    net = Network((16, 32, 1), dtype=dtype)
+    X, Y = np.ones((16, 160), x_dtype), np.ones((1, 160), net.dtype)
+    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # by a team, where there are threads
+    train(net, X, Y, epochs=1, on_interrupt="raise")
+    X, Y = X[:, :3], Y[:, :3]
+    for optimizer in (None, LBFGS()):
+        size = 2 if optimizer is None else None
+        train(net, X, Y, optimizer, epochs=1, batch_size=size, on_interrupt="raise")
+    net.cost_and_grad(X, Y)
+    net.forward(X)
+    for output in ("sigmoid", "softmax", "linear"):
+        other = Network((16, 32, 2), output=output, dtype=dtype)
+        for some in (X, X[:, :1], np.ascontiguousarray(X[:, 0]), np.asfortranarray(X)):
+            other.predict(some)
+            other.predict(some, out=other.predict(some, n_threads=1))  # by the way of many
+        if output != "linear":
+            other.predict_proba(X)
+    _warm_estimators(x_dtype)
+
+
+def _warm_estimators(dtype: Any) -> None:
+    """Fit and predict by every solver, with an X of a dtype."""
+    from .classifier import ShallowClassifier
+    from .regressor import ShallowRegressor
+
+    X = np.ones((40, 3), dtype)
+    X[::2] = 0
+    options: dict[str, Any] = {"hidden_layer_sizes": (2,), "max_iter": 1, "batch_size": 20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one epoch is too few
+        for solver in ("lbfgs", "sgd", "adam"):
+            settings = {**options, "solver": solver, "random_state": 0}
+            y = np.arange(40)
+            models = [
+                ShallowClassifier(**settings).fit(X, y % 2),
+                ShallowClassifier(**settings).fit(X, y % 3),
+                ShallowClassifier(**settings).fit(X, np.column_stack([y % 2, y // 20])),
+                ShallowRegressor(**settings).fit(X, y),
+            ]
+            for model in models:
+                for rows in (X, X[:1], np.zeros((800, 3), dtype)):  # few, one, many
+                    model.predict(rows)
+                    if isinstance(model, ShallowClassifier):
+                        model.predict_proba(rows)
 
 
 def show_versions() -> None:

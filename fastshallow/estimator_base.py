@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 )
 
 from . import _checks
+from .callbacks import copies
 from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,
@@ -44,7 +45,6 @@ from .network import CLASSIFIERS, FEW_VALUES, Network
 from .optimizers import LBFGS
 from .orders import InOrder
 from .trainer import DivergenceError, Trainer
-from .training import checked_callbacks
 
 __all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
 
@@ -116,6 +116,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     }
 
     net_: Network
+    callbacks_: list[Any]
     n_iter_: int
     t_: int
     loss_: float
@@ -270,7 +271,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             if isinstance(n, int) and n <= 0:
                 raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
             _checks.whole("hidden_layer_sizes", n, 1)
-        self._callbacks()
+        self.callbacks_ = copies(self.callbacks)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         again = hasattr(self, "coefs_") and (self.warm_start or incremental)
@@ -355,7 +356,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         self.n_iter_ = len(history)
         if interrupted:
             raise KeyboardInterrupt
-        result = scipy_result(history, self._callbacks())
+        result = scipy_result(history, self.callbacks_)
         _check_optimize_result("lbfgs", result, self.max_iter)
         if len(history) == 0:  # the start was a minimum
             self.loss_ = float(trainer.epoch(rates=0.0))
@@ -414,16 +415,13 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             *(worst if best is None else best, count),
         )
 
-    def _callbacks(self) -> list[Any]:
-        return [] if self.callbacks is None else checked_callbacks(self.callbacks)
-
     def _watch(self, eval_set: Data | None, held_out: Data | None) -> Watch:
         """Return what looks on, with examples to judge by loss and by score."""
         keep = "validation_score" if held_out else None
         if eval_set and self.restore_best and not held_out:
             keep = "validation_cost"
         score = self._scorer(eval_set, held_out)
-        return Watch(score, self._callbacks(), keep, bool(self.verbose), bool(self.progress))
+        return Watch(score, self.callbacks_, keep, bool(self.verbose), bool(self.progress))
 
     def _keep_history(self, history: Any) -> None:
         """Add what an epoch left to the curves."""

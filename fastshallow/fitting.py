@@ -17,7 +17,7 @@ import scipy
 from scipy.optimize import OptimizeResult
 from sklearn.model_selection import train_test_split
 
-from .callbacks import Callback, EarlyStopping
+from .callbacks import Callback, EarlyStopping, reserved
 from .history import History
 from .loop import Score, Training
 from .network import Network
@@ -247,7 +247,7 @@ class Watch(NamedTuple):
     score : callable or None
         See `fastshallow.loop.Training`.
     callbacks : list
-        The user's.
+        Copies of the user's.
     keep_best : {"validation_cost", "validation_score"} or None
         What the parameters left behind are the best by; None leaves the last ones. Where no epoch
         was better than those before, these are the parameters that training began with.
@@ -310,11 +310,12 @@ def run(
         own.append(best)
     if watch.verbose:
         own.append(Printer(judgement, lambda: counted.get_state()["count"], schedule))
-    training = Training(trainer, epochs, order, schedule, [*own, *watch.callbacks], watch.score)
-    carried = {"best": judgement.best, "count": judgement.count}
-    stopping.set_state(carried | {"best_epoch": -1})
-    schedule.set_state(carried | {"learning_rate": solver.learning_rate})
-    interrupted = run_watched(training, watch, best)
+    with reserved(watch.callbacks):
+        training = Training(trainer, epochs, order, schedule, [*own, *watch.callbacks], watch.score)
+        carried = {"best": judgement.best, "count": judgement.count}
+        stopping.set_state(carried | {"best_epoch": -1})
+        schedule.set_state(carried | {"learning_rate": solver.learning_rate})
+        interrupted = run_watched(training, watch, best)
     judgement.best, judgement.count = stopping.best, counted.get_state()["count"]
     solver.learning_rate, solver.steps = schedule.learning_rate, trainer.state.steps
     return training.state.history, interrupted
@@ -372,8 +373,9 @@ def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> tuple[History, boo
     if watch.verbose:
         own.append(Printer(None, int, schedule))
     callbacks = [*own, *watch.callbacks]
-    training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
-    interrupted = run_watched(training, watch, best)
+    with reserved(watch.callbacks):
+        training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
+        interrupted = run_watched(training, watch, best)
     return training.state.history, interrupted
 
 

@@ -4,8 +4,12 @@ Each goes through the examples in blocks and tiles; `fastshallow.blocks` says wh
 `fastshallow.propagation` has the equations.
 
 The functions that `__all__` names may be called from a user's own ``@njit`` code, with one
-worker, on flat arrays. They call others through pointers (`fastshallow._linking`), which a new
-process has to set first: take `Network.model` as the example does, or call `fastshallow.warmup`.
+worker, on flat arrays. Wrong types are refused by name when a call is compiled. Sizes that do not
+fit raise ValueError, and fill the output with NaN. In a ``prange``, where Numba forgets exceptions,
+they do the latter, and return a status that is not 0.
+
+They call others through pointers (`fastshallow._linking`), which a new process has to set first:
+take `Network.model` as the example does, or call `fastshallow.warmup`.
 
 Examples
 --------
@@ -29,6 +33,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import _arguments
+from ._arguments import INTEGER, REAL, array
 from ._jit import ONE, ZERO, jit, prange
 from .activations import activate
 from .blocks import (
@@ -46,7 +52,17 @@ from .few_examples import predict
 from .matmul import Matrix, matrix
 from .model import Examples, Model, Ready, make_ready, ready_weights
 from .processor import flush_subnormals, restore_subnormals
-from .propagation import BAD_X, OK, activate_output, forward_layer, forward_tile, tile_matrix
+from .propagation import (
+    BAD_X,
+    OK,
+    REFUSED,
+    activate_output,
+    forward_layer,
+    forward_tile,
+    tile_matrix,
+)
+from .refusals import fill, heard, no_answer
+from .sizes import examples_fit, fill_matrix, fits, is_network
 from .sums import sum_gradient, sum_losses
 from .tiles import (
     ACROSS,
@@ -150,7 +166,19 @@ def collect(model, total, alpha, summed, work, grad):
     return sum_losses(work.losses) / total, penalty, status
 
 
-@jit(allocates=True)
+@jit(
+    allocates=True,
+    takes={
+        **{
+            "model": _arguments.model(),
+            "examples": _arguments.examples,
+            "m": INTEGER,
+            "total": REAL,
+            "alpha": REAL,
+        },
+        **{"workers": INTEGER, "grad": array(1, like="model", written=True)},
+    },
+)
 def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     """Compute J and its gradient.
 
@@ -178,13 +206,43 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     J : float
         The cost.
     status : int
-        As `block_step` gives it; if not 0, J and the gradient mean nothing.
+        As `block_step` gives it; if not 0, J and the gradient are NaN.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; J and the gradient are NaN.
     """
+    sized = grad.size in (0, model.params.size)
+    if not (sized and workers > 0 and examples_fit(model, examples, m)):
+        fill(grad)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.cost_and_grad: model, examples, m and grad: expected sizes "
+                "that fit each other, and a worker at least"
+            )
+        return np.nan, REFUSED
     work = allocate(model, m, workers, grad.size > 0)
-    return cost_and_grad_into(model, examples, m, total, alpha, workers, work, whole(m), grad)
+    J, status = cost_and_grad_into(model, examples, m, total, alpha, workers, work, whole(m), grad)
+    if status != OK:
+        J = np.nan
+        fill(grad)
+    return J, status
 
 
-@jit(allocates=True)
+@jit(
+    allocates=True,
+    takes={
+        **{
+            "model": _arguments.model(written=True),
+            "examples": _arguments.examples,
+            "m": INTEGER,
+            "total": REAL,
+        },
+        **{"alpha": REAL, "workers": INTEGER, "learning_rate": REAL},
+        "cost": array(1, like="", written=True),
+    },
+)
 def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, cost):
     """Take as many steps params -= learning_rate * gradient as ``cost`` is long.
 
@@ -202,9 +260,22 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     Returns
     -------
     int
-        Status as of `block_step`; if not 0, nothing was changed.
+        Status as of `block_step`; if not 0, the costs are NaN, and nothing else was changed.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; likewise.
     """
     params, layers, _ = model
+    if not (workers > 0 and examples_fit(model, examples, m)):
+        fill(cost)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.gradient_descent: model, examples and m: expected sizes that "
+                "fit each other, and a worker at least"
+            )
+        return REFUSED
     rate = params.dtype.type(learning_rate)
     work = allocate(model, m, workers, True)
     grad, part = np.empty_like(params), whole(m)
@@ -214,6 +285,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
             model, examples, m, total, alpha, workers, work, part, grad
         )
         if status != OK:
+            fill(cost)
             return status
         part = known_after(part, m, work, longest)
         for p in range(params.size):
@@ -239,7 +311,8 @@ def forward_share(model, ready, X, m, out, share, workers, scratch):
         length = padded(layers, n)
         load_input(layers, X, at, n, tile, scratch)
         x = input_rows(layers, X, at, n, scratch)
-        if not rows_finite(x, n, n_x):
+        usable = rows_finite(x, n, n_x)
+        if not usable:
             status |= BAD_X
         forward_tile(model, ready, x, scratch, tile, length)
         a = activate_output(layers, slope, scratch, tile, length)
@@ -247,10 +320,30 @@ def forward_share(model, ready, X, m, out, share, workers, scratch):
             for j in range(n_y):
                 value = scratch[a + i * n_y + j]
                 out.data[out.start + (at + i) * out.row + j * out.col] = value
+        if not usable:
+            refuse_rows(X, out, at, n, n_x, n_y, scratch)
     return status
 
 
-@jit(parallel=True)
+@jit(internal=True)
+def refuse_rows(X, out, at, n, n_x, n_y, scratch):
+    """Make those outputs of a tile NaN whose inputs are not finite numbers of scratch's dtype."""
+    for i in range(at, at + n):
+        finite = True
+        for j in range(n_x):
+            x = scratch.dtype.type(X.data[X.start + i * X.row + j * X.col])
+            finite &= np.isfinite(x)
+        for j in range(0 if finite else n_y):
+            out.data[out.start + i * out.row + j * out.col] = no_answer(out.data)
+
+
+@jit(
+    parallel=True,
+    takes={
+        **{"model": _arguments.model(), "X": _arguments.matrix(), "m": INTEGER},
+        **{"out": _arguments.matrix(written=True), "workers": INTEGER},
+    },
+)
 def forward(model, X, m, out, workers):
     """Write A[L] of m examples; nothing else of their number is allocated.
 
@@ -270,9 +363,30 @@ def forward(model, X, m, out, workers):
     Returns
     -------
     int
-        0, or 1 where X holds a value that is not finite.
+        0, or 1 where X holds a value that is not finite: outputs of such examples are NaN.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; all outputs are NaN.
     """
     params, layers, slope = model
+    if not is_network(params, layers):
+        fill(out.data)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.forward: model: expected as many params as its layers have"
+            )
+        return REFUSED
+    n_x, n_y = layers[0, FAN_IN], layers[layers.shape[0] - 1, FAN_OUT]
+    if not (workers > 0 and fits(X, m, n_x) and fits(out, m, n_y)):
+        fill_matrix(out, m, n_y)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.forward: X, m and out: expected m rows of n_x values, and of "
+                "n_y values, within their arrays, and a worker at least"
+            )
+        return REFUSED
     size = scratch_size(layers, tile_length(layers, params.itemsize))
     scratch = aligned_empty(workers * size, params).reshape(workers, size)
     ready = ready_weights(model, m, False)
@@ -330,7 +444,13 @@ def forward_layers_into(model, ready, X, m, Z, A, scratch):
     return status
 
 
-@jit(allocates=True)
+@jit(
+    allocates=True,
+    takes={
+        **{"model": _arguments.model(), "X": _arguments.matrix(), "m": INTEGER},
+        **{name: array(1, like="model", written=True) for name in "ZA"},
+    },
+)
 def forward_layers(model, X, m, Z, A):
     """Write Z[l] and A[l] of every layer for m examples, serially: for those who want to look.
 
@@ -348,9 +468,32 @@ def forward_layers(model, X, m, Z, A):
     Returns
     -------
     int
-        0, or 1 where X holds a value that is not finite.
+        0, or 1 where X holds a value that is not finite: then Z and A are NaN.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; likewise.
     """
+    layers, size = model.layers, ZERO
+    known = is_network(model.params, layers)
+    if known:
+        for i in range(layers.shape[0]):
+            size += m * layers[i, FAN_OUT]
+    if not (known and Z.size == size and A.size == size and fits(X, m, layers[0, FAN_IN])):
+        fill(Z)
+        fill(A)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.forward_layers: model, X, m, Z and A: expected sizes that fit "
+                "each other"
+            )
+        return REFUSED
     tile = tile_length(model.layers, Z.itemsize)
     scratch = aligned_empty(scratch_size(model.layers, tile), Z)
     ready = ready_weights(model, m, False)
-    return forward_layers_into(model, ready, X, m, Z, A, scratch)
+    status = forward_layers_into(model, ready, X, m, Z, A, scratch)
+    if status != OK:
+        fill(Z)
+        fill(A)
+    return status

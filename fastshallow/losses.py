@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._arguments import INTEGER, array
 from ._jit import ONE, ZERO, jit
 from ._linking import INT, out_of_line, vector
 from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
@@ -56,6 +57,15 @@ LOSSES = {
 
 #: Names that the output layer may have.
 OUTPUTS = tuple(LOSSES)
+
+# What the functions for users take: values of one example, and where they write.
+VALUES, WRITTEN = array(1, any_order=True), array(1, any_order=True, written=True)
+
+
+@jit(internal=True)
+def has_loss(output):
+    """Return whether an output of this code has a loss."""
+    return output in (SIGMOID, SOFTMAX, LINEAR, RELU, EXP)
 
 
 @jit(internal=True)
@@ -97,14 +107,15 @@ def softmax_loss(Z, z_start, Y, y_start, n):
     return result
 
 
-@jit
+@jit(takes={"output": INTEGER, "z": VALUES, "y": VALUES})
 def loss(output, z, y):
     """Return L of one example.
 
     Parameters
     ----------
     output : int
-        Code of the output activation, a name of `LOSSES` in `activations.ACTIVATIONS`.
+        Code of the output activation, a name of `LOSSES` in `activations.ACTIVATIONS`; the loss of
+        any other number is NaN, and so are its derivatives.
     z, y : ndarray, shape (n_y,)
         Linear steps of the output layer, and targets (one-hot for softmax).
 
@@ -122,13 +133,13 @@ def loss(output, z, y):
     """
     if output == SOFTMAX:
         return softmax_loss(z, 0, y, 0, z.shape[0])
-    result = z[0] * 0
+    result = z[0] * 0 if has_loss(output) else type(z[0])(np.nan)
     for j in range(z.shape[0]):
         result += unit_loss(output, z[j], y[j])
     return result
 
 
-@jit
+@jit(takes={"output": INTEGER, "a": VALUES, "y": VALUES, "out": WRITTEN})
 def dL_da(output, a, y, out):
     """Write dL/da of one example: the first link of the chain dL/dz = dL/da g'(z).
 
@@ -157,11 +168,13 @@ def dL_da(output, a, y, out):
             out[j] = -y[j] / a[j]
         elif output == EXP:
             out[j] = 1 - y[j] / a[j]
-        else:
+        elif has_loss(output):
             out[j] = a[j] - y[j]
+        else:
+            out[j] = np.nan
 
 
-@jit
+@jit(takes={"output": INTEGER, "a": VALUES, "y": VALUES, "out": WRITTEN})
 def dL_dz(output, a, y, out):
     """Write dL/dz of one example, the chain multiplied out.
 
@@ -187,6 +200,8 @@ def dL_dz(output, a, y, out):
         out[j] = a[j] - y[j]
         if output == RELU and not a[j] > 0:
             out[j] = 0
+        elif not has_loss(output):
+            out[j] = np.nan
 
 
 @jit(internal=True)

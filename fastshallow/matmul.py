@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import config
 
+from . import _arguments
+from ._arguments import INTEGER
 from ._jit import jit
 from .register_tile import PACKED, columns, dots, panel_width, product
 from .simd import address
@@ -120,7 +122,13 @@ def matmul_add_loops(C, D, A, B, M, N, K):
             C.data[C.start + i * C.row + j * C.col] = total
 
 
-@jit
+@jit(
+    takes={
+        "C": _arguments.matrix(written=True),
+        **{name: _arguments.matrix() for name in "DAB"},
+        **{name: INTEGER for name in "MNK"},
+    }
+)
 def matmul_add(C, D, A, B, M, N, K):
     """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 

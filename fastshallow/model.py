@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 from numba import types
 
+from . import _arguments
+from ._arguments import FLAG, INTEGER
 from ._jit import ONE, ZERO, jit
 from ._linking import INT, REAL, out_of_line, vector
 from .matmul import FEW, Matrix, matrix, pack, pays_to_pack
 from .processor import prefetch, prefetch_to_write
+from .refusals import heard
 from .simd import inlined
+from .sizes import is_network
 from .tiles import ACROSS, FAN_IN, FAN_OUT, W, aligned_empty, n_params
 from .transpose import transpose
 
@@ -153,10 +157,21 @@ def fetch_to_update(model, ready, slot):
     prefetch_to_write(ready.W_T, first_transposed(model.layers))
 
 
-@jit(allocates=True)
+@jit(allocates=True, takes={"model": _arguments.model(), "m": INTEGER, "backward": FLAG})
 def ready_weights(model, m, backward):
-    """Return the `Ready` of a model, for m examples and forward alone or backward too."""
+    """Return the `Ready` of a model, for m examples and forward alone or backward too.
+
+    Raises ValueError where there are not as many parameters as the layers have; in a ``prange`` the
+    copies are empty then.
+    """
     params = model.params
+    if not is_network(params, model.layers):
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.ready_weights: model: expected as many params as its layers "
+                "have"
+            )
+        return Ready(aligned_empty(0, params), aligned_empty(0, params))
     copies = params.size if m >= COPY_LEAST else 0
     ready = Ready(aligned_empty(copies, params), aligned_empty(params.size, params))
     make_ready(model, backward, ready)

@@ -14,6 +14,7 @@ from . import _checks, kernels, tiles
 from ._linking import prepare
 from ._threads import choose_workers
 from .activations import ACTIVATIONS, HIDDEN
+from .few_examples import predict_few
 from .initialization import METHODS, draw
 from .losses import LOSSES
 from .pace import pace_of, paced_region
@@ -192,8 +193,9 @@ class Network(Parameters):
 
     def _outputs(self, X: Any, n_threads: int | None) -> np.ndarray:
         """Return A[L], (n_y, m)."""
-        if n_threads is None and isinstance(X, np.ndarray) and 0 < X.size <= FEW_VALUES:
-            out = np.empty((self.sizes[-1], X.size // len(X)), self.dtype)
+        few = n_threads is None and isinstance(X, np.ndarray) and X.ndim
+        if few and 0 < X.size <= FEW_VALUES:
+            out = np.empty((self.sizes[-1], X.size // len(X)), self.dtype, "F")
             if self._predict_few(X, math.nan, out):
                 return out
         _checks.finite_parameters(self)
@@ -293,7 +295,7 @@ class Network(Parameters):
         values = self._outputs(X, n_threads)
         if self.output == "sigmoid":
             with np.errstate(all="ignore"):  # a threshold that is none in this dtype
-                values = (values > threshold).astype(np.int64)
+                values = (values > self.dtype.type(threshold)).astype(np.int64)
         elif self.output == "softmax":
             values = values.argmax(axis=0)
         if out is None:
@@ -314,7 +316,7 @@ class Network(Parameters):
             and type(out) is np.ndarray
             and X.dtype is self.dtype
             and 1 <= X.ndim <= 2
-            and X.size <= FEW_VALUES
+            and 0 < X.size <= FEW_VALUES
             and out.flags.behaved  # aligned and writable
             and (out.dtype is self.dtype or (out.dtype is INT64 and self.output in CLASSIFIERS))
             and out.ndim == (1 if self.output == "softmax" and not math.isnan(threshold) else 2)
@@ -324,7 +326,8 @@ class Network(Parameters):
             return False
         prepare(self.dtype, None, FEW_KERNELS)
         slope = self.leaky_slope
-        return kernels.predict(self._memory, self.layers, slope, X, threshold, out) == kernels.OK
+        status = predict_few(self._memory, self.layers, slope, X, threshold, out)
+        return status == kernels.OK
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy (sigmoid, softmax), or R^2 (other outputs).

@@ -59,6 +59,9 @@ __all__ = ["HELD", "NEW", "USABLE", "forward_tile", "tile_gradient", "tile_step"
 # What a tile found in the data: bits of a status.
 OK, BAD_X, BAD_Y = 0, 1, 2
 
+# What a kernel that users call returns of sizes that do not fit, where it does not raise.
+REFUSED = 4
+
 # What is known of the examples of a tile: nothing yet; that X and Y are usable, as an earlier step
 # found; that the scratch still holds all that was copied there of them, too. A part of a batch that
 # is all 0 is of new ones.

@@ -61,7 +61,9 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         As in `ShallowClassifier`; squared error is the mean over outputs.
     validation_scores_, best_validation_score_ : list of float and float, or None
         R^2 on held-out examples; None without ``early_stopping``.
-    n_iter_, t_, n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
+    callbacks_, n_iter_, t_, n_layers_, n_outputs_, out_activation_
+        As in `ShallowClassifier`.
+    n_features_in_, feature_names_in_
         As in `ShallowClassifier`.
 
     Examples
@@ -242,7 +244,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         columns = self._plain(X)
         if columns is not None and columns.size <= FEW_VALUES:
             net = self.net_
-            values = np.empty((net.sizes[-1], columns.shape[1]), net.dtype)
+            values = np.empty((net.sizes[-1], columns.shape[1]), net.dtype, "F")
             if net._predict_few(columns, NAN, values):
                 return values[0] if net.sizes[-1] == 1 else values.T
         values = self._outputs(X)

@@ -49,6 +49,7 @@ from .vectors import LINE_BYTES
 __all__ = ["describe", "load_rows", "load_targets", "scratch_size", "tile_length"]
 
 FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST, ACROSS = range(11)
+COLUMNS = 11
 
 # Examples of a tile: as many as keep its scratch within these bytes, a part of the smallest
 # L2 cache in use; no fewer than make a register tile worth filling. (100,000 bytes and 192

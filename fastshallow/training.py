@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _checks
+from .callbacks import checked, reserved
 from .checkpoints import Checkpoint
 from .history import History
 from .interrupts import ctrl_c_noted
@@ -175,7 +176,8 @@ def train(
         hold out for it (with all examples in a step, the others are then copied).
     callbacks : sequence
         Anything with a method ``on_epoch_end(state)``; where it returns True, training stops. See
-        `EarlyStopping`, `ModelCheckpoint`, `JSONLinesLogger`.
+        `EarlyStopping`, `ModelCheckpoint`, `JSONLinesLogger`. The objects themselves are called,
+        each in one training at a time; so is a schedule.
     schedule : Schedule, callable, str or None
         The learning rate: `Constant`, `InverseScaling`, `Adaptive`, `Cosine`, `StepDecay`, or a
         function of the number of the step, from 0. "constant", "inverse_scaling", "adaptive",
@@ -228,7 +230,7 @@ def train(
     progress, resume = _checks.flag("progress", progress), _checks.flag("resume", resume)
     optimizer = _optimizer(optimizer)
     rates = _schedule(schedule, optimizer)
-    callbacks = checked_callbacks(callbacks)
+    callbacks = checked(callbacks)
     rng = _generator(seed)
     path = _checkpoint_path(checkpoint, resume, validation, seed)
     size = _batch_size(batch_size, optimizer)
@@ -255,17 +257,18 @@ def train(
         if isinstance(optimizer, LBFGS):
             settings["scipy"] = version("scipy")
         kept = Checkpoint(path, settings)
-    training = Training(trainer, epochs, order, rates, callbacks, score, None, kept, resume)
-    with progress_bar(training, epochs, progress):
-        try:
-            return training.run()
-        except KeyboardInterrupt:
-            if on_interrupt == "raise":
-                raise
-        except DivergenceError as error:
-            if on_divergence == "raise":
-                raise
-            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+    with reserved(callbacks, rates):
+        training = Training(trainer, epochs, order, rates, callbacks, score, None, kept, resume)
+        with progress_bar(training, epochs, progress):
+            try:
+                return training.run()
+            except KeyboardInterrupt:
+                if on_interrupt == "raise":
+                    raise
+            except DivergenceError as error:
+                if on_divergence == "raise":
+                    raise
+                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
     return training.state.history
 
 
@@ -289,18 +292,6 @@ def _schedule(schedule: Any, optimizer: Any) -> Schedule:
             f"schedule: expected None, as LBFGS has no learning rate; got {schedule!r}"
         )
     return schedule_of(schedule)
-
-
-def checked_callbacks(callbacks: Any) -> list[Any]:
-    found = _checks.listed("callbacks", callbacks, "a list of callbacks")
-    for i, callback in enumerate(found):
-        method = getattr(callback, "on_epoch_end", None)
-        if isinstance(callback, type) or not callable(method):
-            raise TypeError(
-                f"callbacks[{i}]: expected an object with a method on_epoch_end(state); "
-                f"got {callback!r}"
-            )
-    return found
 
 
 def _generator(seed: Any) -> np.random.Generator:

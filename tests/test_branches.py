@@ -125,19 +125,44 @@ def test_gradient_descent(blocks, n_threads):
 def test_a_few_examples_that_are_refused():
     net = fs.Network((2, 3, 1), "tanh", dtype="float64").init(seed=0)
     model, X, nan = net.model, np.ones((2, 2)), np.nan
-    predict = kernels.predict
+    predict = few_examples.predict_few
     assert predict(*model, X, nan, np.empty((1, 2))) == kernels.OK
     assert predict(*model, X[0], nan, np.empty((1, 1))) == kernels.OK
-    assert predict(*model, X, nan, np.empty((1, 3))) == few_examples.REFUSED
-    assert predict(*model, X, nan, np.empty((2, 2))) == few_examples.REFUSED
-    assert predict(*model, X, nan, np.empty(2)) == few_examples.REFUSED
-    assert predict(*model, X[:, ::-1], nan, np.empty((1, 2))) == few_examples.REFUSED
+    assert predict(*model, X, nan, np.empty((1, 3))) == few_examples.OUT_SIZE
+    assert predict(*model, X, nan, np.empty((2, 2))) == few_examples.OUT_SIZE
+    assert predict(*model, X, nan, np.empty(2)) == few_examples.OUT_SIZE
+    assert predict(*model, X[:1], nan, np.empty((1, 2))) == few_examples.X_SIZE
+    assert predict(*model, X[:, ::-1], nan, np.empty((1, 2))) == few_examples.STRIDES
     assert predict(*model, X * np.inf, nan, np.empty((1, 2))) == kernels.BAD_X
     net.params[0] = nan
-    assert predict(*model, X, nan, np.empty((1, 2))) == few_examples.REFUSED
+    assert predict(*model, X, nan, np.empty((1, 2))) == few_examples.OVERFLOW
     wide = fs.Network((2, 9000, 1)).init(seed=0)
     X = X.astype("f4")
-    assert predict(*wide.model, X, nan, np.empty((1, 2), "f4")) == few_examples.REFUSED
+    assert predict(*wide.model, X, nan, np.empty((1, 2), "f4")) == few_examples.STACK
+
+
+def test_what_users_pass_wrongly():
+    net = fs.Network((2, 3, 1), "tanh", dtype="float64").init(seed=0)
+    model, X, nan = net.model, np.ones((2, 2)), np.nan
+    wide = fs.Network((2, 9000, 1), dtype="float64").init(seed=0)
+    short = (net.params[1:], net.layers, 0.01)
+    for wrong in (
+        (*short, X, nan, np.empty((1, 2))),
+        (*model, X[:1], nan, np.empty((1, 2))),
+        (*model, X, nan, np.empty((1, 3))),
+        (*model, X, nan, np.empty((1, 2), np.int64)),
+        (*model, X, nan, np.empty(2)),
+        (*model, X[:, ::-1], nan, np.empty((1, 2))),
+        (*wide.model, X, nan, np.empty((1, 2))),
+    ):
+        with pytest.raises(ValueError, match=r"kernels\.predict: .*: expected"):
+            kernels.predict(*wrong)
+        assert np.isnan(wrong[-1]).all() if wrong[-1].dtype == float else (wrong[-1] == -1).all()
+    out = np.zeros((1, 2))
+    assert kernels.predict(*model, X, nan, out) == kernels.OK and np.all(out > 0)
+    assert kernels.predict(*model, X * np.inf, nan, out) == kernels.BAD_X and np.isnan(out).all()
+    net.params[0] = nan
+    assert kernels.predict(*model, X, nan, out) == few_examples.OVERFLOW and np.isnan(out).all()
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -168,3 +172,167 @@ def test_a_file_that_cannot_be_written_is_known_before_training(kind, tmp_path):
     with pytest.raises(FileNotFoundError):
         fs.train(net, X, Y, callbacks=[kind(tmp_path / "no" / "file")])
     assert net == before
+
+
+# Whose object it is --------------------------------------------------------------------------
+
+
+def estimators():
+    options = {"hidden_layer_sizes": (3,), "max_iter": 4, "random_state": 0, "tol": 0}
+    return [
+        kind(**options, solver=solver, n_iter_no_change=50)
+        for kind in (fs.ShallowClassifier, fs.ShallowRegressor)
+        for solver in ("adam", "sgd", "lbfgs")
+    ]
+
+
+def quietly(function, *arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*arguments)
+
+
+class Counter:
+    """A callback whose state is in attributes and in what they hold."""
+
+    def __init__(self):
+        self.count, self.seen = 0, [[]]
+
+    def on_epoch_end(self, state):
+        """Count."""
+        self.count += 1
+        self.seen[0].append(state.epoch)
+
+
+@pytest.mark.parametrize("model", estimators(), ids=str)
+def test_fit_changes_no_callback(model, tmp_path):
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    y = (X[:, 0] > 0).astype(int)
+    given = [
+        fs.EarlyStopping(patience=50),
+        Counter(),
+        fs.ModelCheckpoint(tmp_path / "net"),
+        fs.JSONLinesLogger(tmp_path / "log"),
+    ]
+    before = pickle.dumps(given)
+    model.set_params(callbacks=given)
+    for again in (False, True):
+        quietly(model.set_params(warm_start=again).fit, X, y)
+        assert pickle.dumps(given) == before
+        assert model.callbacks is given
+        stopping, counter, *_ = model.callbacks_
+        assert counter.count == len(counter.seen[0]) == model.n_iter_ > 0
+        assert 0 <= stopping.best_epoch < model.n_iter_
+    if model.solver != "lbfgs":
+        quietly(model.partial_fit, X, y)
+        assert pickle.dumps(given) == before
+        assert model.callbacks_[1].count == 1
+    quietly(model.set_params(callbacks=None).fit, X, y)
+    assert model.callbacks_ == []
+
+
+def test_one_callback_in_two_fits_at_once():
+    X = np.random.default_rng(0).standard_normal((200, 3))
+    targets = [(X[:, k] > 0).astype(int) for k in range(3)] * 3
+    stopping = fs.EarlyStopping(patience=2, tol=1e-3)
+
+    def fit(y, callback):
+        model = fs.ShallowClassifier((4,), max_iter=30, random_state=0, callbacks=[callback])
+        return model.fit(X, y)
+
+    alone = [quietly(fit, y, fs.EarlyStopping(patience=2, tol=1e-3)) for y in targets]
+    with warnings.catch_warnings(), ThreadPoolExecutor(3) as pool:
+        warnings.simplefilter("ignore")
+        together = list(pool.map(lambda y: fit(y, stopping), targets))
+    for one, other in zip(alone, together, strict=True):
+        assert one.net_ == other.net_
+        assert one.callbacks_[0].get_state().keys() == other.callbacks_[0].get_state().keys()
+        assert one.callbacks_[0].best == other.callbacks_[0].best
+    assert stopping.best_epoch == -1
+
+
+def test_a_callback_that_cannot_be_copied_is_refused():
+    class Holds(Counter):
+        def __init__(self):
+            super().__init__()
+            self.lock = threading.Lock()
+
+    class Shared(Holds):
+        def __deepcopy__(self, memo):
+            return self
+
+    X, y = np.eye(20), np.arange(20) % 2
+    model = fs.ShallowClassifier((2,), max_iter=2, random_state=0, callbacks=[Counter(), Holds()])
+    with pytest.raises(TypeError, match=r"callbacks\[1\]: expected an object that copy.deepcopy"):
+        model.fit(X, y)
+    assert not hasattr(model, "net_")
+    shared = Shared()
+    quietly(model.set_params(callbacks=[shared]).fit, X, y)
+    assert shared.count == 2 and model.callbacks_ == [shared]
+
+
+class Nested:
+    """A callback that trains with what is in use."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def on_epoch_end(self, state):
+        """Train another network."""
+        net, X, Y = problem()
+        fs.train(net, X, Y, epochs=1, **self.options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (r"callbacks\[0\]", {"callbacks": [fs.EarlyStopping()]}),
+        (r"callbacks\[0\]", {"callbacks": [Counter()]}),
+        ("schedule", {"schedule": fs.Adaptive(), "batch_size": 100}),
+        ("schedule", {"schedule": fs.Cosine()}),
+    ],
+)
+def test_one_object_in_two_trainings_at_once_is_refused(name, value):
+    net, X, Y = problem()
+    options = value | {"callbacks": [*value.get("callbacks", []), Nested(**value)]}
+    wanted = rf"{name}: expected an object that no other training uses now; got a \w+ that one does"
+    with pytest.raises(ValueError, match=wanted):
+        fs.train(net, X, Y, epochs=2, **options)
+    # and then it is free again
+    assert len(fs.train(net, X, Y, epochs=2, **value)) == 2
+
+
+def test_one_object_in_threads_is_refused():
+    net, X, Y = problem()
+    inside, leave = threading.Event(), threading.Event()
+
+    class Waits:
+        def on_epoch_end(self, state):
+            inside.set()
+            assert leave.wait(60)
+
+    one = Waits()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(fs.train, net, X, Y, epochs=1, callbacks=[one])
+        assert inside.wait(60)
+        other = net.copy()
+        before = other.copy()
+        try:
+            with pytest.raises(
+                ValueError, match=r"callbacks\[0\]: expected an object that no other"
+            ):
+                fs.train(other, X, Y, epochs=1, callbacks=[one])
+        finally:
+            leave.set()
+        assert other == before and len(first.result()) == 1
+
+
+def test_one_object_twice_in_a_list_is_refused():
+    net, X, Y = problem()
+    one = fs.EarlyStopping()
+    message = r"callbacks\[2\]: expected another object than callbacks\[0\]; got the same EarlySt"
+    twice = [one, fs.EarlyStopping(), one]
+    with pytest.raises(ValueError, match=message):
+        fs.train(net, X, Y, epochs=1, callbacks=twice)
+    with pytest.raises(ValueError, match=message):
+        fs.ShallowClassifier((2,), callbacks=twice).fit(np.eye(4), [0, 1, 0, 1])

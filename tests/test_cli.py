@@ -221,4 +221,6 @@ def test_digits_with_a_solver_and_json(tmp_path):
 def test_warmup(tmp_path):
     done = command(tmp_path, "warmup")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"float32  \d+\.\d\d s\nfloat64  \d+\.\d\d s\n", done.stdout)
+    assert re.fullmatch(
+        r"float32  \d+\.\d\d s\nfloat64  \d+\.\d\d s\nboth     \d+\.\d\d s\n", done.stdout
+    )

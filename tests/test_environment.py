@@ -174,6 +174,68 @@ def test_warmup_compiles_what_training_and_prediction_use(dtype):
     assert [len(kernel.signatures) for kernel in used] == before
 
 
+AFTER_WARMUP = """
+    import gc, logging, warnings
+    import numpy as np
+    from numba.core.dispatcher import Dispatcher
+    from sklearn.model_selection import cross_val_score
+    import fastshallow as fs
+
+    warnings.simplefilter("ignore")
+    fs.warmup()
+
+    def compiled():
+        ours = {
+            f"{kernel.py_func.__module__}.{kernel.py_func.__name__}{signature}"
+            for kernel in gc.get_objects()
+            if isinstance(kernel, Dispatcher)
+            for signature in kernel.overloads
+        }
+        return {name for name in ours if name.startswith("fastshallow.")}
+
+    before = compiled()
+    rng = np.random.default_rng(0)
+    X, step = rng.standard_normal((400, 7)), np.arange(400)
+    for dtype in ("f4", "f8"):
+        kinds = [(fs.ShallowClassifier, step % 2), (fs.ShallowClassifier, step % 3)]
+        kinds += [(fs.ShallowClassifier, np.eye(4, dtype=int)[step % 4])]
+        kinds += [(fs.ShallowRegressor, X[:, 0]), (fs.ShallowRegressor, X[:, :2])]
+        for kind, y in kinds:
+            for solver in ("adam", "sgd", "lbfgs"):
+                model = kind(hidden_layer_sizes=(9,), solver=solver, max_iter=2)
+                cross_val_score(model, X.astype(dtype), y, cv=2)
+                model.set_params(early_stopping=True, validation_fraction=0.3)
+                model.fit(X.astype(dtype), y).predict(X[:1].astype(dtype))
+                model.predict(X[:5].astype(dtype))
+                if kind is fs.ShallowClassifier:
+                    model.predict_proba(X[:1].astype(dtype))
+                    model.predict_proba(X[:5].astype(dtype))
+    for dtypes in (("f4", "f4"), ("f4", "f8"), ("f8", "f8")):
+        for output, n_y in (("sigmoid", 1), ("softmax", 3), ("linear", 2)):
+            net = fs.Network((7, 6, n_y), "tanh", output, dtypes[0]).init(seed=0)
+            for columns in (X.T.astype(dtypes[1]), np.ascontiguousarray(X.T, dtypes[1])):
+                Y = step % 3 if output == "softmax" else (columns[:n_y] > 0)
+                for kind in (fs.GradientDescent, fs.Adam, fs.SGD, fs.AdamW, fs.LBFGS):
+                    optimizer = kind()
+                    whole = optimizer.whole
+                    fs.train(net, columns, Y, optimizer, 2, None if whole else 50, validation=0.2)
+                fs.gradient_descent(net, columns, Y, 0.1, 3)
+                net.cost_and_grad(columns, Y)
+                net.score(columns, Y)
+                for m in (1, 5, 400):
+                    some = columns[:, :m]
+                    net.predict(some, out=net.predict(some))
+                net.predict(columns[:, 0])
+                net.forward(columns)
+    print(*sorted(compiled() - before), sep="\\n", end="")
+"""
+
+
+def test_after_warmup_nothing_that_users_call_is_compiled():
+    # whatever was compiled before is loaded here: what counts are the kernels, not the time
+    assert script(AFTER_WARMUP) == ""
+
+
 def test_warmup_names_the_dtypes():
     with pytest.raises(ValueError, match="dtype: expected float32 or float64; got 'float16'"):
         fs.warmup("float16")

@@ -288,8 +288,10 @@ def test_callbacks(solver):
     callback = Remember(stop=4)
     model = CLASSIFIER(**QUICK | {"max_iter": 50}, solver=solver, callbacks=[callback])
     model.fit(X, y)  # that it was stopped on purpose is worth no warning
-    assert [epoch for epoch, _ in callback.epochs] == [0, 1, 2, 3, 4]
-    assert [cost for _, cost in callback.epochs] == model.loss_curve_
+    (called,) = model.callbacks_  # a copy: fit changes no parameter
+    assert [epoch for epoch, _ in called.epochs] == [0, 1, 2, 3, 4]
+    assert [cost for _, cost in called.epochs] == model.loss_curve_
+    assert callback.epochs == [] and model.callbacks[0] is callback
     assert model.n_iter_ == 5
 
 

@@ -25,7 +25,9 @@ DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md", "docs/cli.md")
 
 # From the bottom to the top: a module imports only those that stand above it here.
 ORDER = [
+    "_arguments",
     "_jit",
+    "refusals",
     "interrupts",
     "_linking",
     "_threads",
@@ -41,6 +43,7 @@ ORDER = [
     "matmul",
     "rank_one",
     "tiles",
+    "sizes",
     "losses",
     "model",
     "propagation",
