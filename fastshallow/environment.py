@@ -83,7 +83,8 @@ def _warm(dtype: Any, x_dtype: Any) -> None:
     net.forward(X)
     for output in ("sigmoid", "softmax", "linear"):
         other = Network((16, 32, 2), output=output, dtype=dtype)
-        for some in (X, X[:, :1], np.ascontiguousarray(X[:, 0]), np.asfortranarray(X)):
+        one = X[:, 0]
+        for some in (X, X[:, :1], one, one.copy(), np.asfortranarray(X)):
             other.predict(some)
             other.predict(some, out=other.predict(some, n_threads=1))  # by the way of many
         if output != "linear":

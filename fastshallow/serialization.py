@@ -391,9 +391,14 @@ def _acl_of(path: Path) -> bytes | None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise where a file cannot take the place of what is there: a folder, a device, no folder."""
+    """Raise where a file cannot take the place of what is there.
+
+    There is a folder or a device, or there is no folder to put it in, or one that is read-only.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path.parent))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     if path.exists() and not path.is_file():

@@ -639,3 +639,17 @@ def test_a_network_that_no_file_holds_is_refused_before_training(tmp_path, monke
         with pytest.raises(ValueError, match="description: expected one that takes 500 bytes"):
             fs.train(net, X, Y, epochs=2, **more)
         assert net == before and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(tmp_path, monkeypatch):
+    # root may write everywhere
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    net, X, Y = problem()
+    before = net.copy()
+    for more in (
+        {"callbacks": [fs.ModelCheckpoint(tmp_path / "m")]},
+        {"checkpoint": tmp_path / "c"},
+    ):
+        with pytest.raises(PermissionError):
+            fs.train(net, X, Y, epochs=2, **more)
+        assert net == before and not list(tmp_path.iterdir())
