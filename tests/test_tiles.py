@@ -41,6 +41,12 @@ def input_is_finite(layers, X, first, n, scratch):
 
 
 @jit
+def rows_finite(rows, n, width):
+    """Return what the kernel of that name does."""
+    return tiles.rows_finite(rows, n, width)
+
+
+@jit
 def padded_length(layers, n):
     """Return what the kernel `padded` does."""
     return tiles.padded(layers, n)
@@ -184,6 +190,22 @@ def test_any_rows_of_any_strides_go_to_any_strides(kind, dtype, rng):
                 untouched = np.ones(out.size, bool)
                 untouched[at] = False
                 assert (out[untouched] == 99).all()
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+def test_any_value_of_any_rows_that_is_not_finite_is_seen_and_no_other(dtype):
+    for n, width in itertools.product((1, 2, 5), (1, 3, 17)):
+        strides = [(width, 1), (width + 2, 1), (1, n), (1, n + 3), (2 * width, 2), (-width, 1)]
+        for row, col in [*strides, (-1, n), (1, -n), (-2 * width - 1, -2)]:
+            at = 300 + np.arange(n)[:, None] * row + np.arange(width) * col
+            source = np.full(600, np.nan, dtype)  # what lies between does not matter
+            source[at] = 1
+            rows = Matrix(source, 300, row, col)
+            assert rows_finite(rows, n, width), (n, width, row, col)
+            for place, value in zip(at.ravel(), itertools.cycle([np.nan, np.inf, -np.inf])):
+                source[place] = value
+                assert not rows_finite(rows, n, width), (n, width, row, col, place)
+                source[place] = 1
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
