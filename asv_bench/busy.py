@@ -88,10 +88,10 @@ def be_a_process(name: str, threads: str) -> None:
 def seconds(name: str, company: str, n_threads: int | None) -> float:
     """Return how long the slowest of the processes took."""
     processes, loops = COMPANY[company]
-    command = [sys.executable, "-m", "asv_bench.busy", name, str(n_threads)]
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # as a script: so that the package is the installed one, of whichever commit
+    command = [sys.executable, os.path.abspath(__file__), name, str(n_threads)]
     with contextlib.ExitStack() as stack:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": root}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         started = [subprocess.Popen(command, **pipes) for _ in range(processes)]
         for process in started:
             stack.callback(process.kill)

@@ -16,6 +16,7 @@ import numpy as np
 from . import __version__, kernels
 from ._jit import cache_directory, unannounced
 from ._threads import threading_layer
+from .interrupts import ctrl_c_noted
 from .network import Network
 from .optimizers import LBFGS
 from .training import gradient_descent, train
@@ -63,9 +64,11 @@ def warmup(dtype: Any = None) -> float:
     """
     began = time.perf_counter()
     pairs = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
-    with unannounced():
+    with unannounced(), ctrl_c_noted() as ctrl_c:
         for of_net, of_X in pairs if dtype is None else [(dtype, dtype)]:
             _warm(of_net, of_X)
+            if ctrl_c:  # of an estimator's Ctrl-C only a warning is left
+                raise KeyboardInterrupt
     return time.perf_counter() - began
 
 

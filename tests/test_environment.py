@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -252,3 +253,12 @@ def test_without_a_place_for_kernels(tmp_path):
         check=True,
     )
     assert "none: each process compiles" in done.stdout
+
+
+def test_ctrl_c_while_an_estimator_warms_up_is_not_lost(monkeypatch):
+    def interrupted(dtype):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(environment, "_warm_estimators", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        environment.warmup("float64")

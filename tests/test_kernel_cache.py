@@ -26,6 +26,8 @@ SMALL = """
     import logging, os, shutil, sys
     import numpy as np
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    # what is said once compiling has taken a second is another matter
+    logging.getLogger("fastshallow").addFilter(lambda record: "is compiling" not in record.msg)
     from fastshallow import activations
     from fastshallow._jit import jit
 
