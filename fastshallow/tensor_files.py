@@ -98,7 +98,7 @@ def to_bytes(
     TooLong
         Where the description is too long to be read again.
     """
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     plain, named = check_length(tensors, description, default)
     plain["sha256"] = _digest(plain, named, tensors)
     return save(tensors, {KEY: json.dumps(plain)})

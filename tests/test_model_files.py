@@ -283,7 +283,7 @@ def test_the_longest_header_is_read_again():
     file = read_again(tensors, {"x": text})
     assert file.description()["x"] == text
     assert np.array_equal(file.get_tensor("a"), tensors["a"])
-    with pytest.raises(ValueError, match=rf"takes {most} bytes at most; got {most + 8}"):
+    with pytest.raises(ValueError, match=f"takes {most:,} bytes at most; got {most + 8:,}"):
         tensor_files.to_bytes(tensors, {"x": text + "12345678"})
 
 
