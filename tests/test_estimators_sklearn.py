@@ -178,7 +178,8 @@ del test_mlp  # pytest would take it for a test
 
 def test_what_is_left_out_is_there():
     tests = {name for name in vars(TestMLP) if name.startswith("test_")}
-    assert len(tests) >= 40
+    # 1.7 has 40, later versions have more
+    assert len(tests) > (40 if np.lib.NumpyVersion(sklearn.__version__) >= "1.8.0" else 39)
     assert not tests & set(LEFT_OUT)
     assert hasattr(load_test_mlp(), "test_gradient")
     assert load_test_mlp().MLPClassifier is CLASSIFIER
