@@ -16,7 +16,7 @@ import pytest
 import fastshallow as fs
 from fastshallow.blocks import tile_count
 from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, ready_weights
-from fastshallow.tiles import scratch_size, tile_length
+from fastshallow.tiles import even_tile, scratch_size, tile_length
 
 # Lanes over examples (at most 8 units) or over units; few units; wide; no hidden layer; packed.
 NETWORKS = [
@@ -109,6 +109,45 @@ def test_memory_that_the_allocator_hands_out_again(rng):
         for n in rng.integers(1, 300_000, 30):
             np.full(n, np.nan)
         assert bits(net, X, Y) == wanted
+
+
+# Values that are not usable ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize(
+    ("sizes", "m"),
+    [((30, 64, 1), 2600), ((9, 100, 10), 1500), ((3, 5, 2), 5000), ((700, 900, 3), 700)],
+)
+def test_a_bad_value_is_seen_in_every_tile_of_every_block(sizes, m, n_threads):
+    output = "softmax" if sizes[-1] > 1 else "sigmoid"
+    net, X, Y = network_and_data(sizes, "tanh", output, "float32", m)
+    blocks, longest = int(block_count(m, net.layers, 4)), int(tile_length(net.layers, 4))
+    tile = int(even_tile(m, blocks, longest))
+    assert tile_count(m, blocks, longest) > blocks  # a block's last tile is not its only one
+    before, n_bad = net.copy(), sizes[-1]  # a one-hot column is bad as a whole
+    for example in (0, tile - 1, tile, m // 2, m - tile - 1, m - 1):
+        bad_X, bad_Y = X.copy(), Y.astype("f4")
+        bad_X[-1, example], bad_Y[..., example] = np.nan, -1
+        for arguments, name, n in (((bad_X, Y), "X", 1), ((X, bad_Y), "Y", n_bad)):
+            for call in (net.cost, net.backward, descend(net), train_on(net)):
+                with pytest.raises(ValueError, match=rf"^{name}: .*\({n} such of"):
+                    call(*arguments, n_threads=n_threads)
+            assert net == before
+        with pytest.raises(ValueError, match=r"^X: .*\(1 such of"):
+            net.predict(bad_X, n_threads=n_threads)
+
+
+def descend(net):
+    """Return what takes steps over all examples."""
+    return lambda X, Y, n_threads: fs.gradient_descent(net, X, Y, 0.1, 2, n_threads=n_threads)
+
+
+def train_on(net):
+    """Return what takes an epoch of large batches."""
+    return lambda X, Y, n_threads: fs.train(
+        net, X, Y, epochs=1, batch_size=X.shape[1] - 1, n_threads=n_threads
+    )
 
 
 # Strides -------------------------------------------------------------------------------------
