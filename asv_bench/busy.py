@@ -40,7 +40,7 @@ class Work(NamedTuple):
 WORKS = {
     "steps of 30-64-1, m 4,000": Work((30, 64, 1), 4_000, "gradient_descent", 2_000),
     "steps of 10-16-1, m 2,000": Work((10, 16, 1), 2_000, "gradient_descent", 25_000),
-    "Adam, batches of 2,000": Work((30, 64, 1), 20_000, "train", 80),
+    "Adam, batches of 2,000": Work((30, 64, 1), 20_000, "train", 300),
     "cost_and_grad, m 4,000": Work((30, 64, 1), 4_000, "cost_and_grad", 1_500),
     "predict, m 20,000": Work((30, 64, 1), 20_000, "predict", 1_000),
 }

@@ -43,8 +43,9 @@ LOOK_SECONDS = 0.01
 # Work between two trials is so many times as long as what the first of them lost.
 LOST_FACTOR = 20
 
-# More threads must be faster by this factor than fewer.
-GAIN_LEAST = 1.05
+# More threads must be faster by this factor than fewer: on a busy machine they take time from others,
+# who take it back.
+GAIN_LEAST = 1.25
 
 # How long a new piece of work begins with the number of threads that the last trial chose.
 REMEMBER_SECONDS = 1.0
