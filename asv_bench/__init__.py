@@ -16,7 +16,7 @@ import fastshallow as fs
 def use_fresh_kernels() -> None:
     """Name the folder of compiled kernels after a hash of the package that was imported."""
     digest = hashlib.sha256()
-    for path in sorted(Path(fs.__file__).parent.glob("*.py")):
+    for path in sorted(Path(fs.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     # In the repository, where only its owner writes: cached kernels are pickles.
     folder = Path(__file__).resolve().parents[1] / ".asv" / "kernels" / digest.hexdigest()[:16]

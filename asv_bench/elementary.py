@@ -18,8 +18,8 @@ import numba
 import numpy as np
 
 try:
-    from fastshallow import elementary
-    from fastshallow.simd import standalone
+    from fastshallow.simd import elementary
+    from fastshallow.simd.intrinsics import standalone
 except ImportError:  # an older commit
     elementary = None
 

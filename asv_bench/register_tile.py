@@ -19,14 +19,14 @@ from numba.extending import intrinsic
 import fastshallow as fs
 
 try:
-    from fastshallow.matmul import Matrix, matmul_add
-
+    from fastshallow.simd.matmul import Matrix, matmul_add
+    from fastshallow.simd.vectors import REGISTERS, VECTOR_BYTES, Vectors
+except ImportError:  # a commit before the wings
     try:
+        from fastshallow.matmul import Matrix, matmul_add
         from fastshallow.vectors import REGISTERS, VECTOR_BYTES, Vectors
-    except ImportError:  # an older commit
-        from fastshallow.simd import REGISTERS, VECTOR_BYTES, Vectors
-except ImportError:  # an older one still
-    Vectors = None
+    except ImportError:  # an older one still
+        Vectors = None
 
 # M, N, K of C = D + A B with 192 examples, and whether A is read transposed, as dW reads A[l-1].
 PRODUCTS = {

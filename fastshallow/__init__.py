@@ -16,41 +16,48 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ._version import __version__
 
 # Loaded when first asked for: importing numba takes longer than most things done with it.
 _HOMES = {
-    "Adam": "optimizers",
-    "AdamW": "optimizers",
-    "Adaptive": "schedules",
-    "Constant": "schedules",
-    "Cosine": "schedules",
-    "DivergenceError": "trainer",
-    "EarlyStopping": "callbacks",
-    "GradientDescent": "optimizers",
-    "History": "history",
-    "InverseScaling": "schedules",
-    "JSONLinesLogger": "callbacks",
-    "LBFGS": "optimizers",
-    "ModelCheckpoint": "callbacks",
-    "ModelFileError": "serialization",
-    "Network": "network",
-    "Pipeline": "pipeline",
-    "SGD": "optimizers",
-    "ShallowClassifier": "classifier",
-    "ShallowRegressor": "regressor",
-    "StepDecay": "schedules",
-    "diagnose": "diagnostics",
-    "gradient_check": "finite_differences",
-    "gradient_descent": "training",
-    "load": "serialization",
-    "plot_cost": "plotting",
-    "save": "serialization",
+    "Adam": "training.optimizers",
+    "AdamW": "training.optimizers",
+    "Adaptive": "training.schedules",
+    "Constant": "training.schedules",
+    "Cosine": "training.schedules",
+    "DivergenceError": "training.trainer",
+    "EarlyStopping": "training.callbacks",
+    "GradientDescent": "training.optimizers",
+    "History": "training.history",
+    "InverseScaling": "training.schedules",
+    "JSONLinesLogger": "training.callbacks",
+    "LBFGS": "training.optimizers",
+    "ModelCheckpoint": "training.callbacks",
+    "ModelFileError": "files.models",
+    "Network": "network.network",
+    "Pipeline": "tables.pipeline",
+    "SGD": "training.optimizers",
+    "ShallowClassifier": "estimators.classifier",
+    "ShallowRegressor": "estimators.regressor",
+    "StepDecay": "training.schedules",
+    "diagnose": "network.diagnostics",
+    "gradient_check": "network.gradient_check",
+    "gradient_descent": "training.train",
+    "load": "files.models",
+    "plot_cost": "network.plotting",
+    "save": "files.models",
     "show_versions": "environment",
-    "train": "training",
+    "train": "training.train",
     "warmup": "environment",
 }
-_MODULES = ("activations", "elementary", "kernels", "losses", "matmul", "propagation")
+_MODULES = {
+    "activations": "kernels.activations",
+    "elementary": "simd.elementary",
+    "kernels": "kernels",
+    "losses": "kernels.losses",
+    "matmul": "simd.matmul",
+    "propagation": "kernels.propagation",
+}
 
 # In full, not from the tables above: editors and linters read it, and a test compares them.
 __all__ = [
@@ -93,22 +100,24 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import activations, elementary, kernels, losses, matmul, propagation
-    from .callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
-    from .classifier import ShallowClassifier
-    from .diagnostics import diagnose
+    from . import kernels
     from .environment import show_versions, warmup
-    from .finite_differences import gradient_check
-    from .history import History
-    from .network import Network
-    from .optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
-    from .pipeline import Pipeline
-    from .plotting import plot_cost
-    from .regressor import ShallowRegressor
-    from .schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
-    from .serialization import ModelFileError, load, save
-    from .trainer import DivergenceError
-    from .training import gradient_descent, train
+    from .estimators.classifier import ShallowClassifier
+    from .estimators.regressor import ShallowRegressor
+    from .files.models import ModelFileError, load, save
+    from .kernels import activations, losses, propagation
+    from .network.diagnostics import diagnose
+    from .network.gradient_check import gradient_check
+    from .network.network import Network
+    from .network.plotting import plot_cost
+    from .simd import elementary, matmul
+    from .tables.pipeline import Pipeline
+    from .training.callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
+    from .training.history import History
+    from .training.optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
+    from .training.schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
+    from .training.train import gradient_descent, train
+    from .training.trainer import DivergenceError
 
 
 def __getattr__(name: str) -> Any:
@@ -117,7 +126,9 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        value = importlib.import_module(f".{_MODULES[name]}", __name__)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

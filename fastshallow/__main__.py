@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import fastshallow as fs
 
-from .mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
+from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
 
 # numpy, numba, scikit-learn and pandas are imported where they are used, so the modules with the
 # commands are too: --help should not wait for them.
@@ -106,8 +106,8 @@ def command(module: str, name: str) -> Callable[[argparse.Namespace], int]:
 def train(options: argparse.Namespace) -> int:
     """Train on a table, or on the digits."""
     if options.data is None:
-        return command("cli_digits", "train_on_digits")(options)
-    return command("cli_train", "train_on_table")(options)
+        return command("cli.train_digits", "train_on_digits")(options)
+    return command("cli.train_table", "train_on_table")(options)
 
 
 def versions(options: argparse.Namespace) -> int:
@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
         "predict",
         "write the predictions for a table's rows as CSV",
         "fastshallow predict model.safetensors new.csv --out predictions.csv --proba",
-        command("cli_models", "predict"),
+        command("cli.use_model", "predict"),
     )
     add_model(made, data=True)
     made.add_argument("--out", metavar="FILE", help="CSV to write (standard output)")
@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
         "evaluate",
         "score a model on a table with the right answers",
         "fastshallow evaluate model.safetensors test.csv --target income",
-        command("cli_models", "evaluate"),
+        command("cli.use_model", "evaluate"),
     )
     add_model(made, data=True)
     made.add_argument(
@@ -171,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
         "info",
         "say what a model file holds",
         "fastshallow info model.safetensors",
-        command("cli_models", "info"),
+        command("cli.use_model", "info"),
     )
     add_model(made, data=False)
     add_json(made)
@@ -179,7 +179,7 @@ def parser() -> argparse.ArgumentParser:
         "diagnose",
         "look for saturated, dead and twin units and vanishing gradients",
         "fastshallow diagnose model.safetensors people.csv",
-        command("cli_models", "diagnose"),
+        command("cli.use_model", "diagnose"),
     )
     add_model(made, data=True)
     add_json(made)
@@ -187,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
         "warmup",
         "compile the kernels ahead of time, in the build of a container for example",
         "fastshallow warmup",
-        command("cli_models", "warmup"),
+        command("cli.use_model", "warmup"),
     )
     new("versions", "show versions, processor, threads, cache", "fastshallow versions", versions)
     return top

@@ -13,14 +13,15 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-from . import __version__, kernels
-from ._jit import cache_directory, unannounced
-from ._threads import threading_layer
-from .interrupts import ctrl_c_noted
-from .network import Network
-from .optimizers import LBFGS
-from .training import gradient_descent, train
-from .vectors import VECTOR_BYTES
+from . import kernels
+from ._version import __version__
+from .jit.compile import cache_directory, unannounced
+from .jit.interrupts import ctrl_c_noted
+from .jit.threads import threading_layer
+from .network.network import Network
+from .simd.vectors import VECTOR_BYTES
+from .training.optimizers import LBFGS
+from .training.train import gradient_descent, train
 
 __all__ = ["show_versions", "simd_bits", "warmup"]
 
@@ -97,8 +98,8 @@ def _warm(dtype: Any, x_dtype: Any) -> None:
 
 def _warm_estimators(dtype: Any) -> None:
     """Fit and predict by every solver, with an X of a dtype."""
-    from .classifier import ShallowClassifier
-    from .regressor import ShallowRegressor
+    from .estimators.classifier import ShallowClassifier
+    from .estimators.regressor import ShallowRegressor
 
     X = np.ones((40, 3), dtype)
     X[::2] = 0

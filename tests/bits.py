@@ -1,6 +1,6 @@
 """Print, as JSON, hashes of all that is computed at 1 to 4 threads on the layer of this process.
 
-Run by test_threads.py as a process of its own: Numba chooses its threading layer once.
+Run by `test_threads` as a process of its own: Numba chooses its threading layer once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cases
 import numpy as np
 
 import fastshallow as fs
-from fastshallow._threads import threading_layer
+from fastshallow.jit.threads import threading_layer
 
 # Sizes and m: several blocks, and tiles that end early; lanes over examples; many blocks; wide
 # layers, whose weights are packed.

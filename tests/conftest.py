@@ -71,7 +71,7 @@ import pytest  # noqa: E402
 @pytest.fixture(scope="session")
 def prepared():
     """Fill the cells that compiled code calls kernels through, for tests of single kernels."""
-    from fastshallow._linking import prepare
+    from fastshallow.jit.linking import prepare
 
     for dtype in ("f4", "f8"):
         prepare(np.dtype(dtype))

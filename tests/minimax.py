@@ -1,4 +1,4 @@
-"""Coefficients of the polynomials of `fastshallow.elementary`, by the exchange algorithm of Remez.
+"""Coefficients of the polynomials of `fastshallow.simd.elementary`, by the algorithm of Remez.
 
     python tests/minimax.py
 

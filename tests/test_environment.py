@@ -6,17 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import llvmlite.binding
 import numba
 import numpy as np
 import pytest
-from test_threads import run, script
+from processes import TESTS, run, script
 
 import fastshallow as fs
-from fastshallow import batches, environment, kernels, vectors
-from fastshallow.vectors import vector_shape
+from fastshallow import environment, kernels
+from fastshallow.kernels import steps
+from fastshallow.simd import vectors
+from fastshallow.simd.vectors import vector_shape
 
 
 def shown(capsys):
@@ -130,7 +131,8 @@ TARGETS = [
 def test_what_is_said_of_vectors_is_what_the_kernels_have(environ):
     source = """
         from numba import config
-        from fastshallow import environment, register_tile, vectors
+        from fastshallow import environment
+        from fastshallow.simd import register_tile, vectors
         shape = vectors.vector_shape(config.CPU_NAME, config.CPU_FEATURES)
         assert shape == (vectors.VECTOR_BYTES, vectors.REGISTERS)
         print(environment.simd_bits(), 8 * vectors.VECTOR_BYTES)
@@ -154,7 +156,7 @@ def test_what_is_said_of_vectors_is_what_the_kernels_have(environ):
 def test_vectors_of_any_length_give_the_same_bits(environ):
     if not llvmlite.binding.get_host_cpu_features().get("fma"):
         pytest.skip("without a fused multiply-add other bits are right, too")
-    arguments = [str(Path(__file__).with_name("bits.py")), "1", "2"]
+    arguments = [str(TESTS / "bits.py"), "1", "2"]
     here, there = (run(arguments, **more) for more in ({}, environ))
     assert here == there
 
@@ -163,7 +165,7 @@ def test_vectors_of_any_length_give_the_same_bits(environ):
 def test_warmup_compiles_what_training_and_prediction_use(dtype):
     seconds = fs.warmup(dtype)
     assert seconds > 0
-    used = (kernels.cost_and_grad, batches.train, kernels.forward)
+    used = (kernels.cost_and_grad, steps.train, kernels.forward)
     before = [len(kernel.signatures) for kernel in used]
     # other sizes, outputs, memory orders and thread counts: the same kernels
     X = np.asfortranarray(np.ones((4, 600), dtype))

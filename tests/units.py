@@ -1,4 +1,4 @@
-"""How far the functions of `fastshallow.elementary` are from the truth, in units in the last place.
+"""Errors of the functions of `fastshallow.simd.elementary`, in units in the last place.
 
     python tests/units.py [--name NAME ...] [--n N]
 
@@ -14,7 +14,7 @@ import mpmath as mp
 import numba
 import numpy as np
 
-from fastshallow import elementary
+from fastshallow.simd import elementary
 
 NAMES = ("exp", "tanh", "sigmoid", "softplus", "log", "log1p")
 LONG = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant

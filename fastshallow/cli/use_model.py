@@ -1,0 +1,162 @@
+"""The commands that use a model file: predict, evaluate, info, diagnose; and warmup."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+import fastshallow as fs
+
+from ..files.models import replace_file
+from ..kernels.losses import LOSSES
+from ..tables.columns import Values, check_present, read_values
+from ..tables.mistakes import DONE, Mistake, listed, plain
+from ..tables.pipeline import Pipeline
+from ..tables.read import read_table, table_csv
+from ..tables.scores import scores_text
+from .common import (
+    check_not_input,
+    check_outputs,
+    load_model,
+    load_pipeline,
+    print_json,
+    unseen_noted,
+)
+from .train_table import columns_text, scores_of
+
+__all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
+
+
+def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any, np.ndarray]:
+    """Return a table and its X; text columns, and text classes, are read as text."""
+    text = [column.name for column in model.columns if column.kind == "text"]
+    if target is not None and model.target.classes and isinstance(model.target.classes[0], str):
+        text.append(target)
+    table = read_table(path, text)
+    try:
+        with unseen_noted():
+            return table, model.transform(table)
+    except Mistake as error:
+        raise Mistake(f"{'standard input' if path == '-' else path}: {error}") from error
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Write the predictions of a table's rows as CSV."""
+    model = load_pipeline(options.model)
+    if options.proba and model.task == "regression":
+        raise Mistake(f"--proba: expected a classifier; {options.model} is a regression")
+    check_outputs({"--out": options.out})
+    check_not_input("--out", options.out, options.model, options.data)
+    _, X = encoded(model, options.data)
+    answers = {"prediction": model.answers(X, options.threads)}
+    if options.proba:
+        P = model.probabilities(X, options.threads).T
+        for label, column in zip(model.target.classes, P, strict=True):
+            answers[f"probability_{label}"] = column
+    text = table_csv(answers)
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        replace_file(options.out, text.encode())
+        print(f"Predictions        {options.out} ({len(X):,} rows)")
+    return DONE
+
+
+def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
+    """Return the values of the target column."""
+    if name not in table:
+        raise Mistake(
+            f"--target: expected a column of {path}, which has "
+            f"{listed([str(column) for column in table.columns])}; got {name!r}"
+        )
+    values = read_values(name, table[name])
+    check_present([values], "rows to score need the target")
+    return values
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Print the scores of a model on a table with the right answers."""
+    model = load_pipeline(options.model)
+    name = options.target or model.target.name
+    table, X = encoded(model, options.data, name)
+    y = model.target.encode(wanted(model, table, name, options.data))
+    scores = scores_of(model, X, y, options.threads)
+    assert scores is not None  # a table has rows
+    if options.json:
+        print_json({"model": options.model, "data": options.data, "examples": len(y), **scores})
+    else:
+        print(scores_text(scores, len(y), "Test"))
+    return DONE
+
+
+def info(options: argparse.Namespace) -> int:
+    """Print what a model file holds."""
+    model = load_model(options.model)
+    pipeline = model if isinstance(model, Pipeline) else None
+    net: fs.Network = model.net if pipeline else model
+    if options.json:
+        described = {} if pipeline is None else pipeline.describe()
+        print_json(
+            {
+                "path": options.model,
+                "kind": type(model).__name__,
+                "sizes": list(net.sizes),
+                "hidden": list(net.hidden),
+                "output": net.output,
+                "dtype": net.dtype.name,
+                "parameters": net.params.size,
+                **described,
+            }
+        )
+        return DONE
+    print(f"{options.model}: {net!r}")
+    print(f"loss        {LOSSES[net.output].replace('_', ' ')}")
+    print(f"parameters  {net.params.size:,} ({net.params.nbytes:,} bytes)")
+    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
+        name = [*net.hidden, net.output][layer - 1]
+        print(f"layer {layer}     W{layer} {W.shape}, b{layer} {b.shape}, {name}")
+    if pipeline is not None:
+        print(f"target      {_target(pipeline)}\n\n{columns_text(pipeline.columns)}")
+    return DONE
+
+
+def _target(model: Pipeline) -> str:
+    target = model.target
+    if target.task == "regression":
+        return (
+            f"{plain(target.name)}: mean {target.mean:.6g}, standard deviation {target.scale:.6g}"
+        )
+    return f"{plain(target.name)}: classes {listed([str(label) for label in target.classes])}"
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """Print what `fastshallow.diagnose` finds, with the norms of dW if the target is there."""
+    model = load_pipeline(options.model)
+    name = model.target.name
+    table, X = encoded(model, options.data, name)
+    Y = None
+    if name in table:
+        Y = model.target.encode(wanted(model, table, name, options.data)).astype(X.dtype)
+    found = fs.diagnose(model.net, X.T, Y)
+    if options.json:
+        layers = [
+            {**vars(row), "faults": list(row.faults), "advice": row.advice} for row in found.rows
+        ]
+        for layer in layers:
+            if layer["dW_norm"] is not None and not math.isfinite(layer["dW_norm"]):
+                layer["dW_norm"] = None
+        print_json({"healthy": found.healthy, "examples": len(X), "layers": layers})
+    else:
+        print(found)
+    return DONE
+
+
+def warmup(options: argparse.Namespace) -> int:
+    """Compile the kernels; last those of a float32 network with float64 data."""
+    for dtype in ("float32", "float64", None):
+        print(f"{dtype or 'both':7}  {fs.warmup(dtype):.2f} s", flush=True)
+    return DONE

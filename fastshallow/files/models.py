@@ -1,0 +1,419 @@
+"""Save and load a network or a pipeline: one safetensors file, nothing in it that could run.
+
+The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n_{l-1}) and
+(n_l, 1), so that any safetensors reader can use them, and the architecture as JSON in its
+metadata, under the key ``fastshallow``::
+
+    {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
+     "output": "softmax", "dtype": "float32", "leaky_slope": 0.01, "sha256": "..."}
+
+That of a `Pipeline` holds the same under ``network``, and its columns and its target::
+
+    {"format": "fastshallow.Pipeline", "version": 1, "network": {"sizes": [2, 1], ...},
+     "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
+     "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
+
+
+`fastshallow.files.tensor_files` reads it, and has the checksum. The format of the tensors:
+https://github.com/huggingface/safetensors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..network import checks
+from ..network.network import ARGUMENTS, Network
+from ..tables.mistakes import plain
+from ..tables.pipeline import Pipeline
+from .tensor_files import KEY, TensorFile, TooLong, Wrong, check_length, to_bytes
+
+__all__ = ["ModelFileError", "check_savable", "load", "replace_file", "save"]
+
+FORMAT = "fastshallow.Network"
+PIPELINE_FORMAT = "fastshallow.Pipeline"
+VERSION = 1
+
+NAMES_MOST = 10  # in a message
+
+T = TypeVar("T")
+
+ACL = "system.posix_acl_access"
+
+# The names that safetensors gives to the dtypes of a network.
+DTYPES = {"float32": "F32", "float64": "F64"}
+
+
+class ModelFileError(ValueError):
+    """A file that should hold a model, or a checkpoint, does not.
+
+    Parameters
+    ----------
+    message : str
+        Which file, and what is wrong with it.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, fastshallow as fs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model")
+    ...     path.touch()
+    ...     try:
+    ...         fs.load(path)
+    ...     except fs.ModelFileError as error:
+    ...         print(str(error).removeprefix(f"{path}: "))
+    not a whole safetensors file (0 bytes, and a header of 0)
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+
+
+def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
+    """Write a network or a pipeline to a file, whole or not at all.
+
+    Parameters
+    ----------
+    net : Network or Pipeline
+        Not modified. Its parameters must be finite.
+    path : str or path-like
+        The file, usually ``*.safetensors``. One that exists is replaced, in one step: a crash
+        or a full disk leaves the old one as it was. The new one has its permissions.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter that is not finite, or the columns whose description is longer than
+        `load` reads (4 MB); no file is written then.
+    OSError
+        Where the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastshallow as fs
+    >>> net = fs.Network((2, 3, 1)).init(seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     fs.save(net, path)
+    ...     fs.load(path) == net
+    True
+    """
+    check_savable(net)
+    checks.finite_parameters(net.net if isinstance(net, Pipeline) else net)
+    replace_file(path, to_bytes(*_contents(net)))
+
+
+def _contents(model: Network | Pipeline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors of a file, and its description."""
+    if isinstance(model, Pipeline):
+        model = Pipeline(model.net, model.columns, model.target)  # its parts may be others now
+        net, form, more = model.net, PIPELINE_FORMAT, model.describe()
+        described = {"network": net._described(), **more}
+    elif isinstance(model, Network):
+        net, form, described = model, FORMAT, model._described()
+    else:
+        raise TypeError(f"net: expected a Network or a Pipeline; got {type(model).__name__}")
+    tensors = {}
+    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
+        tensors[f"W{layer}"], tensors[f"b{layer}"] = W, b
+    return tensors, {"format": form, "version": VERSION, **described}
+
+
+def check_savable(model: Network | Pipeline) -> None:
+    """Raise where a model cannot be saved whatever its parameters: before they are trained.
+
+    Parameters
+    ----------
+    model : Network or Pipeline
+        Not modified.
+
+    Raises
+    ------
+    ValueError
+        Where its description is longer than `load` reads. Names what it is to be without, the
+        largest columns first.
+    """
+    try:
+        check_length(*_contents(model))
+    except TooLong as error:
+        if not isinstance(model, Pipeline):
+            raise
+        raise ValueError(f"{error}; {_too_much(model, error.surplus)}") from error
+
+
+def _too_much(model: Pipeline, surplus: int) -> str:
+    """Return without which columns a description is shorter by so many bytes."""
+    # as text within text, where quotes and backslashes take one more
+    sizes = {c.name: len(json.dumps(json.dumps(c.describe()))) for c in model.columns}
+    found = []
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        found.append(f"'{plain(name)}' ({sizes[name]:,} bytes)")
+        surplus -= sizes[name]
+        if surplus <= 0:
+            more = f" and {len(found) - NAMES_MOST} more" if len(found) > NAMES_MOST else ""
+            return f"it fits without the columns {', '.join(found[:NAMES_MOST])}{more}"
+    return f"the classes of target '{plain(model.target.name)}' take too much"
+
+
+def load(path: str | os.PathLike[str]) -> Network | Pipeline:
+    """Read a network or a pipeline from a file that `save` or ``fastshallow train`` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Nothing in it is executed, so one from a stranger is safe to load.
+
+    Returns
+    -------
+    Network or Pipeline
+        What was saved, equal to it bit by bit.
+
+    Raises
+    ------
+    ModelFileError
+        A `ValueError` that says what is wrong with the file: cut short, of another kind or a
+        later version, tensors missing or of another shape or dtype, values not finite, columns or
+        classes that are none, one bit changed; or a folder or a pipe. Sizes are compared with that
+        of the file before memory is taken for them.
+    OSError
+        Where there is no such file (`FileNotFoundError`), or it cannot be read.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> fs.load("no-such.safetensors")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'no-such.safetensors'
+    """
+    return read_file(path, _read)
+
+
+def read_file(path: str | os.PathLike[str], read: Callable[[TensorFile], T]) -> T:
+    """Return what ``read`` makes of an open file of tensors; see `load` for the errors."""
+    if os.path.isdir(path):
+        raise ModelFileError(f"{path}: a folder, and no file")
+    # Python's own errors: missing, no permission. A pipe is not waited for.
+    with open(path, "rb", opener=_without_waiting) as opened:
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelFileError(f"{path}: not a regular file")
+        try:
+            file = TensorFile(opened, found.st_size)
+            result = read(file)
+            file.check_sum()
+        except Wrong as error:
+            raise ModelFileError(f"{path}: {error}") from error
+        except RecursionError as error:
+            raise ModelFileError(f"{path}: its description is nested too deeply") from error
+    return result
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read(file: TensorFile) -> Network | Pipeline:
+    kept = read_metadata(file, "model", (FORMAT, PIPELINE_FORMAT), VERSION)
+    form = kept.pop("format")
+    del kept["version"]
+    if form == FORMAT:
+        return _network(file, kept)
+    net = _network(file, kept.pop("network", None))
+    try:
+        return Pipeline.described(net, kept)
+    except (TypeError, ValueError) as error:
+        raise Wrong(f"its columns or its target are no Pipeline's: {error}") from error
+
+
+def _network(file: TensorFile, architecture: Any) -> Network:
+    if not isinstance(architecture, dict):
+        raise Wrong(f"network: expected its architecture; got {checks.shown(architecture)}")
+    if set(architecture) != set(ARGUMENTS):
+        raise Wrong(
+            f"its architecture: expected {', '.join(ARGUMENTS)}; got {_names(sorted(architecture))}"
+        )
+    sizes = _sizes(architecture["sizes"])
+    # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
+    _check_tensors(file, sizes, architecture["dtype"])
+    try:
+        if not isinstance(architecture["hidden"], list):
+            raise TypeError(f"hidden: expected a list; got {checks.shown(architecture['hidden'])}")
+        net = Network(**architecture)
+    except (TypeError, ValueError) as error:
+        raise Wrong(f"its architecture is no Network's: {error}") from error
+    for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
+        W[...], b[...] = file.get_tensor(f"W{layer}"), file.get_tensor(f"b{layer}")
+    try:
+        checks.finite_parameters(net)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+    return net
+
+
+def read_metadata(
+    file: TensorFile, kind: str, form: str | tuple[str, ...], version: int
+) -> dict[str, Any]:
+    """Return what the metadata of a file of this form, or one of these, says."""
+    forms = (form,) if isinstance(form, str) else form
+    metadata = file.metadata
+    if KEY not in metadata:
+        raise Wrong(f"no fastshallow {kind}: its metadata has no {KEY!r}")
+    found = file.description()
+    if not isinstance(found, dict) or found.get("format") not in forms:
+        raise Wrong(f"no fastshallow {kind}: its metadata has no format {forms[0]!r}")
+    if type(found.get("version")) is not int or found["version"] != version:
+        raise Wrong(
+            f"format version {checks.shown(found.get('version'))}; this fastshallow reads version "
+            f"{version}"
+        )
+    return {name: value for name, value in found.items() if name != "sha256"}
+
+
+def _names(names: Iterable[str]) -> str:
+    """Return names from a file for a message: the first ones, cut short."""
+    found = list(names)
+    text = ", ".join(map(plain, found[:NAMES_MOST])) or "none"
+    return text if len(found) <= NAMES_MOST else f"{text} and {len(found) - NAMES_MOST} more"
+
+
+def _sizes(value: Any) -> list[int]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise Wrong(f"sizes: expected a list of two numbers or more; got {checks.shown(value)}")
+    try:
+        return [checks.whole(f"sizes[{i}]", n, 1) for i, n in enumerate(value)]
+    except (TypeError, ValueError) as error:
+        raise Wrong(str(error)) from error
+
+
+def _check_tensors(file: TensorFile, sizes: list[int], dtype: Any) -> None:
+    """Raise unless the file has the tensors of these sizes, all in this dtype, and no other."""
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {checks.shown(dtype)}")
+    expected = {}
+    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), 1):
+        expected[f"W{layer}"] = [fan_out, fan_in]
+        expected[f"b{layer}"] = [fan_out, 1]
+    if set(file.tensors) != set(expected):
+        raise Wrong(f"tensors: expected {_names(expected)}; got {_names(sorted(file.tensors))}")
+    for name, shape in expected.items():
+        tensor = file.tensors[name]
+        if tensor.shape != shape:
+            raise Wrong(f"{name}: expected shape {shape}; got {checks.shown(tensor.shape)}")
+        if tensor.dtype != DTYPES[dtype]:
+            raise Wrong(f"{name}: expected dtype {DTYPES[dtype]}; got {tensor.dtype}")
+
+
+def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Make ``data`` the contents of a file, whole or not at all, also through a power cut.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; where it is a symbolic link, the file that it points to. Who could read the one
+        before can read the new one, and nobody else.
+    data : bytes
+        Its new contents.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastshallow.files.models import replace_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "data")
+    ...     replace_file(path, b"old")
+    ...     replace_file(path, b"new")
+    ...     path.read_bytes(), len(list(path.parent.iterdir()))
+    (b'new', 1)
+    """
+    target = Path(os.path.realpath(path))
+    check_replaceable(target)
+    # A new file gets the permissions that the user's umask gives; one in the place of another is
+    # the user's alone until it gets those of the other. A short name, which fits wherever the
+    # target's fits. In the same folder, or it would be a copy.
+    old = os.stat(target) if target.exists() else None
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb", opener=None if old is None else _privately) as file:
+            file.write(data)
+            if old is not None and os.name == "posix":
+                _give_access(file.fileno(), target, old)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:  # Ctrl-C too must leave nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _give_access(file: int, target: Path, old: os.stat_result) -> None:
+    """Let those read and write an open file who may the target, and nobody else."""
+    mode, new = stat.S_IMODE(old.st_mode) & 0o777, os.fstat(file)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        for owner, group in ((old.st_uid, old.st_gid), (-1, old.st_gid)):
+            with contextlib.suppress(OSError):  # that of another user can be given by root only
+                os.fchown(file, owner, group)
+                break
+    if os.fstat(file).st_gid != old.st_gid:  # another group must not read it instead
+        mode &= ~stat.S_IRWXG
+    acl = _acl_of(target)
+    if acl is None:
+        with contextlib.suppress(OSError, AttributeError):  # one that the folder gives new files
+            os.removexattr(file, ACL)
+    os.fchmod(file, mode if acl is None else mode & ~stat.S_IRWXG)
+    if acl is not None:  # it has the rights of the group, too
+        with contextlib.suppress(OSError):
+            os.setxattr(file, ACL, acl)
+
+
+def _acl_of(path: Path) -> bytes | None:
+    """Return the access control list of a file, None where there is none (Linux)."""
+    try:
+        return os.getxattr(path, ACL)
+    except (OSError, AttributeError):
+        return None
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise where a file cannot take the place of what is there.
+
+    There is a folder or a device, or there is no folder to put it in, or one that is read-only.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if path.exists() and not path.is_file():
+        # os.replace would do it, and /dev/null would be a file from then on
+        raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name of a file to the disk, where the system can (POSIX)."""
+    if os.name != "posix":
+        return
+    # The file is whole and in its place: a file system that cannot sync folders is no error.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,186 @@
+"""Kernels that are compiled once and called through a pointer.
+
+Numba writes the code of every function that a kernel calls into the kernel, optimises all of it
+again, and once more for its callers, and three times for a parallel loop. For the register tile
+and the elementwise loops that made 26 s of compiling; called through a pointer, they cost
+nothing in their callers, and a call takes a nanosecond more.
+
+The pointer is read from a cell that has a name to the linker. Machine code from a cache knows the
+name only, so a process fills the cells before it runs such code: `prepare`, which every driver
+calls. Without it a call raises RuntimeError.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import inspect
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+from . import argument_types
+from .compile import jit
+from .interrupts import ctrl_c_noted
+
+__all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
+
+_FLOATS = (types.float32, types.float64)
+_kernels: list[_OutOfLine] = []
+_prepared: set[tuple[np.dtype, np.dtype, tuple[str, ...]]] = set()
+
+
+INT, REAL = types.intp, types.float64
+
+
+def vector(dtype: types.Float) -> types.Array:
+    """Return the type of a contiguous 1-D array; a call may also pass a read-only one."""
+    return types.Array(dtype, 1, "C")
+
+
+class _OutOfLine:
+    """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
+
+    def __init__(self, function, dtypes, arguments, result, group, options):
+        self.function = function
+        self.kernel = jit(function, linked=False, takes=self.check, **options)
+        self.dtypes, self.arguments = dtypes, arguments
+        self.result, self.group = result, group
+        self.choices = len(inspect.signature(arguments).parameters)
+        self.name = f"{function.__module__}.{function.__name__}"
+        self.cells = {}
+        for choice in itertools.product(_FLOATS, repeat=self.choices):
+            self.cells[choice] = ctypes.c_void_p(0)
+            llvm.add_symbol(self.cell_name(choice), ctypes.addressof(self.cells[choice]))
+        _kernels.append(self)
+
+    def cell_name(self, dtypes: tuple[types.Float, ...]) -> str:
+        return ".".join([self.name, *map(str, dtypes)])
+
+    def check(self, given: tuple[types.Type, ...]) -> None:
+        """Raise unless arguments of these types can be cast to those of one of the forms."""
+        choices = [self.arguments(*choice) for choice in self.cells]
+        argument_types.check_exact(self.function, choices, given)
+
+    def compile(self, dtypes: tuple[types.Float, ...]) -> types.Type:
+        """Fill a cell; return the type of the kernel's result."""
+        arguments = self.arguments(*dtypes)
+        self.kernel.compile(arguments)
+        compiled = self.kernel.overloads[arguments]
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        self.cells[dtypes].value = address
+        return compiled.signature.return_type
+
+    def emit_call(self, context, builder, result, given, values):
+        """Emit the call through the cell."""
+        dtypes = self.dtypes(*given)
+        wanted = self.arguments(*dtypes)
+        values = [
+            # literals, and readonly arrays, look the same in machine code, also within tuples
+            value
+            if value.type == context.get_value_type(to)
+            else context.cast(builder, value, from_, to)
+            for value, from_, to in zip(values, given, wanted, strict=True)
+        ]
+        name, pointer = self.cell_name(dtypes), ir.IntType(8).as_pointer()
+        cell = builder.module.globals.get(name)
+        if cell is None:
+            cell = cgutils.add_global_variable(builder.module, pointer, name)
+        address = builder.load(cell)
+        with cgutils.if_unlikely(builder, cgutils.is_null(builder, address)):
+            message = "fastshallow: call fastshallow.warmup() before code that numba has cached"
+            context.call_conv.return_user_exc(builder, RuntimeError, (message,))
+        function = context.call_conv.get_function_type(result, wanted)
+        status, value = context.call_conv.call_function(
+            builder, builder.bitcast(address, function.as_pointer()), result, wanted, values
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return value
+
+
+def out_of_line(
+    dtypes: Callable[..., tuple],
+    arguments: Callable[..., tuple],
+    result: types.Type | None = None,
+    group: str = "",
+    **options: bool,
+) -> Callable[..., Callable[..., Any]]:
+    """Compile a function on its own, to be called through a pointer.
+
+    Parameters
+    ----------
+    dtypes : callable
+        From the types of a call's arguments to the dtypes, float32 or float64, that decide which
+        form of the kernel it calls.
+    arguments : callable
+        From these dtypes to the types of all arguments.
+    result : type
+        Of the result. If given, callers can be compiled without the kernel.
+    group : str
+        Of kernels that not everyone needs, with a result given: `prepare` makes them when the
+        group is named.
+    **options
+        As for `jit`.
+
+    Returns
+    -------
+    callable
+        A decorator. What it returns is called like any kernel, from Python and from ``@njit``
+        code; arguments are cast to the types.
+    """
+
+    def decorate(function):
+        if config.DISABLE_JIT:
+            return function
+        kernel = _OutOfLine(function, dtypes, arguments, result, group, options)
+
+        @functools.wraps(function)
+        def call(*values):
+            return kernel.kernel(*values)
+
+        class Typing(AbstractTemplate):
+            key = call
+
+            def generic(self, args, kws):
+                kernel.check(args)  # none of them by name
+                result = kernel.result or kernel.compile(kernel.dtypes(*args))
+                return signature(result, *args)
+
+        call.kernel = kernel.kernel  # type: ignore[attr-defined]
+        infer_global(call, types.Function(Typing))
+
+        @lower_builtin(call, types.VarArg(types.Any))
+        def lower(context, builder, sig, args):
+            return kernel.emit_call(context, builder, sig.return_type, sig.args, args)
+
+        return call
+
+    return decorate
+
+
+def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str, ...] = ()) -> None:
+    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
+
+    Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
+    examples. Ctrl-C raises KeyboardInterrupt when the kernel that is being compiled is done.
+    """
+    wanted = (dtype, x_dtype or dtype, groups)
+    if wanted in _prepared:
+        return
+    floats = tuple(types.float32 if d == np.float32 else types.float64 for d in wanted[:2])
+    with ctrl_c_noted() as ctrl_c:
+        for kernel in _kernels:
+            if not kernel.group or kernel.group in groups:
+                kernel.compile(floats[: kernel.choices])
+            if ctrl_c:
+                raise KeyboardInterrupt
+    _prepared.add(wanted)

@@ -1,0 +1,310 @@
+"""Activations a = g(z), their derivatives g'(a), and the table of their names.
+
+============  =====================  =====================================  ===============
+name          a = g(z)               g' from a                              where
+============  =====================  =====================================  ===============
+linear        z                      1                                      hidden, output
+sigmoid       1 / (1 + exp(-z))      a (1 - a)                              hidden, output
+tanh          tanh(z)                1 - a^2                                hidden
+relu          max(z, 0)              1 where a > 0, else 0                  hidden, output
+leaky_relu    z where z > 0,         1 where a > 0, else slope              hidden
+              else slope * z
+softmax       exp(z_j) / sum exp(z)  Jacobian a_j (delta_jk - a_k)          output
+exp           exp(z)                 a                                      output
+============  =====================  =====================================  ===============
+
+The derivative is taken from a, not z: backward needs no Z, so forward keeps none. At z = 0 the
+derivative of relu is 0 and that of leaky_relu is the slope.
+
+The functions of this module may be called from a user's own ``@njit`` code.
+
+Examples
+--------
+>>> import math
+>>> from fastshallow import activations
+>>> a = activations.g(activations.SIGMOID, math.log(3.0), 0.01)
+>>> round(a, 12)
+0.75
+>>> round(activations.dg(activations.SIGMOID, a, 0.01), 12)
+0.1875
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..jit import argument_types
+from ..jit.argument_types import INTEGER, VALUE, array
+from ..jit.compile import jit
+from ..jit.linking import INT, REAL, out_of_line, vector
+from ..simd.elementary import exp, exp_falling, sigmoid, sigmoid_each, tanh, tanh_each
+from ..simd.intrinsics import standalone, where
+
+__all__ = [
+    "ACTIVATIONS",
+    "HIDDEN",
+    "activate",
+    "da_dz",
+    "dg",
+    "dg_steps",
+    "g",
+    "multiply_dg",
+    "softmax",
+]
+
+LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP = range(7)
+
+#: Name of every activation and its code in kernels.
+ACTIVATIONS = {
+    "linear": LINEAR,
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "softmax": SOFTMAX,
+    "exp": EXP,
+}
+
+#: Names that a hidden layer may have.
+HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
+
+
+@jit(takes={"z": VALUE})
+def relu(z):
+    """Return max(z, 0); NaN stays NaN."""
+    return where(z < 0, type(z)(0), z)
+
+
+@jit(takes={"z": VALUE, "slope": argument_types.REAL})
+def leaky_relu(z, slope):
+    """Return z where z > 0, slope * z elsewhere."""
+    return where(z > 0, z, type(z)(slope) * z)
+
+
+@jit(takes={"code": INTEGER, "z": VALUE, "slope": argument_types.REAL})
+def g(code, z, slope):
+    """Return g(z) of one unit.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`; softmax, which needs all units of a layer, has `softmax`.
+    z : float
+        The unit's linear step.
+    slope : float
+        Slope of leaky_relu for z < 0; the others ignore it.
+
+    Returns
+    -------
+    float
+        The activation a; NaN for a code without a scalar form.
+
+    Examples
+    --------
+    >>> from fastshallow import activations
+    >>> activations.g(activations.LEAKY_RELU, -2.0, 0.25)
+    -0.5
+    """
+    if code == LINEAR:
+        return z
+    if code == SIGMOID:
+        return sigmoid(z)
+    if code == TANH:
+        return tanh(z)
+    if code == RELU:
+        return relu(z)
+    if code == LEAKY_RELU:
+        return leaky_relu(z, type(z)(slope))
+    if code == EXP:
+        return exp(z)
+    return type(z)(float("nan"))
+
+
+@jit(takes={"code": INTEGER, "a": VALUE, "slope": argument_types.REAL})
+def dg(code, a, slope):
+    """Return g'(z) of one unit, from a = g(z).
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS` other than softmax.
+    a : float
+        The unit's activation.
+    slope : float
+        Slope of leaky_relu for z < 0, not negative; the others ignore it.
+
+    Returns
+    -------
+    float
+        The derivative; NaN for a code without a scalar form.
+
+    Examples
+    --------
+    >>> from fastshallow import activations
+    >>> activations.dg(activations.TANH, 0.5, 0.01)
+    0.75
+    """
+    one = type(a)(1)
+    if code == LINEAR:
+        return one
+    if code == SIGMOID:
+        return a * (one - a)
+    if code == TANH:
+        return one - a * a
+    if code == RELU:
+        return one if a > 0 else type(a)(0)
+    if code == LEAKY_RELU:
+        return one if a > 0 else type(a)(slope)
+    if code == EXP:
+        return a
+    return type(a)(float("nan"))
+
+
+@jit(internal=True)
+def dg_steps(code, slope):
+    """Return g' of a hidden layer where a > 0, and where not; of no use for sigmoid and tanh."""
+    if code == RELU:
+        return 1.0, 0.0
+    if code == LEAKY_RELU:
+        return 1.0, slope
+    return 1.0, 1.0
+
+
+@jit(takes={"Z": array(1, any_order=True, written=True), "start": INTEGER, "n": INTEGER})
+def softmax(Z, start, n):
+    """Replace the n values of one example by exp(z_j) / sum_k exp(z_k).
+
+    Parameters
+    ----------
+    Z : ndarray, 1-D
+        Modified in place at ``start`` to ``start + n - 1``.
+    start, n : int
+        Where the example's values begin, and how many there are.
+
+    Notes
+    -----
+    The largest z is subtracted first, so nothing overflows.
+    """
+    top = Z[start]
+    for j in range(1, n):
+        top = max(top, Z[start + j])
+    total = Z[start] * 0
+    for j in range(n):
+        Z[start + j] = exp_falling(Z[start + j] - top)
+        total += Z[start + j]
+    for j in range(n):
+        Z[start + j] /= total
+
+
+@out_of_line(
+    lambda code, slope, Z, *_: (Z.dtype,),
+    lambda dtype: (INT, REAL, vector(dtype), INT, INT, INT),
+)
+def activate(code, slope, Z, start, n, width):
+    """Replace a tile of linear steps by its activations, A = g(Z).
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`; for any other number all values become NaN.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    Z : ndarray, 1-D
+        Modified in place: n examples of ``width`` units each, one after the other.
+    start, n, width : int
+        Where the tile begins, its examples, and the units of the layer.
+    """
+    # The code is compared outside the loops, so that each of them is plain arithmetic; and they
+    # count from 0, or a test for negative indices would keep them from being vectorised.
+    standalone()
+    z = Z[start : start + n * width]
+    if code == SIGMOID:
+        sigmoid_each(z)
+    elif code == TANH:
+        tanh_each(z)
+    elif code == RELU:
+        for p in range(z.size):
+            z[p] = relu(z[p])
+    elif code == LEAKY_RELU:
+        s = type(Z[0])(slope)
+        for p in range(z.size):
+            z[p] = leaky_relu(z[p], s)
+    elif code == SOFTMAX:
+        for p in range(0, z.size, width):
+            softmax(z, p, width)
+    elif code == EXP:
+        for p in range(z.size):
+            z[p] = exp(z[p])
+    elif code != LINEAR:
+        z[:] = np.nan
+
+
+@out_of_line(
+    lambda code, slope, dZ, *_: (dZ.dtype,),
+    lambda dtype: (INT, REAL, vector(dtype), INT, vector(dtype), INT, INT),
+)
+def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
+    """Take a hidden layer's dA to dZ = dA * g'(Z), the derivative being taken from A.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS` that `HIDDEN` names; for any other number all values become NaN.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    dZ : ndarray, 1-D
+        Holds dA at ``d_start`` to ``d_start + size - 1``; modified in place.
+    A : ndarray, 1-D
+        Holds the activations from ``a_start`` on.
+    d_start, a_start, size : int
+        Where the values begin, and how many there are.
+    """
+    standalone()
+    one = type(A[0])(1)
+    dz, a = dZ[d_start : d_start + size], A[a_start : a_start + size]
+    if code == SIGMOID:
+        for p in range(size):
+            dz[p] *= a[p] * (one - a[p])
+    elif code == TANH:
+        for p in range(size):
+            dz[p] *= one - a[p] * a[p]
+    elif code == RELU:
+        for p in range(size):
+            dz[p] = dz[p] if a[p] > 0 else type(one)(0)
+    elif code == LEAKY_RELU:
+        s = type(one)(slope)
+        for p in range(size):
+            dz[p] *= where(a[p] > 0, one, s)
+    elif code != LINEAR:
+        dz[:] = np.nan
+
+
+@jit(
+    takes={
+        **{"code": INTEGER, "slope": argument_types.REAL},
+        **{"a": array(1, any_order=True), "out": array(2, any_order=True, written=True)},
+    }
+)
+def da_dz(code, slope, a, out):
+    """Write the derivatives of one layer's activations by its linear steps.
+
+    Parameters
+    ----------
+    code : int
+        An entry of `ACTIVATIONS`; for any other number all values become NaN.
+    slope : float
+        Slope of leaky_relu for z < 0.
+    a : ndarray, shape (n,)
+        The layer's activations for one example.
+    out : ndarray, shape (n, n)
+        Modified in place: ``out[j, k]`` = da_j / dz_k, diagonal for all but softmax.
+    """
+    n, known = a.shape[0], LINEAR <= code <= EXP
+    for j in range(n):
+        for k in range(n):
+            if code == SOFTMAX:
+                out[j, k] = a[j] * ((1.0 if j == k else 0.0) - a[k])
+            elif j == k:
+                out[j, k] = dg(code, a[j], slope)
+            else:
+                out[j, k] = 0.0 if known else np.nan

@@ -1,0 +1,531 @@
+"""Blocks of examples: what one sums up, who goes through them, and how the sums are added.
+
+Blocks make the bits
+    The m examples are split into blocks by a rule that knows m and the sizes only. Each block
+    adds its gradient into a slot of its own, and the slots are summed along a fixed binary
+    tree. Threads share the blocks out among themselves, in a parallel region for each step or,
+    where steps are many and short, as a team (`fastshallow.kernels.team`): any number of them, none
+    but the caller's included, gives the same bits.
+
+Tiles make the speed
+    A block goes through `fastshallow.kernels.propagation` in tiles that fit the cache: Z, A and dZ
+    never leave it, and X is read from memory once.
+
+Large layers have one block
+    More slots of theirs would not fit the memory. Threads then share out the tiles of a few
+    together, and after that the rows of every dW, each summed over the tiles in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from ..jit import argument_types
+from ..jit.argument_types import INTEGER, array
+from ..jit.compile import ONE, ZERO, jit, prange
+from ..jit.linking import INT, out_of_line, vector
+from ..jit.refusals import fill, heard
+from ..simd.intrinsics import inlined
+from ..simd.matmul import Matrix
+from . import team
+from .layout import (
+    ACROSS,
+    WIDEST,
+    aligned_empty,
+    constants,
+    even_tile,
+    n_params,
+    prepare_scratch,
+    scratch_size,
+    tile_length,
+)
+from .model import Examples, Model, Ready, examples_type, fetch_to_update, fetch_weights, model_type
+from .propagation import HELD, NEW, OK, REFUSED, USABLE, tile_gradient, tile_step
+from .sizes import examples_fit
+from .sums import own_subtree, sum_slots
+
+__all__ = [
+    "Part",
+    "Workspace",
+    "allocate",
+    "assist",
+    "block_count",
+    "block_step",
+    "known_after",
+    "run",
+    "whole",
+]
+
+# Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
+# which is written and summed once, and of some floating-point operations; all slots together
+# within a bound.
+BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500_000
+BLOCKS_MOST = 128
+SLOTS_BYTES = 1 << 26
+
+# Two blocks may be smaller, for a second thread's sake: of so many examples and operations at
+# least, where the network has so many parameters at most (on one thread they cost some per cent,
+# which batches of 200 of larger networks would have to pay).
+PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
+
+# Tiles in work at a time for each thread, where threads share out the rows of dW.
+TILES_TOGETHER = 4
+
+# One block -----------------------------------------------------------------------------------
+
+
+@jit(
+    takes={
+        **{"model": argument_types.model(), "ready": argument_types.ready},
+        **{"examples": argument_types.examples, "first": INTEGER, "last": INTEGER},
+        **{name: array(1, like="model", written=True) for name in ("scratch", "slot")},
+    }
+)
+def block_step(model, ready, examples, first, last, scratch, slot):
+    """Take examples first ... last - 1 through forward, loss and backward.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    ready : Ready
+        Its weights from `ready_weights`.
+    examples : Examples
+        All examples.
+    first, last : int
+        The block.
+    scratch : ndarray, 1-D, of the dtype of the parameters
+        `fastshallow.kernels.layout.scratch_size` long at least; its contents do not matter.
+        Modified in place.
+    slot : ndarray, 1-D
+        Overwritten with the sums of w dL/dW and w dL/db, in the order of ``params``. Empty
+        for the loss alone.
+
+    Returns
+    -------
+    loss : float
+        Sum of w L over the block.
+    status : int
+        0, or bits that say that X holds a value that is not finite (1), or Y one that the loss
+        is not made for (2): then loss and slot are NaN.
+
+    Raises
+    ------
+    ValueError
+        Where sizes do not fit; likewise.
+    """
+    params, layers, _ = model
+    known = examples_fit(model, examples, last) and 0 <= first < last
+    known &= ready.W.size in (0, params.size) and ready.W_T.size == params.size
+    known &= slot.size in (0, params.size)
+    if not known or scratch.size < scratch_size(layers, tile_length(layers, scratch.itemsize)):
+        fill(slot)
+        if heard():
+            raise ValueError(
+                "fastshallow.kernels.block_step: model, ready, examples, first, last, scratch and "
+                "slot: expected sizes that fit each other, and an example at least"
+            )
+        return np.nan, REFUSED
+    tile = tile_length(model.layers, scratch.itemsize)
+    tiles = Tiles(first, first, last, tile, NEW)
+    loss, status = block_part(model, ready, examples, tiles, 0.0, scratch, slot)
+    if status != OK:
+        loss = np.nan
+        fill(slot)
+    return loss, status
+
+
+class Tiles(NamedTuple):
+    """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
+
+    ``known`` is `NEW`, `USABLE` or `HELD`: the last of a single tile only, whose scratch has its
+    zeros and ones, too.
+    """
+
+    begin: Any
+    first: Any
+    last: Any
+    tile: Any
+    known: Any
+
+
+@jit(internal=True)
+def block_part(model, ready, examples, tiles, loss, scratch, slot):
+    """Do what `block_step` does for some tiles of a block.
+
+    ``loss`` is the sum over the tiles before, whose sums the slot holds.
+    """
+    inlined()
+    layers, status = model.layers, OK
+    begin, first, last, tile, known = tiles
+    longest = tile_length(layers, scratch.itemsize)
+    _, room, _ = constants(layers, longest)
+    if known != HELD:
+        prepare_scratch(layers, longest, scratch)
+    for at in range(first, last, tile):
+        end, backward = min(at + tile, last), slot.size > 0
+        fresh = at == begin
+        tile_loss, found = tile_step(
+            model, ready, examples, at, end, known, backward, scratch, slot, fresh
+        )
+        loss += tile_loss
+        status |= found
+        if backward:
+            tile_gradient(layers, examples.X, at, end, scratch, scratch, room, slot, fresh, 0, 1)
+    return loss, status
+
+
+@jit
+def tile_count(m, blocks, longest):
+    """Return into how many tiles m examples are split, if they are split into so many blocks."""
+    tile = even_tile(m, blocks, longest)
+    return (m + tile - 1) // tile
+
+
+@jit(takes={"m": INTEGER, "layers": argument_types.table, "itemsize": INTEGER})
+def block_count(m, layers, itemsize):
+    """Return into how many blocks m examples are split: a function of m and the sizes alone.
+
+    A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
+    last, and slots are added up in pairs.
+    """
+    slot = n_params(layers) * itemsize
+    worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
+    tile = tile_length(layers, itemsize)
+    least = max(min(BLOCK_MOST, worth), tile if layers[0, ACROSS] else ONE)
+    most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
+    pair = max(PAIR_LEAST, PAIR_WORK // (6 * n_params(layers)))
+    blocks = 2 if n_params(layers) <= PAIR_PARAMS and m >= 2 * pair else 1
+    while 2 * blocks <= min(most, tile_count(m, 2 * blocks, tile)):  # no block is empty
+        blocks *= 2
+    return blocks
+
+
+# All blocks ----------------------------------------------------------------------------------
+
+
+class Workspace(NamedTuple):
+    """Memory of a gradient: slots, losses and statuses by block, scratch by worker or block.
+
+    ``team`` is the state of threads that stay together, if there are any: see
+    `fastshallow.kernels.team`.
+    """
+
+    packed: Any
+    transposed: Any
+    slots: Any
+    losses: Any
+    found: Any
+    scratch: Any
+    team: Any
+
+
+class Part(NamedTuple):
+    """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
+
+    ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a tile.
+    """
+
+    block: Any
+    block_end: Any
+    tile: Any
+    tile_end: Any
+    known: Any
+
+
+@jit(internal=True)
+def whole(m):
+    """Return the `Part` that is all of m examples."""
+    return Part(ZERO, m, ZERO, m, NEW)
+
+
+@jit(internal=True)
+def known_after(part, m, work, longest):
+    """Return a whole part again, for the next step over the same examples, if they were usable.
+
+    The scratch holds them if each block has one of its own, and is one tile.
+    """
+    block, block_end, first, end, _ = part
+    blocks = work.losses.size
+    kept = tile_count(m, blocks, longest) <= blocks <= work.scratch.shape[0]
+    return Part(block, block_end, first, end, HELD if kept else USABLE)
+
+
+@jit(takes={"layers": argument_types.table, "itemsize": INTEGER})
+def in_panels(layers, itemsize):
+    """Return whether a slot is so large that there is one for all examples."""
+    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
+
+
+@jit(takes={"m": INTEGER, "layers": argument_types.table, "itemsize": INTEGER})
+def task_count(m, layers, itemsize):
+    """Return how many threads a gradient can use."""
+    if in_panels(layers, itemsize):
+        return layers[0, WIDEST]
+    return block_count(m, layers, itemsize)
+
+
+@jit
+def scratch_count(blocks, workers):
+    """Return how many tiles are in work at a time: one by worker, and those of a pair of blocks."""
+    if blocks == 1 < workers:
+        return TILES_TOGETHER * workers
+    return max(workers, 2) if blocks == 2 else workers
+
+
+@jit(allocates=True)
+def allocate(model, m, workers, with_slots):
+    """Return the `Workspace` for m examples."""
+    params, layers, _ = model
+    blocks = block_count(m, layers, params.itemsize)
+    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    scratches = scratch_count(blocks, workers)
+    slot = (params.size + 15) // 16 * 16 if with_slots else 0
+    return Workspace(
+        aligned_empty(params.size, params),
+        aligned_empty(params.size, params),
+        aligned_empty(blocks * slot, params).reshape(blocks, slot),
+        np.empty(blocks, np.float64),
+        np.empty(blocks, np.int64),
+        aligned_empty(scratches * size, params).reshape(scratches, size),
+        np.empty(0, np.int64),
+    )
+
+
+def _work_type(dtype):
+    slots = types.Array(dtype, 2, "C")
+    losses, found = vector(types.float64), vector(types.int64)
+    arrays = vector(dtype), vector(dtype), slots, losses, found, slots, found
+    return types.NamedTuple(arrays, Workspace)
+
+
+def _run_types(dtype, x_dtype):
+    part = types.NamedUniTuple(INT, 5, Part)
+    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), part
+
+
+def _run_dtypes(model, examples, *_):
+    return model[0].dtype, examples[0][0].dtype
+
+
+@jit
+def tiles_a_block(m, blocks, tile):
+    """Return how many tiles the longest block has."""
+    return ((m + tile - 1) // tile + blocks - 1) // blocks
+
+
+@jit(internal=True)
+def is_whole(part, m, blocks, tile):
+    """Return whether a part is all of m examples."""
+    ends = part.block_end >= blocks and part.tile_end >= tiles_a_block(m, blocks, tile)
+    return part.block == 0 and part.tile == 0 and ends
+
+
+@jit(internal=True)
+def run_share(model, examples, m, share, workers, member, work, part):
+    """Let one worker go through its share of the blocks, and sum them if they are a subtree.
+
+    ``member`` is whose scratch is used, unless every block has its own.
+    """
+    inlined()
+    blocks = work.losses.size
+    tile = even_tile(m, blocks, tile_length(model.layers, model.params.itemsize))
+    tiles = (m + tile - 1) // tile
+    n = min(part.block_end, blocks) - part.block
+    for b in range(part.block + share * n // workers, part.block + (share + 1) * n // workers):
+        begin, end = b * tiles // blocks, (b + 1) * tiles // blocks
+        loss, status = (0.0, OK) if part.tile == 0 else (work.losses[b], work.found[b])
+        loss, found = block_part(
+            model,
+            Ready(work.packed, work.transposed),
+            examples,
+            Tiles(
+                begin * tile,
+                (begin + part.tile) * tile,
+                min(m, min(begin + part.tile_end, end) * tile),
+                tile,
+                part.known,
+            ),
+            loss,
+            work.scratch[b if blocks <= work.scratch.shape[0] else member],
+            work.slots[b],
+        )
+        # once: other threads write to the same cache lines
+        work.losses[b], work.found[b] = loss, status | found
+    own = own_subtree(blocks, workers)
+    if own > 1 and is_whole(part, m, blocks, tile):
+        sum_slots(work.slots, share * own, (share + 1) * own, ONE)
+
+
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="parallel", parallel=True, internal=True
+)
+def run_blocks(model, examples, m, workers, work, part):
+    """Do what `run_share` does for all blocks, which the workers share."""
+    # prange takes arrays and scalars only, so the tuples are taken apart and put together again
+    params, layers, slope = model
+    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
+    packed, transposed, slots, losses, found, scratch, state = work
+    block, block_end, tile, tile_end, known = part
+    for share in prange(workers):
+        run_share(
+            Model(params, layers, slope),
+            Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+            m,
+            np.int64(share),
+            workers,
+            np.int64(share),
+            Workspace(packed, transposed, slots, losses, found, scratch, state),
+            Part(block, block_end, tile, tile_end, known),
+        )
+
+
+@out_of_line(
+    _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
+)
+def run_panels(model, examples, m, workers, work, part):
+    """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
+
+    Every sum is the one that `block_step` makes, so the bits are the same.
+    """
+    params, layers, slope = model
+    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
+    packed, transposed, slots, losses, found, scratch, _ = work
+    longest = tile_length(layers, params.itemsize)
+    tile, together = even_tile(m, ONE, longest), scratch.shape[0]
+    tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
+    rooms = aligned_empty(workers * longest * layers[0, WIDEST], params)
+    if part.tile == 0:
+        losses[0], found[0] = 0.0, OK
+    stop = min(m, part.tile_end * tile)
+    for start in range(part.tile * tile, stop, together * tile):
+        tiles = min(together, (stop - start + tile - 1) // tile)
+        for t in prange(tiles):
+            at = start + np.int64(t) * tile
+            prepare_scratch(layers, longest, scratch[t])
+            tile_losses[t], tile_found[t] = tile_step(
+                Model(params, layers, slope),
+                Ready(packed, transposed),
+                Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+                at,
+                min(at + tile, m),
+                NEW,
+                slots.size > 0,
+                scratch[t],
+                slots[0, :0],
+                at == 0,
+            )
+        for t in range(tiles):
+            losses[0] += tile_losses[t]
+            found[0] |= tile_found[t]
+        if slots.size > 0:
+            for share in prange(workers):
+                for t in range(tiles):
+                    at = start + t * tile
+                    tile_gradient(
+                        layers,
+                        Matrix(X, x, x_row, x_col),
+                        at,
+                        min(at + tile, m),
+                        scratch[t],
+                        rooms,
+                        np.int64(share) * longest * layers[0, WIDEST],
+                        slots[0],
+                        at == 0,
+                        np.int64(share),
+                        workers,
+                    )
+
+
+@jit(internal=True)
+def run(model, examples, m, workers, work, part):
+    """Fill the slots, losses and statuses of a part of the blocks, or of their tiles.
+
+    Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
+    workers need the kernels of the group "parallel", or "large" where there is one block; or they
+    are a team, whose helpers are in `assist`.
+    """
+    inlined()
+    together = work.team.size > 0
+    if workers > 1 and not together:
+        if work.losses.size == 1:
+            run_panels(model, examples, m, workers, work, part)
+        else:
+            run_blocks(model, examples, m, workers, work, part)
+        return
+    step = team.begin(work.team, part.known) if together else ONE
+    share = team.claim(work.team, team.first_share(work.team, ZERO), step) if together else ZERO
+    shares = work.losses.size if together else ONE
+    while share != team.NO_MORE:
+        run_share(model, examples, m, share, shares, ZERO, work, part)
+        share = add_up(work, share, step) if together else team.NO_MORE
+    if together:
+        team.wait_for_shares(work.team, step)
+        other = work.slots[summed_slots(work, workers)]  # of the last pair
+        fetch_to_update(model, Ready(work.packed, work.transposed), other)
+
+
+@jit(internal=True)
+def add_up(work, share, step):
+    """Add a block's slot to its neighbour's, and so on, up to where a neighbour is not there yet.
+
+    The last two are left to the leader, who needs their sum: a helper's would have to come back
+    from its cache. Returns the next share to do, or `team.NO_MORE`. Blocks are a power of two.
+    """
+    pair, s = work.losses.size + share, ONE
+    while pair > 1:
+        pair //= 2
+        if not team.meet(work.team, pair, step):
+            return team.claim(work.team, share + 1, step)
+        if pair > 1:
+            first = share // (2 * s) * 2 * s
+            sum_slots(work.slots, first, first + 2 * s, s)
+            s *= 2
+    team.finish(work.team, step)
+    return team.NO_MORE
+
+
+@jit(internal=True)
+def summed_slots(work, workers):
+    """Return how many neighbours of the slots `run` has summed, if it ran through all of them."""
+    blocks = work.losses.size
+    return blocks // 2 if work.team.size > 0 else own_subtree(blocks, workers)
+
+
+@jit
+def assist(model, examples, m, member, work, last):
+    """Help the leader of a team, who takes steps over all of m examples.
+
+    Parameters
+    ----------
+    model, examples, m, work
+        As for `run`.
+    member : int
+        Which member of the team this is, from 1; the leader is 0.
+    last : int
+        Step up to which all has been seen to.
+
+    Returns
+    -------
+    int
+        The same for the next call, some time later, or `fastshallow.kernels.team.NO_MORE`.
+    """
+    blocks = work.losses.size
+    while True:
+        step = team.wait_for_step(work.team, last)
+        if step == team.NO_MORE:
+            return team.NO_MORE
+        if step == 0:
+            return last
+        share = team.claim(work.team, team.first_share(work.team, member), step)
+        if share != team.NO_MORE:
+            fetch_weights(model, Ready(work.packed, work.transposed))
+        while share != team.NO_MORE:
+            block, block_end, tile, tile_end, _ = whole(m)
+            part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
+            run_share(model, examples, m, share, blocks, member, work, part)
+            share = add_up(work, share, step)
+        last = step

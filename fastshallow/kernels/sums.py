@@ -1,0 +1,53 @@
+"""Sums over the blocks of a gradient, along a fixed binary tree: the same bits, whoever adds.
+
+Slot i + s is added to slot i, for s = 1, 2, 4, ... and every (2 s)th i. A subtree may be summed
+before the others are there.
+"""
+
+from __future__ import annotations
+
+from ..jit.compile import ZERO, jit
+
+__all__ = ["own_subtree", "sum_gradient", "sum_losses", "sum_slots"]
+
+# Parameters that are summed over all slots at a time: a strip of them stays in the cache.
+STRIP = 1024
+
+
+@jit(internal=True)
+def sum_slots(slots, first, last, step):
+    """Sum slots first, first + step, ... below last into the first."""
+    size = slots.shape[1]
+    for p in range(0, size, STRIP):
+        end, s = min(p + STRIP, size), step
+        while s < last - first:
+            for i in range(first, last - s, 2 * s):
+                # from 0 on: a test for negative indices would keep the loop from being vectorised
+                # (4 slots of 30-100-1: 4.4 us, so 1.2)
+                to, other = slots[i, p:end], slots[i + s, p:end]
+                for q in range(to.size):
+                    to[q] += other[q]
+            s *= 2
+
+
+@jit(internal=True)
+def own_subtree(blocks, workers):
+    """Return how many blocks each worker has, if they are a subtree that it can sum; else 1."""
+    return blocks // workers if blocks % workers == 0 else 1  # blocks are a power of two
+
+
+@jit(internal=True)
+def sum_gradient(slots, step):
+    """Sum slots 0, step, 2 step, ... into slot 0: the same tree, whatever is summed of it."""
+    sum_slots(slots, ZERO, slots.shape[0], step)
+
+
+@jit(internal=True)
+def sum_losses(losses):
+    """Return the sum along the same tree; ``losses`` is modified in place."""
+    step = 1
+    while step < losses.size:
+        for i in range(0, losses.size - step, 2 * step):
+            losses[i] += losses[i + step]
+        step *= 2
+    return losses[0]

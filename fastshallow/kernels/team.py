@@ -1,0 +1,229 @@
+"""A team of threads that stays together over many short steps, each of which it shares out.
+
+Entering and leaving a parallel region takes some us, as long as half a step of 13-50-3 over 178
+examples. A team comes together once for many steps. Its leader, the thread that takes the
+steps, begins each; then leader and helpers claim its shares, one by one, until all are claimed, and
+add up what they found in pairs: whoever comes to a pair second adds it, so the order of a sum does
+not depend on who that is. The leader waits for what others have claimed; the last pair is its own.
+
+Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
+leader does all, and no order in which threads run can hold a step up for ever. One that the system
+stops within a share is waited for until it goes on, as at the end of a parallel region. Who does a
+share does not change its bits. What is done from `claim` to `finish` must not raise: the leader
+would wait on.
+
+The team's state is an array of 64-bit numbers, each on a cache line of its own, or two. All but
+`CLOSED`, `MEMBERS` and `NEWS` count steps from 1:
+
+==============  ==================================================================
+`BEGUN`         the step that was begun last
+`CLOSED`        1 when there are no more
+`MEMBERS`       threads of the team, its leader included
+`NEWS`          what is known of the examples: see `fastshallow.kernels.blocks.Part`
+from `SHARES`   for every share, the last step in which it was claimed; behind it,
+                for every pair, the last to which one side came: the pairs are a
+                binary heap, from the whole, 1, to those of shares. That of 0 is
+                the last step that was done.
+==============  ==================================================================
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ..jit.compile import jit
+from ..simd.intrinsics import address
+
+__all__ = [
+    "NO_MORE",
+    "begin",
+    "claim",
+    "close",
+    "finish",
+    "first_share",
+    "meet",
+    "new_team",
+    "wait_for_shares",
+    "wait_for_step",
+]
+
+# Numbers on a line, or on the two lines that processors fetch together.
+LINE = 16
+BEGUN, CLOSED, MEMBERS, NEWS, SHARES = (LINE * i for i in range(5))
+
+# Looks that a helper takes before it gives up for a while: 0.2 ms on Zen 3, where what the leader
+# alone does in a step takes 0.5 to 7 us.
+LOOKS = 10_000
+
+# Looks that the leader takes before it sleeps between them: 0.1 to 0.3 ms. The processor that it
+# leaves goes to a helper whose own processor another program has taken.
+LOOKS_AWAKE = 5_000
+
+# Microseconds that it sleeps, at least.
+SLEEP = 20
+
+# There are no more steps, or shares of one.
+NO_MORE = np.int64(-1)
+
+
+def new_team(shares: int, members: int) -> np.ndarray:
+    """Return the state of a team of so many members, whose steps have 1, 2, 4, ... shares."""
+    team = np.zeros(SHARES + 2 * LINE * shares, np.int64)
+    team[MEMBERS] = members
+    return team
+
+
+def close(team: np.ndarray) -> None:
+    """Send the helpers home."""
+    team[CLOSED] = 1
+
+
+@jit(internal=True)
+def share_count(team):
+    """Return how many shares a step of the team has."""
+    return (team.size - SHARES) // (2 * LINE)
+
+
+# Single operations on memory that threads share ----------------------------------------------
+
+
+def _pointer(builder, at):
+    return builder.inttoptr(at, ir.IntType(64).as_pointer())
+
+
+@intrinsic
+def _load(typingctx, at):
+    """Return the number at an address, after everything that was written before it was."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load_atomic(_pointer(builder, arguments[0]), "acquire", 8)
+
+    return types.int64(types.intp), codegen
+
+
+@intrinsic
+def _store(typingctx, at, value):
+    """Write a number to an address, after everything that was written before."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _pointer(builder, arguments[0]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.int64), codegen
+
+
+@intrinsic
+def _replace(typingctx, at, old, new):
+    """Write a number in place of another, if that is there; return whether it was."""
+
+    def codegen(context, builder, signature, arguments):
+        at, old, new = arguments
+        found = builder.cmpxchg(_pointer(builder, at), old, new, "acq_rel", "acquire")
+        return builder.extract_value(found, 1)
+
+    return types.boolean(types.intp, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _pause(typingctx):
+    """Tell an x86 processor that this is a loop that waits."""
+
+    def codegen(context, builder, signature, arguments):
+        if builder.module.triple.startswith(("x86_64", "i686")):
+            function = ir.FunctionType(ir.VoidType(), [])
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, function, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _sleep(typingctx):
+    """Leave the processor for some microseconds, where the system is one of Unix."""
+
+    def codegen(context, builder, signature, arguments):
+        if "windows" not in builder.module.triple:
+            number = ir.IntType(32)
+            function = ir.FunctionType(number, [number])
+            sleep = cgutils.get_or_insert_function(builder.module, function, "usleep")
+            builder.call(sleep, [ir.Constant(number, SLEEP)])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+# One step ------------------------------------------------------------------------------------
+
+
+@jit(internal=True)
+def begin(team, news):
+    """Begin a step; return its number, from 1. Everything its shares read is in memory."""
+    step = team[BEGUN] + 1
+    team[NEWS] = news
+    _store(address(team, BEGUN), step)
+    return step
+
+
+@jit(internal=True)
+def first_share(team, member):
+    """Return where a member begins to look for shares.
+
+    Members begin far from each other, and so come to the shares of the step before, whose memory is
+    near them, unless they are faster or slower than the others.
+    """
+    return member * share_count(team) // team[MEMBERS]
+
+
+@jit(internal=True)
+def claim(team, first, step):
+    """Return a share that the caller may do, from ``first`` on in a circle, or `NO_MORE`."""
+    shares = share_count(team)
+    for i in range(shares):
+        share = (first + i) % shares
+        at = address(team, SHARES + 2 * LINE * share)
+        # looked at first, without taking the line from who writes it
+        if _load(at) == step - 1 and _replace(at, step - 1, step):
+            return np.int64(share)
+    return NO_MORE
+
+
+@jit(internal=True)
+def meet(team, pair, step):
+    """Say that one side of a pair of sums is in memory; return whether the other side is, too."""
+    return not _replace(address(team, SHARES + 2 * LINE * pair + LINE), step - 1, step)
+
+
+@jit(internal=True)
+def finish(team, step):
+    """Say that all shares of a step are done, and added up but for the last pair."""
+    _store(address(team, SHARES + LINE), step)
+
+
+@jit(internal=True)
+def wait_for_shares(team, step):
+    """Wait until all shares of a step are done, the caller having found none to claim."""
+    at, looks = address(team, SHARES + LINE), 0
+    while _load(at) != step:
+        if looks < LOOKS_AWAKE:
+            looks += 1
+            _pause()
+        else:
+            _sleep()
+
+
+@jit(internal=True)
+def wait_for_step(team, last):
+    """Return the number of a step after ``last``, `NO_MORE`, or, if none comes for a while, 0."""
+    for _ in range(LOOKS):
+        if _load(address(team, CLOSED)):
+            return NO_MORE
+        step = _load(address(team, BEGUN))
+        if step > last:
+            return step
+        _pause()
+    return np.int64(0)

@@ -1,0 +1,330 @@
+"""Checks of what users pass in: one clear error, raised before anything changes.
+
+Every message names the argument, what was expected and what came. Whether all values of X and
+Y are usable is found by the kernels, which read them anyway; `explain` then says which is not.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import reprlib
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..kernels.passes import BAD_X, Matrix
+
+# Bits of an integer whose digits a message shows, and characters of any value.
+DIGITS_MOST = 10_000
+SHOWN_MOST = 250
+
+__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "shown", "weights"]
+
+
+class _Short(reprlib.Repr):
+    """Python's way to show a value, cut short; nothing in it can steer a terminal."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        bits = x.bit_length()
+        if bits > DIGITS_MOST:  # Python refuses to write it, or takes long
+            return f"an integer of {bits} bits"
+        text = repr(x)
+        return text if len(text) <= 40 else f"{text[:20]}... ({len(text)} characters)"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxset = 3, 8, 8, 8, 8
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: its repr, or the ends of a long one.
+
+    Examples
+    --------
+    >>> from fastshallow.network.checks import shown
+    >>> shown("a"), shown("\\x1b[2J"), len(shown("b" * 10**6)), len(shown(["b" * 99] * 10**6))
+    ("'a'", "'\\\\x1b[2J'", 80, 250)
+    """
+    text = _SHORT.repr(value)
+    text = text if text.isprintable() else repr(text)[1:-1]  # a repr of the caller's own
+    return text if len(text) <= SHOWN_MOST else f"{text[: SHOWN_MOST - 3]}..."
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the known names."""
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {shown(value)}")
+    return value
+
+
+def number(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+) -> float:
+    """Return a finite real number within bounds: >= least, > above, < below, <= most."""
+    bounds = ((">=", least), (">", above), ("<", below), ("<=", most))
+    limits = [f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound)]
+    wanted = " ".join(["a finite number", " and ".join(limits)]).strip()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name}: expected {wanted}; got {shown(value)} of type {type(value).__name__}"
+        )
+    try:
+        found = float(value)
+    except OverflowError:  # an integer beyond float64
+        found = math.inf
+    if not (math.isfinite(found) and least <= found <= most and above < found < below):
+        raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
+    return found
+
+
+def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
+    """Return an integer from ``least`` to ``most``."""
+    wanted = f"an integer >= {least}" + (f" and <= {most}" if most < math.inf else "")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name}: expected {wanted}; got {shown(value)} of type {type(value).__name__}"
+        )
+    found = int(value)
+    if not least <= found <= most:
+        raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
+    return found
+
+
+def patience(value: Any) -> float:
+    """Return a number of epochs: an integer >= 0, or infinity."""
+    if isinstance(value, float) and value == math.inf:
+        return value
+    return whole("patience", value, 0)
+
+
+def path(name: str, value: Any) -> str:
+    """Return a path as a string."""
+    try:
+        found = os.fspath(value)
+    except TypeError:
+        found = b""
+    if not isinstance(found, str) or not found:
+        raise TypeError(f"{name}: expected a path; got {shown(value)}")
+    return found
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name}: expected True or False; got {shown(value)} of type {type(value).__name__}"
+        )
+    return bool(value)
+
+
+def listed(name: str, value: Any, wanted: str) -> list:
+    """Return the items of ``value``, which has some."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {wanted}; got {shown(value)}") from None
+
+
+def numeric(name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as an array of real numbers, without a copy where it is one."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:  # ragged lists
+        raise ValueError(f"{name}: expected an array of numbers; {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers; got dtype {array.dtype}")
+    return array
+
+
+def cast(array: np.ndarray, dtype: Any, order: Any = "K") -> np.ndarray:
+    """Return a copy in another dtype, in silence whatever ``np.seterr`` was told.
+
+    A value too large becomes infinite, and who asks looks for it; one too small is rounded.
+    """
+    with np.errstate(all="ignore"):
+        return array.astype(dtype, order=order)
+
+
+def shaped(array: np.ndarray, name: str, expected: str, dtypes: tuple[Any, ...]) -> np.ndarray:
+    """Return an array that holds something, in one of the dtypes (or the first), aligned."""
+    if array.size == 0:
+        raise ValueError(f"{name}: expected {expected}; got an empty array, shape {array.shape}")
+    steps_fit = all(s % array.itemsize == 0 for s in array.strides)
+    if array.dtype in dtypes and array.dtype.isnative and array.flags.aligned and steps_fit:
+        return array
+    # a value too large becomes inf, and the kernels find it
+    return cast(array, array.dtype if array.dtype in dtypes and array.dtype.isnative else dtypes[0])
+
+
+def inputs(X: Any, n_x: int, dtype: np.dtype) -> np.ndarray:
+    """Return X as (n_x, m) in float32 or float64, uncopied where it is so already."""
+    array = numeric("X", X)
+    expected = f"shape ({n_x}, m) with examples as columns, or ({n_x},) for one example"
+    if array.ndim == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or (array.shape[0] != n_x and array.size):
+        hint = "; did you mean X.T?" if array.ndim == 2 and array.shape[1] == n_x else ""
+        raise ValueError(f"X: expected {expected}; got shape {np.shape(X)}{hint}")
+    return shaped(array, "X", expected, (dtype, np.dtype("f4"), np.dtype("f8")))
+
+
+def targets(Y: Any, n_y: int, m: int, softmax: bool, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Return Y as (n_y, m), or as class numbers (1, m), in ``dtype``; and 1 for class numbers."""
+    array = numeric("Y", Y)
+    labels, expected = 0, f"shape ({n_y}, {m})"
+    if softmax:
+        expected += f", one-hot, or class numbers of shape ({m},)"
+    elif n_y == 1:
+        expected += f" or ({m},)"
+    if array.ndim == 0 or (array.ndim == 1 and array.size == m and (softmax or n_y == 1)):
+        labels, array = int(softmax), array.reshape(1, -1)
+    elif array.ndim == 1 and m == 1:
+        array = array.reshape(-1, 1)
+    if array.size and array.shape != (1 if labels else n_y, m):
+        raise ValueError(f"Y: expected {expected}; got shape {np.shape(Y)}")
+    return shaped(array, "Y", expected, (dtype,)), labels
+
+
+def out_array(out: Any, shape: tuple[int, ...], kinds: str) -> None:
+    """Raise unless ``out`` is a writable array of that shape, of one of the kinds of dtype."""
+    got = type(out).__name__
+    if isinstance(out, np.ndarray):
+        got = f"shape {out.shape}{'' if out.flags.writeable else ', read-only'}"
+    if not isinstance(out, np.ndarray) or out.shape != shape or not out.flags.writeable:
+        raise ValueError(f"out: expected a writable array of shape {shape}; got {got}")
+    if out.dtype.kind not in kinds:
+        raise TypeError(f"out: expected a dtype that holds predictions; got {out.dtype}")
+
+
+def writable(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise unless kernels can write into ``array`` as it is.
+
+    That is, an array of this shape and dtype in C order, aligned, writable, and of its own.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected an array; got {type(array).__name__}")
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"{name}: expected shape {shape} and dtype {dtype}; got {array.shape}, {array.dtype}"
+        )
+    if not array.flags.carray:
+        raise ValueError(f"{name}: expected a writable, aligned array in C order; got another")
+
+
+def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, float]:
+    """Return sample weights in ``dtype``, empty for None, and their sum, m for None."""
+    if sample_weight is None:
+        return np.empty(0, dtype), float(m)
+    name = "sample_weight"
+    given = numeric(name, sample_weight)
+    if given.shape != (m,):
+        raise ValueError(f"{name}: expected shape ({m},); got shape {given.shape}")
+    wanted = "finite numbers >= 0, not all of them 0"
+    with np.errstate(all="ignore"):
+        array = np.ascontiguousarray(given, dtype)
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        where = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
+        raise ValueError(f"{name}: expected {wanted}; got {given[where]} at {where}")
+    with np.errstate(all="ignore"):
+        total = float(array.sum(dtype=np.float64))
+    if total == 0:
+        raise ValueError(f"{name}: expected {wanted}; got zeros only, as {dtype}")
+    if total == np.inf:
+        raise ValueError(f"{name}: expected numbers with a finite sum; got one beyond 1e308")
+    return array, total
+
+
+def divisor(total: float, dtype: np.dtype) -> None:
+    """Raise where a sum of weights is so small that it has no reciprocal in ``dtype``."""
+    least = float(np.finfo(dtype).tiny)
+    if total < least:
+        raise ValueError(
+            f"sample_weight: expected numbers with a sum of {least:.3g} or more, in {dtype}; "
+            f"got {total:.3g}"
+        )
+
+
+def finite_parameters(net: Any) -> None:
+    """Raise unless every weight and bias of a network is finite."""
+    if np.isfinite(net.params).all():
+        return
+    for letter, arrays in (("W", net.W), ("b", net.b)):
+        for layer, array in enumerate(arrays, 1):
+            if not np.isfinite(array).all():
+                at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+                raise ValueError(
+                    f"{letter}{layer}: expected finite parameters; got {array[at]} at {at}"
+                )
+
+
+def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
+    """Return an array (n, m) as a `Matrix` of m rows, over the memory that it has.
+
+    The flat array under it is always one-dimensional and contiguous (and read-only unless
+    ``writeable``), so that one compiled kernel serves every layout.
+    """
+    positive = array[tuple(slice(None, None, -1 if s < 0 else 1) for s in array.strides)]
+    (n, m), (down, along) = array.shape, (abs(s) // array.itemsize for s in array.strides)
+    span = 1 + (n - 1) * down + (m - 1) * along
+    flat = np.lib.stride_tricks.as_strided(
+        positive, (span,), (array.itemsize,), writeable=writeable
+    )
+    if n == 1:
+        down = 1  # a single column: any step will do, and 1 takes the kernels' contiguous path
+    start = (n - 1) * down * (array.strides[0] < 0) + (m - 1) * along * (array.strides[1] < 0)
+    signs = [-1 if s < 0 else 1 for s in array.strides]
+    return Matrix(flat, int(start), along * signs[1], down * (signs[0] if n > 1 else 1))
+
+
+def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: Any) -> NoReturn:
+    """Raise the error that a kernel's status stands for, naming the first bad value."""
+    if status & BAD_X:
+        refuse("X", X, ~finite(X, net.dtype), f"finite {net.dtype} numbers")
+    assert Y is not None
+    usable_targets(Y, labels, net)
+    raise AssertionError("a kernel refused targets that nothing is wrong with")
+
+
+def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
+    """Raise unless the loss is made for every target."""
+    wanted, bad = f"finite {net.dtype} numbers", ~finite(Y, net.dtype)
+    if net.output == "softmax" and labels:
+        n_y = net.sizes[-1]
+        wanted = f"class numbers 0 ... {n_y - 1}"
+        bad = ~((Y >= 0) & (Y < n_y) & (np.floor(Y) == Y))
+    elif net.output == "softmax":
+        wanted = "one-hot columns: one 1 and else 0"
+        bad = ~((Y == 0) | (Y == 1)) | ((Y == 1).sum(axis=0) != 1)
+    elif net.output == "sigmoid":
+        wanted, bad = "labels between 0 and 1", ~((Y >= 0) & (Y <= 1))
+    elif net.output == "exp":
+        wanted, bad = "finite numbers >= 0", bad | ~(Y >= 0)
+    if bad.any():
+        refuse("Y", Y, bad, wanted, by_example=bool(labels))
+
+
+def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return where the values are finite numbers of the dtype."""
+    return np.isfinite(cast(array, dtype))
+
+
+def refuse(
+    name: str, array: np.ndarray, bad: np.ndarray, wanted: str, by_example: bool = False
+) -> NoReturn:
+    """Raise the error that names the first bad value of an array, and their number."""
+    row, column = (int(i) for i in np.argwhere(bad)[0])
+    where = f"example {column}" if by_example else f"[{row}, {column}]"
+    raise ValueError(
+        f"{name}: expected {wanted}; got {array[row, column]!s} at {where} "
+        f"({int(bad.sum())} such of {bad.size})"
+    )

@@ -1,0 +1,266 @@
+"""Views by layer: W1 is the first of the list W, and a part of one flat vector."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from . import checks
+
+__all__ = ["ByLayer", "Gradient", "LayerArrays", "LayerValues", "Parameters", "layer_views"]
+
+
+def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]:
+    """Return the views W[l], (n_l, n_{l-1}), and b[l], (n_l, 1), of a parameter vector."""
+    Ws, bs, at = [], [], 0
+    for fan_in, fan_out in pairwise(sizes):
+        stop = at + fan_in * fan_out
+        Ws.append(vector[at:stop].reshape(fan_in, fan_out).T)
+        bs.append(vector[stop : stop + fan_out].reshape(fan_out, 1))
+        at = stop + fan_out
+    return Ws, bs
+
+
+class LayerArrays(list):
+    """Arrays by layer, views of one vector: an assignment to an item copies into it.
+
+    Parameters
+    ----------
+    arrays : iterable of ndarray
+        The views.
+    name : str
+        What messages call them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.network.views import LayerArrays
+    >>> params = np.zeros(3)
+    >>> arrays = LayerArrays([params[:2], params[2:]], "W")
+    >>> arrays[0] = [1, 2]
+    >>> params.tolist()
+    [1.0, 2.0, 0.0]
+    """
+
+    def __init__(self, arrays: Any, name: str):
+        super().__init__(arrays)
+        self.name = name
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, slice):
+            for view, array in zip(self[index], value, strict=True):
+                self._copy(view, array)
+        else:
+            self._copy(self[index], value)
+
+    def _copy(self, view: np.ndarray, value: Any) -> None:
+        if value is view:  # coefs_[0] *= 2 has changed the view in place already
+            return
+        if not view.flags.writeable:
+            raise ValueError(f"{self.name}: expected writable params; got read-only ones")
+        if np.shape(value) != view.shape:
+            raise ValueError(
+                f"{self.name}: expected shape {view.shape}; got shape {np.shape(value)}"
+            )
+        with np.errstate(all="ignore"):  # the next call refuses what is not finite
+            view[...] = value
+
+
+class ByLayer:
+    """Attributes that end in the number of a layer: W1 is the first of the list W."""
+
+    __slots__ = ()
+    _lists: tuple[str, ...] = ()
+
+    def _views(self, name: str) -> Sequence[np.ndarray]:
+        """Return the arrays of one of the lists; none of an object that is not made yet."""
+        return getattr(self, name, ())
+
+    def _numbered(self, name: str) -> np.ndarray | None:
+        match = re.fullmatch(r"([A-Za-z]+)([1-9][0-9]*)", name)
+        if match is None or match[1] not in self._lists:
+            return None
+        arrays = self._views(match[1])
+        layer = int(match[2])
+        return arrays[layer - 1] if layer <= len(arrays) else None
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        array = self._numbered(name)
+        if array is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return array
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        view = self._numbered(name)
+        if view is None:
+            object.__setattr__(self, name, value)
+        else:
+            LayerArrays([view], name)[0] = value
+
+    def __dir__(self):
+        numbered = [
+            f"{name}{layer}"
+            for name in self._lists
+            for layer in range(1, 1 + len(self._views(name)))
+        ]
+        return [*super().__dir__(), *numbered]
+
+
+class Parameters(ByLayer):
+    """One vector of parameters, and its views by layer: W1, b1, W2, b2, ...
+
+    It has no __dict__: nothing can put an array in the place of one that others are views of.
+
+    Attributes
+    ----------
+    params : ndarray, 1-D
+        All of them.
+    """
+
+    __slots__ = ("_by_layer", "_memory", "params")
+    _lists = ("W", "b")
+
+    params: np.ndarray
+    _memory: np.ndarray
+    _by_layer: dict[str, list[np.ndarray]]
+
+    def _hold(self, params: np.ndarray, sizes: tuple[int, ...]) -> None:
+        """Make this vector the parameters."""
+        set_ = object.__setattr__  # the checking one is for the finished object
+        set_(self, "params", params)
+        # the same numbers for kernels: they see one type, whatever flags the caller gives params
+        set_(self, "_memory", params[:])
+        set_(self, "_by_layer", dict(zip(self._lists, layer_views(params, sizes), strict=True)))
+
+    def _views(self, name: str) -> list[np.ndarray]:
+        views = self._by_layer[name]
+        if self.params.flags.writeable:
+            return views
+        views = [view[...] for view in views]
+        for view in views:
+            view.flags.writeable = False
+        return views
+
+    @property
+    def W(self) -> list[np.ndarray]:
+        """Weights by layer, (n_l, n_{l-1}): views; an assignment to an item copies into it."""
+        return LayerArrays(self._views("W"), "W")
+
+    @property
+    def b(self) -> list[np.ndarray]:
+        """Biases by layer, (n_l, 1), likewise."""
+        return LayerArrays(self._views("b"), "b")
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        try:
+            object.__getattribute__(self, "_by_layer")
+        except AttributeError:
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{name}: this {kind} has none: it was made without its constructor"
+            ) from None
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        view = self.params if name == "params" else self._numbered(name)
+        if view is None:
+            n = len(self._by_layer["W"])
+            raise AttributeError(
+                f"{name!r} of a {type(self).__name__} cannot be set; its parameters can: params, "
+                f"W1 ... W{n}, b1 ... b{n}"
+            )
+        if view is value:  # net.W1 -= ... has changed the view in place already
+            return
+        self._check_writable()
+        array = checks.numeric(name, value)
+        if array.shape != view.shape:
+            raise ValueError(f"{name}: expected shape {view.shape}; got shape {array.shape}")
+        with np.errstate(all="ignore"):  # the next call refuses what is not finite
+            view[...] = array
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name!r} of a {type(self).__name__} cannot be deleted")
+
+    def _check_writable(self) -> None:
+        """Raise where the caller has made the parameters read-only."""
+        if not self.params.flags.writeable:
+            raise ValueError(
+                "params: expected writable parameters; got read-only ones "
+                "(net.params.flags.writeable is False)"
+            )
+
+
+class Gradient(ByLayer):
+    """The gradient of J by every parameter.
+
+    Attributes
+    ----------
+    vector : ndarray, 1-D
+        All of it, in the order of `Network.params`.
+    dW, db : list of ndarray
+        Views of it, by layer: dW[l] of shape (n_l, n_{l-1}), db[l] of shape (n_l, 1).
+    dW1, db1, dW2, ... : ndarray
+        The same by name.
+    """
+
+    __slots__ = ("__weakref__", "_by_layer", "_sizes", "vector")
+    _lists = ("dW", "db")
+
+    vector: np.ndarray
+    _sizes: tuple[int, ...]
+    _by_layer: dict[str, list[np.ndarray]]
+
+    def __init__(self, vector: np.ndarray, sizes: tuple[int, ...]):
+        by_layer = dict(zip(self._lists, layer_views(vector, sizes), strict=True))
+        for name, value in (("vector", vector), ("_sizes", sizes), ("_by_layer", by_layer)):
+            object.__setattr__(self, name, value)
+
+    def _views(self, name: str) -> list[np.ndarray]:
+        return self._by_layer[name]
+
+    @property
+    def dW(self) -> list[np.ndarray]:
+        """The part of the weights, by layer; an assignment to an item copies into it."""
+        return LayerArrays(self._views("dW"), "dW")
+
+    @property
+    def db(self) -> list[np.ndarray]:
+        """The part of the biases, likewise."""
+        return LayerArrays(self._views("db"), "db")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "vector":
+            LayerArrays([self.vector], name)[0] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and copies keep: copies of views would be no views."""
+        return {"vector": self.vector, "sizes": list(self._sizes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the gradient that `__getstate__` described, with memory of its own."""
+        Gradient.__init__(self, np.array(state["vector"]), tuple(state["sizes"]))
+
+    def __repr__(self) -> str:
+        layers = range(1, len(self._sizes))
+        return f"Gradient({', '.join(f'dW{i}, db{i}' for i in layers)})"
+
+
+class LayerValues(ByLayer):
+    """Z and A of every layer: lists ``Z`` and ``A``, and ``Z1``, ``A1``, ``Z2``, ... by name.
+
+    Each is (n_l, m), examples as columns.
+    """
+
+    _lists = ("Z", "A")
+
+    def __init__(self, Z: list[np.ndarray], A: list[np.ndarray]):
+        self.Z, self.A = Z, A
+
+    def __repr__(self) -> str:
+        return f"LayerValues({', '.join(f'Z{i}, A{i}' for i in range(1, 1 + len(self.Z)))})"

@@ -1,0 +1,200 @@
+"""Reading a table, CSV or Parquet where pandas can, from a file or standard input; writing CSV.
+
+pandas is imported here and nowhere else in the package, when it is needed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import sys
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..jit.interrupts import ctrl_c_noted
+from .mistakes import Mistake, listed
+
+__all__ = ["read_table", "table_csv"]
+
+PARQUET = b"PAR1"
+OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+SEPARATORS = ",;\t|"
+
+# A header longer than this is none.
+HEADER_MOST = 1 << 24
+
+
+def read_table(path: str, text: Sequence[str] = ()) -> Any:
+    """Return the table in a file.
+
+    Parameters
+    ----------
+    path : str
+        CSV, also with ``;``, tab or ``|`` for the comma, also compressed (.gz, .bz2, .xz); or
+        Parquet. "-" is standard input.
+    text : sequence of str
+        Columns of a CSV to be read as text, also where they look like numbers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With text as the names of its columns.
+
+    Raises
+    ------
+    Mistake
+        In one line: pandas missing, no such file, no table, no rows, rows of different lengths,
+        a name twice.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from fastshallow.tables.read import read_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "people.csv")
+    ...     _ = path.write_text("name,age\\nAda,36\\nAlan,41\\n")
+    ...     table = read_table(str(path))
+    >>> table["age"].tolist()
+    [36, 41]
+    """
+    pandas = _pandas()
+    name = "standard input" if path == "-" else path
+    try:
+        with _opened(path) as file:
+            parquet = file.read(4) == PARQUET
+            file.seek(0)
+            with ctrl_c_noted() as ctrl_c:  # which pandas takes for an error of the file
+                table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
+            if ctrl_c:
+                raise KeyboardInterrupt
+    except Mistake as error:
+        raise Mistake(f"{name}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Mistake(
+            f"{name}: expected text in UTF-8; got byte {error.object[error.start]:#x}"
+        ) from error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise Mistake(f"{name}: cannot be decompressed ({error})") from error
+    except OSError as error:
+        raise Mistake(f"{name}: cannot be read ({error.strerror or error})") from error
+    if not len(table):
+        raise Mistake(f"{name}: expected rows; got an empty table")
+    return table
+
+
+def table_csv(columns: dict[str, Any]) -> str:
+    """Return columns as CSV with a header; numbers have all their digits.
+
+    Parameters
+    ----------
+    columns : dict of str to array_like, (m,)
+        By name.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.read import table_csv
+    >>> table_csv({"prediction": ["yes", "no"], "probability": [0.75, 0.5]})
+    'prediction,probability\\nyes,0.75\\nno,0.5\\n'
+    """
+    text: str = _pandas().DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise Mistake(
+            f'a table needs pandas ({error}): python -m pip install "fastshallow[cli]"'
+        ) from error
+    return pandas
+
+
+def _opened(path: str) -> Any:
+    """Return an open binary file that can be read twice."""
+    if path == "-":
+        return io.BytesIO(sys.stdin.buffer.read())
+    opener = next((OPENERS[end] for end in OPENERS if path.endswith(end)), open)
+    file = opener(path, "rb")
+    if file.seekable():
+        return file
+    with file:  # a pipe, such as <(...)
+        return io.BytesIO(file.read())
+
+
+def _parquet(pandas: Any, file: Any) -> Any:
+    try:
+        table = pandas.read_parquet(file)
+    except ImportError as error:
+        raise Mistake("Parquet needs pyarrow: python -m pip install pyarrow") from error
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's are ValueErrors
+        raise Mistake(f"not a whole Parquet file ({_line(error)})") from error
+    table.columns = [str(name) for name in table.columns]
+    _check_names(list(table.columns))
+    return table
+
+
+def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
+    first = file.readline(HEADER_MOST).decode("utf-8-sig")
+    while first and not first.strip():
+        first = file.readline(HEADER_MOST).decode("utf-8-sig")
+    if not first:
+        raise Mistake("expected a header and rows; got an empty table")
+    separator = max(SEPARATORS, key=first.count)  # the first of those equally frequent
+    file.seek(0)
+    options = {"sep": separator, "index_col": False, "encoding": "utf-8-sig", "low_memory": False}
+    try:
+        with warnings.catch_warnings():
+            # rows longer than the header, all of them, are cut with no more than a warning
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            table = pandas.read_csv(file, dtype=dict.fromkeys(text, str), **options)
+    except pandas.errors.EmptyDataError as error:
+        raise Mistake("expected a header and rows; got an empty table") from error
+    except pandas.errors.ParserWarning as error:
+        raise Mistake("ragged rows: they have more fields than the header") from error
+    except pandas.errors.ParserError as error:
+        raise Mistake(f"ragged rows, or not CSV: {_line(error)}") from error
+    file.seek(0)
+    _check_names(next(_rows(file, separator)))
+    if len(table.columns) > 1 and table.iloc[:, -1].isna().any():
+        file.seek(0)
+        _check_lengths(file, separator, len(table.columns))
+    return table
+
+
+def _rows(file: Any, separator: str) -> Any:
+    """Return the rows of a CSV one by one, without empty ones."""
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        yield from filter(None, csv.reader(text, delimiter=separator))
+    except csv.Error as error:
+        raise Mistake(f"not CSV: {error}") from error
+    finally:
+        text.detach()  # it would close the file
+
+
+def _check_names(names: list[str]) -> None:
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise Mistake(f"expected different names of columns; got {listed(twice)} more than once")
+
+
+def _check_lengths(file: Any, separator: str, length: int) -> None:
+    """Raise where a row is too short: pandas takes what is not there for missing values."""
+    for number, row in enumerate(_rows(file, separator), 1):
+        if len(row) < length:
+            raise Mistake(
+                f"ragged rows: row {number}, with the header as row 1, has {len(row)} "
+                f"{'field' if len(row) == 1 else 'fields'}, the header {length}"
+            )
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of a message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,209 @@
+"""Checkpoints: one safetensors file from which a training goes on as if it had never stopped.
+
+It holds the tensors ``params``, ``optimizer`` (the vectors of its state), the history's series as
+``history.NAME``, the callbacks' arrays as ``callback.NUMBER.NAME`` and what L-BFGS was answered as
+``evaluations.NAME``, and all else as JSON in its metadata under the key ``fastshallow``. It is
+written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from ..files.models import read_file, read_metadata, replace_file
+from ..files.tensor_files import TensorFile, TooLong, Wrong, check_length, to_bytes
+from ..network import checks
+from ..tables.mistakes import plain
+from .history import SERIES
+
+__all__ = ["Checkpoint", "read_checkpoint"]
+
+FORMAT = "fastshallow.Checkpoint"
+VERSION = 1
+
+# A write takes milliseconds, more on a slow disk; epochs may be shorter. So many times as long as
+# the last write took must pass before the next: they take a twentieth of the time at most.
+PAUSE = 19
+
+
+class Checkpoint:
+    """A file with the state of a training after an epoch, or after a step where Ctrl-C ended it.
+
+    Parameters
+    ----------
+    path : str
+        The file; replaced in one step.
+    settings : dict
+        What must be the same for a training to go on from it, by name.
+    """
+
+    def __init__(self, path: str, settings: dict[str, Any]):
+        self.path, self.settings = path, settings
+        self._due = 0.0
+
+    def is_due(self) -> bool:
+        """Return whether enough time has passed since the last write."""
+        return time.monotonic() >= self._due
+
+    def write(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+        """Replace the file.
+
+        Parameters
+        ----------
+        net : Network
+            Whose parameters to keep.
+        tensors : dict of ndarray
+            What else to keep exactly.
+        rest : dict
+            Numbers, strings, lists and dicts of them.
+        """
+        began = time.monotonic()
+        replace_file(self.path, to_bytes(*self._contents(net, tensors, rest), _plain))
+        ended = time.monotonic()
+        self._due = ended + PAUSE * (ended - began)
+
+    def check(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
+        """Raise where `write` could not write it, whatever the numbers are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where something in it is nothing that a file keeps, or it is too long.
+        """
+        try:
+            check_length(*self._contents(net, tensors, rest), _plain)
+        except TooLong as error:
+            raise ValueError(f"checkpoint: {error}") from error
+
+    def _contents(
+        self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors of the file, and its description."""
+        described = {
+            "format": FORMAT,
+            "version": VERSION,
+            "network": net._described(),
+            "settings": self.settings,
+            **rest,
+        }
+        return {"params": net.params, **tensors}, described
+
+    def read(
+        self, net: Any, vectors: int, steps: int, evaluated: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Return tensors and the rest, or None if there is no file yet.
+
+        Parameters
+        ----------
+        net : Network
+            Whose training to go on with.
+        vectors : int
+            Of the optimiser's state.
+        steps : int
+            Of an epoch.
+        evaluated : bool
+            Whether evaluations are kept.
+
+        Raises
+        ------
+        ModelFileError
+            Where the file is no whole checkpoint, or one of another network or training.
+        """
+        if not os.path.lexists(self.path):
+            return None
+
+        def read(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+            tensors, rest = read_checkpoint(file)
+            self._check(net, rest)
+            _check_tensors(net, vectors, evaluated, tensors)
+            _check_rest(rest, tensors["history.cost"].size, steps, self.settings)
+            return tensors, rest
+
+        return read_file(self.path, read)
+
+    def _check(self, net: Any, rest: dict[str, Any]) -> None:
+        """Raise unless this training can go on from what was read."""
+        for name in ("network", "settings"):
+            if not isinstance(rest[name], dict):
+                raise Wrong(f"{name}: expected a dict; got {checks.shown(rest[name])}")
+        wanted = {"network": net._described(), **self.settings}
+        found = {"network": rest["network"], **rest["settings"]}
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                raise Wrong(
+                    f"{name}: this training has {_text(value)}; the file has "
+                    f"{_text(found.get(name))}"
+                )
+
+
+def _text(value: Any) -> str:
+    return plain(value) if isinstance(value, str) else checks.shown(value)
+
+
+def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, np.ndarray]) -> None:
+    """Raise unless all tensors that are taken up have their shape and dtype."""
+    n, dtype, double = net.params.size, net.dtype, np.dtype("f8")
+    epochs = np.size(tensors.get("history.cost", ()))
+    wanted = {"params": ((n,), dtype), "optimizer": ((vectors, n), dtype)}
+    wanted |= {
+        f"history.{name}": ((epochs,), np.dtype("i8") if name == "steps" else double)
+        for name in SERIES
+    }
+    if evaluated:
+        count = np.size(tensors.get("evaluations.cost", ()))
+        wanted["evaluations.start"] = (n,), dtype
+        wanted["evaluations.cost"] = (count,), double
+        wanted["evaluations.gradient"] = (count, n), dtype
+    for name, (shape, of) in wanted.items():
+        if name not in tensors:
+            raise Wrong(f"no whole checkpoint: {name} is missing")
+        found = tensors[name]
+        few = name.startswith("history.validation") and found.size < epochs  # none, or not yet all
+        if found.shape != ((found.size,) if few else shape) or found.dtype != of:
+            raise Wrong(
+                f"{name}: expected shape {shape} and dtype {of}; got {found.shape}, {found.dtype}"
+            )
+
+
+def _check_rest(rest: dict[str, Any], epochs: int, steps: int, settings: dict[str, Any]) -> None:
+    """Raise unless the rest is of the types, and within the bounds, that a training has."""
+    bounds = {"epoch": (epochs - 1, epochs - 1), "begun": (0, max(0, steps - 1))}
+    bounds |= {name: (0, 2**63 - 1) for name in ("steps", "examples", "epochs")}
+    for name, (least, most) in bounds.items():
+        try:
+            checks.whole(name, rest[name], least, most)
+        except (TypeError, ValueError) as error:
+            raise Wrong(str(error)) from error
+    types = {"order": dict, "schedule": dict, "callbacks": list, "stopped": str, "owed": bool}
+    for name, wanted in (types | {"sums": list}).items():
+        if type(rest[name]) is not wanted:
+            raise Wrong(f"{name}: expected a {wanted.__name__}; got {checks.shown(rest[name])}")
+    if len(rest["sums"]) != 2 or not all(type(x) is float for x in rest["sums"]):
+        raise Wrong(f"sums: expected two numbers; got {checks.shown(rest['sums'])}")
+    count, kept = len(settings["callbacks"]), rest["callbacks"]
+    if len(kept) != count or not all(isinstance(values, dict) for values in kept):
+        raise Wrong(f"callbacks: expected {count} dicts; got {checks.shown(kept)}")
+
+
+def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and the metadata of an open checkpoint."""
+    rest = read_metadata(file, "checkpoint", FORMAT, VERSION)
+    file.check_sum()  # from here on it is what `write` wrote
+    names = set(file.tensors)
+    fields = {"network", "settings", "epoch", "steps", "examples", "epochs", "order", "schedule"}
+    fields |= {"callbacks", "stopped", "begun", "sums", "owed"}
+    fields |= {"format", "version"}
+    if not {"params", "optimizer"} <= names or fields != set(rest):
+        raise Wrong("no whole checkpoint: parts of it are missing, or unknown")
+    return {name: file.get_tensor(name) for name in names}, rest
+
+
+def _plain(value: Any) -> Any:
+    """Return as JSON what JSON does not know."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"a checkpoint cannot keep a {type(value).__name__}: {checks.shown(value)}")

@@ -1,0 +1,120 @@
+"""What a training did, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["History"]
+
+#: What is kept of every epoch; the two of the validation are empty where there is none.
+SERIES = (
+    "cost",
+    "validation_cost",
+    "validation_score",
+    "learning_rate",
+    "seconds",
+    "steps",
+)
+
+
+class History:
+    """What `fastshallow.train` did.
+
+    Attributes
+    ----------
+    cost : ndarray, (epochs,), float64
+        The mean of J over the batches of an epoch, each before its update, weighted by the
+        examples of the batch; with one batch, J before the step.
+    validation_cost, validation_score : ndarray, (epochs,) or (0,), float64
+        J without penalty, and `Network.score`, of the validation examples after the epoch.
+    learning_rate : ndarray, (epochs,), float64
+        That of the epoch's last step.
+    seconds : ndarray, (epochs,), float64
+        Time from the start of training to the end of the epoch.
+    steps : ndarray, (epochs,), int64
+        Steps taken until the end of the epoch.
+    stopped : str
+        Why training ended: "epochs" (all were taken), "interrupted", "diverged", "converged"
+        (L-BFGS), or what a callback or the schedule said.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> net = fs.Network((1, 1), output="linear", dtype="float64")
+    >>> history = fs.train(net, [[1.0, 2.0]], [[2.0, 4.0]], fs.GradientDescent(0.1), epochs=3)
+    >>> history
+    History(3 epochs, 3 steps, cost 5 -> 0.964912, stopped: epochs)
+    """
+
+    def __init__(self) -> None:
+        self._series: dict[str, list] = {name: [] for name in SERIES}
+        self.stopped = ""
+
+    def append(self, **values: Any) -> None:
+        """Add epochs: a value, or one for each of several, by name; None is left out."""
+        for name, value in values.items():
+            if value is not None:
+                self._series[name] += np.atleast_1d(value).tolist()
+
+    def __len__(self) -> int:
+        return len(self._series["cost"])
+
+    def _array(self, name: str) -> np.ndarray:
+        return np.array(self._series[name], np.int64 if name == "steps" else np.float64)
+
+    @property
+    def cost(self) -> np.ndarray:
+        """Cost by epoch."""
+        return self._array("cost")
+
+    @property
+    def validation_cost(self) -> np.ndarray:
+        """Cost of the validation examples by epoch."""
+        return self._array("validation_cost")
+
+    @property
+    def validation_score(self) -> np.ndarray:
+        """Score of the validation examples by epoch."""
+        return self._array("validation_score")
+
+    @property
+    def learning_rate(self) -> np.ndarray:
+        """Learning rate by epoch."""
+        return self._array("learning_rate")
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Time at the end of every epoch."""
+        return self._array("seconds")
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Steps at the end of every epoch."""
+        return self._array("steps")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all series by name."""
+        return {name: self._array(name) for name in SERIES}
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the cost by epoch, and that of the validation examples; see `plot_cost`."""
+        from ..network.plotting import plot_cost
+
+        validation = self.validation_cost if self._series["validation_cost"] else None
+        axes = plot_cost(self.cost, validation, ax)
+        axes.set_xlabel("epoch")
+        return axes
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"History(0 epochs, stopped: {self.stopped})"
+        cost = self._series["cost"]
+        return (
+            f"History({len(self)} epochs, {self._series['steps'][-1]} steps, "
+            f"cost {cost[0]:.6g} -> {cost[-1]:.6g}, stopped: {self.stopped})"
+        )

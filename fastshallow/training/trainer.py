@@ -1,0 +1,538 @@
+"""The trainer: a network, its data and an optimiser, epoch by epoch.
+
+`fastshallow.train` and the estimators share it. Schedules, callbacks and histories stand above it.
+It calls `fastshallow.kernels.steps.train` so that Python has its turn about ten times a second. How
+much of the work goes into a call does not change a bit of the result.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import config
+
+from .. import kernels
+from ..jit.linking import prepare
+from ..jit.pace import TRIAL_SECONDS, Pace
+from ..jit.threads import TEAM_GRAIN, choose_workers, helped, parallel_region
+from ..kernels import steps
+from ..kernels.blocks import Part, Workspace, assist, scratch_count, tiles_a_block
+from ..kernels.layout import even_tile, scratch_size, tile_length
+from ..kernels.team import NO_MORE, close, new_team
+from ..network import checks
+from ..network.network import Network
+from ..network.problem import Problem
+from .optimizers import LBFGS, Optimizer
+from .progress import START, Blocks, Course
+
+__all__ = ["DivergenceError", "State", "Trainer"]
+
+# Seconds of work in one kernel call, or a team's first few: Ctrl-C is seen, and progress shown,
+# after them only.
+CALL_SECONDS = 0.08
+
+# Operations a second that the first call is measured out for; the others by what was measured.
+SLOWEST = 2e9
+
+# Largest growth of what a call is measured out for, from one to the next.
+GROWTH = 8
+
+# Where the threads of a batch have a block each, a thread is worth waking for
+# `_threads.GRAIN` operations; where they share out the tiles of one block, several times in a
+# step, for so many times more.
+SHARING = 10
+
+# Operations of a step from which on a parallel region is as fast as a team, and steps for each
+# thread of a team, which takes 0.1 ms to start.
+TEAM_MOST, TEAM_STEPS = 2e7, 64
+
+# Bytes of examples on disk that stay in memory at a time.
+MAPPED_BYTES = 1 << 26
+
+
+class DivergenceError(FloatingPointError):
+    """The cost, or a parameter, was not finite; the parameters are the last finite ones.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Numbers, from 0, of the step that could not be taken, and of its epoch.
+    learning_rate, cost : float
+        Its learning rate, and the cost of its batch.
+
+    Attributes
+    ----------
+    epoch, step, learning_rate, cost
+        The same.
+    history : History
+        What was done until then, if `fastshallow.train` raised it.
+
+    Examples
+    --------
+    >>> import fastshallow as fs
+    >>> net = fs.Network((1, 1), output="linear").init(seed=0)
+    >>> try:
+    ...     fs.train(net, [[1.0, 2.0]], [2.0, 4.0], fs.GradientDescent(1e30), epochs=9)
+    ... except fs.DivergenceError as error:
+    ...     print(error.step < 9)
+    True
+    """
+
+    def __init__(self, epoch: int, step: int, learning_rate: float, cost: float):
+        self.epoch, self.step = epoch, step
+        self.learning_rate, self.cost = learning_rate, cost
+        self.history: Any = None
+        found = "a parameter after it" if np.isfinite(cost) else f"the cost {cost}"
+        with_rate, smaller = f", with learning rate {learning_rate:g}", "learning_rate"
+        if np.isnan(learning_rate):  # L-BFGS has none
+            with_rate, smaller = "", "scale of the initial weights"
+        super().__init__(
+            f"training diverged in epoch {epoch}, at step {step}{with_rate}: {found} is not "
+            f"finite. The network has the last finite parameters. Try a smaller {smaller}, "
+            "features of X (and targets, for squared error) scaled to about -1 ... 1, or "
+            'dtype="float64"'
+        )
+
+
+class Crew(NamedTuple):
+    """How many threads share a step in a parallel region, and of how many a team of steps is."""
+
+    workers: int
+    members: int
+
+    def for_steps(self, steps: int) -> Crew:
+        """Return the threads for so many steps, which may be too few for a team."""
+        return self if steps >= TEAM_STEPS * self.members else self._replace(members=1)
+
+    def limited(self, threads: int) -> Crew:
+        """Return as many of the threads as are allowed."""
+        return Crew(min(self.workers, threads), min(self.members, threads))
+
+
+@dataclass
+class State:
+    """What an optimiser remembers from step to step, and how far training came.
+
+    vectors : ndarray, (k, n)
+        The optimiser's vectors; see `fastshallow.training.optimizers.Rule`.
+    steps : int
+        Steps taken.
+    examples, epochs : int
+        Whole epochs, and their examples.
+    begun : int
+        Steps taken of an epoch that is not done.
+    sums : tuple of float
+        Their part of its loss and penalty.
+    """
+
+    vectors: np.ndarray
+    steps: int = 0
+    examples: int = 0
+    epochs: int = 0
+    begun: int = 0
+    sums: tuple[float, float] = (0.0, 0.0)
+
+
+class Trainer:
+    """Take epochs of an optimiser's steps over a network's parameters.
+
+    Parameters
+    ----------
+    net : Network
+        Its parameters are modified in place, by whole steps.
+    X, Y, sample_weight, alpha, n_threads
+        As for `Network.cost_and_grad`. X and Y are found unusable while they are read: in the
+        first epoch, which leaves the network as it was then.
+    optimizer : Optimizer or LBFGS
+        Whose steps to take.
+    batch_size : int or None
+        Examples of a batch; None, or more than there are, is all of them.
+    state : State or None
+        Of a trainer before this one, of the same optimiser and sizes, to go on with; it is shared.
+        None starts anew.
+    loss_scale : float
+        Factor of the loss, but not of the penalty, in the costs returned; steps do not know it.
+        scikit-learn reports squared error with 1 / n_y.
+    guard : bool
+        Whether to stop where a cost or a parameter is not finite.
+
+    Attributes
+    ----------
+    state : State
+        Modified in place.
+    m : int
+        Examples.
+    position : float
+        Epochs done since `epochs` was called, a fraction too.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        X: Any,
+        Y: Any,
+        optimizer: Optimizer | LBFGS,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        alpha: float = 0.0,
+        n_threads: int | None = None,
+        state: State | None = None,
+        loss_scale: float = 1.0,
+        guard: bool = True,
+    ):
+        if not isinstance(net, Network):
+            raise TypeError(f"net: expected a Network; got {type(net).__name__}")
+        net._check_writable()
+        self.net, self.optimizer = net, optimizer
+        self.loss_scale, self.guard = loss_scale, guard
+        self.problem = Problem(net, X, Y, sample_weight, alpha, n_threads)
+        self._model, self._examples, self.m, _, self.alpha = self.problem.arguments
+        self._n_threads, self._batch_size = n_threads, batch_size
+        if state is None:
+            state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
+        self.position = 0.0
+        self._flops = 6.0 * net.params.size  # an example's
+        self._speeds: dict[int, float] = {}  # examples a second, by threads
+        self._paces: dict[int, Pace] = {}
+        self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
+        self._memory: tuple[Any, ...] = ()
+        self._memory_for: tuple[int, ...] = ()
+        self.restore(state)
+
+    def restore(self, state: State) -> None:
+        """Go on with this state of the optimiser; it is shared, and kernels write into it."""
+        net, shape = self.net, (self.optimizer.vectors, self.net.params.size)
+        checks.writable("state.vectors", state.vectors, shape, net.dtype)
+        if np.may_share_memory(state.vectors, net.params):
+            raise ValueError("state.vectors: expected memory of its own; got that of params")
+        self.state = state
+        self._rule = self.optimizer.rule(state.vectors)
+        # what the network and the state go back to if the first epoch meets bad data
+        self._start: tuple[np.ndarray, np.ndarray, int] | None
+        self._start = self.net.params.copy(), state.vectors.copy(), state.steps
+
+    def batch_size(self, m: int) -> int:
+        """Return the size of a batch of epochs of m examples."""
+        return m if self._batch_size is None else min(self._batch_size, m)
+
+    def steps_per_epoch(self, m: int) -> int:
+        """Return how many steps an epoch of m examples has."""
+        return -(-m // self.batch_size(m))
+
+    def window(self) -> int:
+        """Return how many examples of an X on disk are in memory at a time."""
+        X = self.problem.X
+        return max(1, MAPPED_BYTES // (X.shape[0] * X.itemsize))
+
+    def epochs_a_call(self, m: int) -> int:
+        """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
+        speed = max(self._speeds.values(), default=SLOWEST / self._flops)
+        return int(CALL_SECONDS * speed / m)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The gradient of the last step."""
+        return self._memory[1].grad
+
+    def epoch(
+        self, order: np.ndarray | None = None, rates: Callable | float | None = None
+    ) -> float:
+        """Take one epoch, and return its cost.
+
+        Parameters
+        ----------
+        order : ndarray of int64, (m,), or None
+            The examples, in the order of the epoch; all of them or some. None is all as they lie.
+        rates : callable, float or None
+            The learning rate, or a function from an array of step numbers (from 0, over all
+            epochs) to their learning rates; None is the optimiser's own.
+        """
+        orders = None if order is None else np.atleast_2d(order)
+        return float(np.concatenate(list(self.epochs(1, orders, rates)))[0])
+
+    def epochs(
+        self,
+        n: int,
+        orders: np.ndarray | None = None,
+        rates: Callable | float | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Take n epochs, and yield after every tenth of a second: of a kernel call, or of some.
+
+        Whoever does not ask for more leaves whole steps behind; the next call goes on after them,
+        within their epoch.
+
+        Parameters
+        ----------
+        n : int
+            Epochs, one that has begun included.
+        orders : ndarray of int64, (n, m) or (1, m), or None
+            As for `epoch`, one row an epoch, or one for all.
+        rates : callable, float or None
+            As for `epoch`.
+
+        Yields
+        ------
+        ndarray, 1-D, float64
+            Costs of the epochs that came to their end: the mean of J over the
+            batches, each before its update, weighted by the examples of the batch.
+        """
+        self.net._check_writable()  # a callback may have made them read-only
+        epochs = self._epochs(orders)
+        most = self._most(epochs)
+        memory, buffers = self._allocate(epochs, max(most), most.workers > 1)
+        course = Course(epochs, self.steps_per_epoch(epochs.m), np.zeros((n, 2)), self.state.begun)
+        course.costs[0] = self.state.sums
+        self.position, reported = 0.0, 0
+        pace = self._pace(max(most.for_steps(course.left)))
+        while course.left > 0:
+            crew = most.for_steps(course.left).limited(pace.threads)
+            with self._together(crew, memory) as work:
+                status, J, rate = self._turn(course, rates, crew, pace, work, buffers)
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
+            ended, reported = course.costs[reported : course.ended], course.ended
+            with np.errstate(all="ignore"):  # a cost that is not finite is reported below
+                ended_costs = self.loss_scale * ended[:, 0] + ended[:, 1]
+            yield ended_costs
+            if status != kernels.OK:
+                self._explain(status, J, rate)
+
+    def _turn(
+        self,
+        course: Course,
+        rates: Callable | float | None,
+        crew: Crew,
+        pace: Pace,
+        work: Workspace,
+        buffers: steps.Buffers,
+    ) -> tuple[int, float, float]:
+        """Go on for a tenth of a second; return status, cost and learning rate of the last step.
+
+        In one call, or, as it is not known at first how fast steps are, in several that a team
+        stays together for.
+        """
+        together, threads = crew.members > 1, max(crew)
+        began, most = time.perf_counter(), TRIAL_SECONDS if pace.on_trial else CALL_SECONDS
+        seconds = most
+        while True:
+            blocks = self._blocks(course.size)
+            count, part = self._portion(course, blocks, crew, seconds)
+            count = min(count, course.left)
+            lr = self._rates(rates, self.state.steps + np.arange(count))
+            last = course.done + count
+            span = steps.Span(course.done, last, part, self.state.steps, self.guard)
+            started = time.perf_counter()
+            taken, status, J = steps.train(
+                *(self._model, self._examples, course.epochs, self.alpha, crew.workers),
+                *(self._rule, lr, span, work, buffers, course.costs),
+            )
+            ended = time.perf_counter()
+            self._measure(threads, course.examples(count) * blocks.share(part), ended - started)
+            pace.measured(threads, course.examples(count) * blocks.share(part), ended - started)
+            self._advance(course, blocks, part, taken)
+            seconds = most - (ended - began)
+            over = not together or seconds < most / 2 or course.left == 0
+            if over or status != kernels.OK or pace.threads != threads:
+                return status, J, lr[min(taken, count - 1)]
+
+    def _advance(self, course: Course, blocks: Blocks, part: Part, taken: int) -> None:
+        """Note the steps that a call took, or, if it took none, the part of one."""
+        before, cursor = course.ended, START if taken else blocks.after(part)
+        course.done, course.cursor = course.done + taken, cursor
+        ended = course.ended
+        self.position = (course.done + blocks.done(cursor)) / course.steps
+        self.state.steps += taken
+        self.state.begun = course.done % course.steps
+        self.state.sums = tuple(course.costs[ended]) if course.left > 0 else (0.0, 0.0)
+        self.state.epochs += ended - before
+        self.state.examples += (ended - before) * course.epochs.m
+        if ended > 0:
+            self._start = None
+
+    # What a call is given ------------------------------------------------------------------------
+
+    def _epochs(self, orders: np.ndarray | None) -> steps.Epochs:
+        if orders is None:
+            return steps.Epochs(np.empty((1, 0), np.int64), self.m, self.batch_size(self.m))
+        orders = np.require(orders, np.int64, ["C", "W", "A"])
+        if orders.size and orders.view(np.uint64).max() >= self.m:  # negative ones are large too
+            raise ValueError(f"order: expected numbers of examples, 0 ... {self.m - 1}; got others")
+        return steps.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
+
+    def _most(self, epochs: steps.Epochs) -> Crew:
+        """Return how many threads share a step at most, and of how many a team is."""
+        blocks, work = self._blocks(epochs.size), self._flops * epochs.size
+        tasks, worth = blocks.n, work
+        if tasks == 1:
+            tasks, worth = blocks.tiles, work / SHARING
+        workers = choose_workers(self._n_threads, tasks, worth)
+        same = epochs.size == epochs.m and epochs.orders.size == 0  # every step, and all at once
+        if not same or blocks.n == 1 or work > TEAM_MOST or config.DISABLE_JIT:
+            return Crew(workers, 1)
+        return Crew(workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN))
+
+    def _pace(self, most: int) -> Pace:
+        """Return what chooses between 1 and so many threads; it remembers the calls before."""
+        if most not in self._paces:
+            self._paces[most] = Pace(most, self._n_threads is not None)
+        return self._paces[most]
+
+    @contextmanager
+    def _together(self, crew: Crew, work: Workspace) -> Iterator[Workspace]:
+        """Yield the workspace of steps that such threads share."""
+        members = crew.members
+        if members == 1:
+            with parallel_region(crew.workers):
+                yield work
+            return
+        arguments, blocks = (self._model, self._examples, self.m), self._blocks(self.m).n
+        nobody = new_team(blocks, 1)
+        close(nobody)
+        # compiled here, where Ctrl-C is heard, and not by all helpers at once
+        assist(*arguments, 1, work._replace(team=nobody), 0)
+        work = work._replace(team=new_team(blocks, members))
+
+        def help_out(member: int) -> None:
+            last = 0
+            while last != NO_MORE:  # else Python has its turn, and other threads
+                last = assist(*arguments, member, work, last)
+                time.sleep(0)
+
+        with helped(members, help_out, partial(close, work.team)):
+            yield work
+
+    def _blocks(self, size: int) -> Blocks:
+        """Return into what a batch of so many examples is split."""
+        layers, itemsize = self.net.layers, self.net.dtype.itemsize
+        n = int(kernels.block_count(size, layers, itemsize))
+        tile = int(even_tile(size, n, tile_length(layers, itemsize)))
+        return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
+
+    def _allocate(self, epochs: steps.Epochs, workers: int, regions: bool) -> tuple[Any, ...]:
+        """Return the workspace and the buffers, those of the last call where they fit.
+
+        ``regions`` tells whether steps may enter parallel regions.
+        """
+        gathered = epochs.size if epochs.orders.size else 0
+        wanted = (epochs.size, epochs.m % epochs.size, workers, gathered)
+        if self._memory_for != wanted:
+            within = workers if regions else 1
+            groups = steps.groups(self._model, epochs, within, self._rule.code)
+            prepare(self.net.dtype, self.problem.X.dtype, groups)
+            self._memory, self._memory_for = (), ()
+            try:
+                self._memory = (
+                    steps.allocate_work(self._model, epochs.m, epochs.size, workers),
+                    steps.allocate_buffers(self._model, self._examples, gathered),
+                )
+            except MemoryError as error:
+                wanted_bytes = self._bytes(epochs, workers, gathered)
+                raise MemoryError(
+                    f"batches of {epochs.size} examples on {workers} threads: {wanted_bytes} "
+                    "bytes of workspace were wanted, and are not to be had; a smaller batch_size, "
+                    "fewer n_threads or a smaller network takes less"
+                ) from error
+            self._memory_for = wanted
+        return self._memory
+
+    def _bytes(self, epochs: steps.Epochs, workers: int, gathered: int) -> int:
+        """Return how many bytes workspace and buffers take."""
+        net, X = self.net, self.problem.X
+        n = max(self._blocks(size).n for size in steps.batch_sizes(epochs.m, epochs.size))
+        scratches = int(scratch_count(n, workers))
+        scratch = int(scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize)))
+        # transposed, packed and two gradients; a slot of each block
+        values = (4 + n) * net.params.size + scratches * scratch
+        values += gathered * net.sizes[-1]
+        return values * net.dtype.itemsize + gathered * X.shape[0] * X.itemsize
+
+    def _rates(self, rates: Callable | float | None, numbers: np.ndarray) -> np.ndarray:
+        if rates is None:
+            rates = self.optimizer.learning_rate
+        if callable(rates):
+            found = np.require(rates(numbers), np.float64, ["C", "A"])
+            if found.shape != numbers.shape:
+                raise ValueError(
+                    f"schedule: expected learning rates of shape {numbers.shape}; got shape "
+                    f"{found.shape}"
+                )
+            return found
+        return np.full(numbers.size, rates, np.float64)
+
+    def _portion(
+        self, course: Course, blocks: Blocks, crew: Crew, seconds: float
+    ) -> tuple[int, Part]:
+        """Return how many steps a call takes, or, if not one, which part of one.
+
+        Parameters
+        ----------
+        course : Course
+            How far steps came.
+        blocks : Blocks
+            Of the next step.
+        crew : Crew
+            Threads. A team takes whole steps.
+        seconds : float
+            How long it may take.
+        """
+        epochs, cursor = course.epochs, course.cursor
+        workers, together = crew.workers, crew.members > 1
+        examples = seconds * self._speed(max(crew))
+        if self._maps:
+            examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
+        tiles, all_tiles = int(examples // blocks.tile), blocks.n * blocks.tiles
+        if together or (not any(cursor) and (tiles >= all_tiles or all_tiles == 1)):
+            # all of each batch, be it in more blocks or tiles than this one: a smaller one may be
+            return max(1, int(examples // epochs.size)), Part(0, epochs.size, 0, epochs.size, 0)
+        if cursor.tile == 0:
+            at_once = max(workers, tiles // blocks.tiles // workers * workers)
+            cursor = cursor._replace(block_end=min(blocks.n, cursor.block + at_once))
+        rows = max(1, tiles // (cursor.block_end - cursor.block))
+        return 1, cursor._replace(tile_end=min(blocks.tiles, cursor.tile + rows))
+
+    def _mapped_bytes(self, epochs: steps.Epochs) -> int:
+        """Return how many bytes of memory an example on disk takes while it is read."""
+        X = self.problem.X
+        bytes_ = X.shape[0] * X.itemsize
+        return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
+
+    def _speed(self, threads: int) -> float:
+        """Return how many examples a second such threads take, or fewer if that is not known."""
+        if threads in self._speeds:
+            return self._speeds[threads]
+        slowest = SLOWEST / self._flops
+        return min(self._speeds.values()) / GROWTH if self._speeds else slowest
+
+    def _measure(self, threads: int, examples: float, seconds: float) -> None:
+        """Note how fast a call was."""
+        most = GROWTH * self._speed(threads)
+        self._speeds[threads] = min(examples / max(seconds, 1e-9), most)
+
+    def _explain(self, status: int, J: float, rate: float) -> None:
+        """Raise the error that a kernel's status stands for."""
+        if status == steps.DIVERGED:
+            raise DivergenceError(self.state.epochs, self.state.steps, rate, J)
+        if self._start is not None:
+            self.net.params, self.state.vectors[...], self.state.steps = self._start
+        self.problem.check(status)
+
+
+def mapping(array: np.ndarray) -> mmap.mmap | None:
+    """Return the map of a file that an array reads, if its pages may be forgotten at any time.
+
+    Only that of a `numpy.memmap`, and not of a private one ("c"), which may hold what no file has.
+    """
+    base: Any = array
+    shared = False
+    while isinstance(base, np.ndarray):
+        shared |= isinstance(base, np.memmap) and base.mode != "c"
+        base = base.base
+    known = isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")  # POSIX
+    return base if shared and known else None
