@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 spec = importlib.util.spec_from_file_location("wings", DOCS / "wings.py")
 wings = importlib.util.module_from_spec(spec)
@@ -62,3 +65,18 @@ def test_imports_are_found():
 
 def test_the_picture_is_drawn_from_these_imports():
     assert wings.picture() == (DOCS / "wings.svg").read_text("utf-8"), "python docs/wings.py"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script")
+def test_the_branches_of_every_kernel_are_counted():
+    # as plain Python, or, of what writes vector instructions, with indices checked
+    listing = subprocess.run(
+        [ROOT / ".ci/kernel-passes", "--list"], capture_output=True, text=True, check=True
+    ).stdout
+    listed = [line.split()[1] for line in listing.splitlines()]
+    assert len(set(listed)) == len(listed) and all((ROOT / path).exists() for path in listed)
+    compiled = re.compile(r"^@(jit|out_of_line)", re.MULTILINE)
+    paths = map(wings.path_of, wings.modules())
+    kernels = [path for path in paths if compiled.search(path.read_text("utf-8"))]
+    assert {str(path.relative_to(ROOT)) for path in kernels} <= set(listed)
+    assert len(kernels) > 20

@@ -216,6 +216,7 @@ def test_logarithms_and_sums_of_exponentials(n):
         assert elementary.log1p(x) == pytest.approx(np.log1p(x), rel=1e-14)
 
 
+@pytest.mark.slow_in_plain_python
 def test_an_index_outside_is_found_where_bounds_are_checked(tmp_path):
     source = """
         import numpy as np

@@ -39,6 +39,7 @@ def check_forward(case, drawn):
     cases.assert_close(last(drawn.X), A[-1], tolerance, f"A[L] of {case}", least)
 
 
+@pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("output", cases.OUTPUTS)
 def test_sample_of_the_grid(output):
     picked = cases.sample(COMBINATIONS, 400) + cases.sample(SHAPES, 200)
@@ -90,6 +91,7 @@ def test_a_wrong_factor_is_seen():
         cases.assert_gradient(case, drawn, J, g, cases.reference(case, drawn))
 
 
+@pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 def test_layouts_of_the_same_numbers_give_the_same_bits(dtype, rng):
     X, Y = rng.integers(-3, 4, (5, 700)).astype(float), rng.integers(0, 2, (2, 700)).astype(float)

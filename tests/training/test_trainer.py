@@ -77,6 +77,7 @@ def bits(net, *arguments, orders=None, n=4, **options):
 CUT = [((5, 12, 3), 40), ((5, 12, 3), 500), ((5, 12, 3), None), ((70, 450, 3), 200)]
 
 
+@pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("sizes", "size"), CUT)
 def test_neither_calls_nor_threads_change_the_bits(sizes, size, dtype, monkeypatch):
@@ -107,6 +108,7 @@ def test_a_long_step_is_taken_in_parts(monkeypatch):
     assert positions == sorted(positions) and positions[-1] == 1
 
 
+@pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("seconds", [1e-12, 0.1])
 @pytest.mark.parametrize(("m", "size"), [(500, 256), (460, 256), (4097, 2049), (300, 100)])
@@ -128,6 +130,7 @@ def test_a_smaller_last_batch_may_be_more_blocks_or_tiles(m, size, seconds, n_th
     assert np.array_equal(net.params, one_by_one.params)
 
 
+@pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("layout", sorted(set(cases.LAYOUTS) - {"bool"}))
 def test_batches_are_gathered_from_any_layout(layout, rng):
     X, Y = rng.integers(-3, 4, (5, 300)).astype(float), rng.integers(0, 2, (2, 300)).astype(float)
@@ -141,6 +144,7 @@ def test_batches_are_gathered_from_any_layout(layout, rng):
     assert bits(net, *laid, fs.SGD(0.1), 64) == gathered
 
 
+@pytest.mark.slow_in_plain_python
 def test_class_numbers_are_one_hot_columns():
     net, X, Y, w = problem()
     order = np.random.default_rng(0).permutation(1100).reshape(1, -1)
@@ -148,6 +152,7 @@ def test_class_numbers_are_one_hot_columns():
     assert bits(net, X, Y.argmax(axis=0), fs.Adam(), 64, w, orders=order) == one_hot
 
 
+@pytest.mark.slow_in_plain_python
 def test_some_examples_are_those_alone():
     net, X, Y, w = problem()
     chosen = np.random.default_rng(0).permutation(1100)[:300].reshape(1, -1)
@@ -181,6 +186,7 @@ def test_loss_scale_is_for_reports_only():
     assert nets[0] == nets[1]
 
 
+@pytest.mark.slow_in_plain_python
 def test_state_goes_on():
     net, X, Y, _ = problem()
     other = net.copy()
