@@ -243,7 +243,7 @@ def test_units_begin_on_cache_lines_where_lanes_run_over_examples():
     assert np.array_equal(scratch[: 14 * 96].reshape(14, 96), expected)
 
 
-def targets(output, labels, Y):
+def loaded(output, labels, Y):
     """Load all targets; return whether they were fit, and what was loaded."""
     Y = np.array(Y, float, ndmin=2)
     n_y, m = 3 if labels else Y.shape[0], Y.shape[1]
@@ -259,11 +259,11 @@ def targets(output, labels, Y):
 
 
 def test_class_numbers_become_one_hot():
-    fit, Y = targets(SOFTMAX, 1, [2, 0, 1])
+    fit, Y = loaded(SOFTMAX, 1, [2, 0, 1])
     assert fit
     assert Y == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
     for wrong in (-1, 3, 0.5, np.nan, np.inf, 1e300):
-        assert not targets(SOFTMAX, 1, [2, wrong, 1])[0]
+        assert not loaded(SOFTMAX, 1, [2, wrong, 1])[0]
 
 
 @pytest.mark.parametrize(
@@ -276,14 +276,14 @@ def test_class_numbers_become_one_hot():
     ],
 )
 def test_targets_that_a_loss_is_not_made_for_are_seen(output, right, wrong):
-    assert targets(output, 0, right) == (True, [right])
+    assert loaded(output, 0, right) == (True, [right])
     for value in wrong:
-        assert not targets(output, 0, [*right, value])[0]
+        assert not loaded(output, 0, [*right, value])[0]
 
 
 def test_one_hot_columns_have_one_1():
-    assert targets(SOFTMAX, 0, np.eye(3))[0]
+    assert loaded(SOFTMAX, 0, np.eye(3))[0]
     for column in ([0, 0, 0], [1, 1, 0], [0.5, 0.5, 0], [1, np.nan, 0], [2, 0, 0], [1, -1, 1]):
         Y = np.eye(3)
         Y[:, 1] = column
-        assert not targets(SOFTMAX, 0, Y)[0]
+        assert not loaded(SOFTMAX, 0, Y)[0]
