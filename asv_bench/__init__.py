@@ -1,4 +1,4 @@
-"""Benchmarks for asv, one module a stage; see CONTRIBUTING.md.
+"""Benchmarks for asv, one module a stage; see docs/benchmarks.md.
 
 Importing this names the folder of compiled kernels after the sources that are measured, before
 Numba reads the name: a kernel of another commit can never be timed.

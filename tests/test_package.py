@@ -20,7 +20,14 @@ import fastshallow as fs
 PACKAGE = Path(fs.__file__).parent
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-DOCUMENTS = ("README.md", "docs/notes.md", "docs/migration.md", "docs/cli.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/guide.md",
+    "docs/faq.md",
+    "docs/notes.md",
+    "docs/migration.md",
+    "docs/cli.md",
+)
 
 
 def modules():
