@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fastshallow {fs.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    def new(name: str, text: str, example: str, run: Callable) -> Parser:
+    def new(name: str, text: str, example: str, run: Callable[[argparse.Namespace], int]) -> Parser:
         made: Parser = commands.add_parser(
             name,
             help=text,

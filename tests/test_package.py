@@ -179,3 +179,41 @@ def test_newcomers_commands_are_the_readmes():
     assert 'python -m pip install ".[cli,plot]" && fastshallow train\n' in readme
     assert 'python -m pip install ".[test]" && python -m pytest\n' in readme
     assert not re.search(r"python -m pytest", (ROOT / ".ci/run").read_text("utf-8"))
+
+
+def test_citation_has_the_version():
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [fs.__version__]
+
+
+def test_workflows_run_the_commands_of_the_documents():
+    ci, release = (
+        (ROOT / f".github/workflows/{name}.yml").read_text("utf-8") for name in ("ci", "release")
+    )
+    readme, contributing, everything = (
+        (ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md", ".ci/run")
+    )
+    tests = re.search(r'^ *(python -m pip install "\.\[test\]" .*)$', readme, re.MULTILINE)[1]
+    oldest = re.search(r"^\| `(.* -c \.ci/oldest\.txt .*)` \|", contributing, re.MULTILINE)[1]
+    installed = re.search(r"fastshallow versions && .*(?=\))", everything)[0]
+    for command in (".ci/run", tests, oldest):
+        assert f"\n      - run: {command}\n" in ci
+    for command in (tests, installed):
+        assert f"\n          {command}\n" in release
+
+
+def test_workflows_try_the_pythons_that_are_declared():
+    matrix = re.search(r"python: \[(.*)\]", (ROOT / ".github/workflows/ci.yml").read_text("utf-8"))[
+        1
+    ]
+    declared = re.findall(r"Python :: (3\.\d+)", " ".join(PYPROJECT["project"]["classifiers"]))
+    assert re.findall(r"[\d.]+", matrix) == declared
+    assert PYPROJECT["project"]["requires-python"] == f">={declared[0]}"
+
+
+def test_commit_hooks_are_tools_of_the_extra_dev():
+    text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    entries = re.findall(r"^ +entry: (\S+)", text, re.MULTILINE)
+    assert {"ruff", "mypy"} == set(entries)
+    extra = PYPROJECT["project"]["optional-dependencies"]["dev"]
+    assert {"ruff", "mypy", "pre-commit"} <= {package_name(r) for r in extra}

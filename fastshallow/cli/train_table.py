@@ -80,7 +80,7 @@ class Recorder(Callback):
     began: float = 0.0
     ended: float = 0.0
 
-    def __deepcopy__(self, memo: dict) -> Recorder:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recorder:
         """Return itself: it is read after the fit, whose examples a copy would copy."""
         return self
 

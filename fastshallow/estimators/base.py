@@ -77,7 +77,7 @@ FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 class BaseShallow(HasCoefs, BaseEstimator, ABC):
     """What `ShallowClassifier` and `ShallowRegressor` share; not to be used by itself."""
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
@@ -400,7 +400,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     def _columns(self, y: np.ndarray) -> np.ndarray:
         """Return targets as the network takes them."""
         if self.net_.output == "softmax":
-            return y.argmax(axis=1).astype(self.net_.dtype)
+            numbers: np.ndarray = y.argmax(axis=1).astype(self.net_.dtype)
+            return numbers
         with np.errstate(all="ignore"):  # infinity is found by the kernels
             return np.ascontiguousarray(y, self.net_.dtype).T
 
@@ -507,7 +508,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
                 return None
             if X.size <= FEW_VALUES:
                 X = checks.cast(X, net.dtype)  # infinity is found by the kernel
-        return X.T
+        columns: np.ndarray = X.T
+        return columns
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return A[L], (n_outputs, m), for X of any kind."""

@@ -6,12 +6,13 @@ lists where they differ, and what is new.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_array, column_or_1d, compute_sample_weight
+from sklearn.utils import Tags, check_array, column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -148,46 +149,48 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     (2, 3)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseShallow._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "output_activation": [StrOptions({"auto", "logistic", "softmax"})],
     }
 
+    classes_: np.ndarray
+
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        class_weight=None,
-        output_activation="auto",
-        init="auto",
-        dtype="auto",
-        restore_best=True,
-        callbacks=None,
-        progress=False,
-        n_threads=None,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: dict[Any, float] | list[dict[Any, float]] | str | None = None,
+        output_activation: str = "auto",
+        init: str = "auto",
+        dtype: str | type[np.floating] = "auto",
+        restore_best: bool = True,
+        callbacks: Sequence[Any] | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -346,6 +349,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         ndarray, (n_samples,) or (n_samples, n_outputs)
             Class labels; for multi-label targets 0 and 1.
         """
+        labels: np.ndarray
         columns = self._plain(X)
         if columns is not None and columns.size <= FEW_VALUES:
             net, m = self.net_, columns.shape[1]
@@ -356,15 +360,17 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             elif net.sizes[-1] == 1 and self.classes_.size == 2:
                 numbers = np.empty((1, m), np.int64)
                 if net._predict_few(columns, 0.5, numbers):
-                    return self.classes_[numbers[0]]
+                    labels = self.classes_[numbers[0]]
+                    return labels
             elif net.sizes[-1] > 1 and self._predicts_dense():
                 numbers = np.empty((m, net.sizes[-1]), np.int64)
                 if net._predict_few(columns, 0.5, numbers.T):
                     return numbers
         values = self._outputs(X)
-        return self._label_binarizer.inverse_transform(
+        labels = self._label_binarizer.inverse_transform(
             values[0] if self.n_outputs_ == 1 else values.T
         )
+        return labels
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of every class.
@@ -407,7 +413,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             total = values.sum(axis=0)
             return np.where(total > 0, values, 1) / np.where(total > 0, total, len(values))
         # scikit-learn's may be exactly 1, which fails its own check of multi-label estimators
-        return np.minimum(values, BELOW_ONE[values.dtype], out=values)
+        below: np.ndarray = np.minimum(values, BELOW_ONE[values.dtype], out=values)
+        return below
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`.
@@ -424,9 +431,10 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):  # of 0 it is -inf
-            return np.log(probabilities, out=probabilities)
+            logarithms: np.ndarray = np.log(probabilities, out=probabilities)
+        return logarithms
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -51,7 +51,8 @@ class HasCoefs:
     def _given(self, place: str, name: str) -> list[np.ndarray]:
         """Return what the caller assigned before there was a network."""
         try:
-            return self.__dict__[place]
+            given: list[np.ndarray] = self.__dict__[place]
         except KeyError:
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(message) from None
+        return given

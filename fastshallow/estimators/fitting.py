@@ -25,7 +25,7 @@ from ..training.optimizers import SGD, Adam
 from ..training.orders import InOrder
 from ..training.schedules import Adaptive, Constant, InverseScaling, Schedule
 from ..training.train import progress_bar
-from ..training.trainer import State, Trainer
+from ..training.trainer import Rates, State, Trainer
 
 __all__ = [
     "ClippedTrainer",
@@ -336,7 +336,7 @@ class ClippedTrainer(Trainer):
         self,
         n: int,
         orders: np.ndarray | None = None,
-        rates: Callable | float | None = None,
+        rates: Rates | float | None = None,
     ) -> Iterator[np.ndarray]:
         """Compute J and its gradient; see `Trainer.epochs`."""
         for costs in super().epochs(n, orders, rates):

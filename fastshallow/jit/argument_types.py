@@ -157,7 +157,9 @@ examples = _record(
 ready = _record("Ready", W=array(1, like="model"), W_T=array(1, like="model"))
 
 
-def check(function: Callable, takes: Mapping[str, Wanted], found: Sequence[types.Type]) -> None:
+def check(
+    function: Callable[..., Any], takes: Mapping[str, Wanted], found: Sequence[types.Type]
+) -> None:
     """Raise `KernelTypeError` unless a kernel takes arguments of these types."""
     given = dict(zip(inspect.signature(function).parameters, found, strict=False))
     for name, wanted in takes.items():
@@ -166,7 +168,9 @@ def check(function: Callable, takes: Mapping[str, Wanted], found: Sequence[types
 
 
 def check_exact(
-    function: Callable, choices: Sequence[Sequence[types.Type]], found: Sequence[types.Type]
+    function: Callable[..., Any],
+    choices: Sequence[Sequence[types.Type]],
+    found: Sequence[types.Type],
 ) -> None:
     """Raise `KernelTypeError` unless arguments can be cast to one of some lists of types.
 
@@ -206,5 +210,5 @@ def _words(wanted: Any) -> str:
     return f"a {wanted.instance_class.__name__} of {_dtype(wanted)}"
 
 
-def _path(function: Callable) -> str:
+def _path(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__name__}"

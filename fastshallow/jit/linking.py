@@ -16,7 +16,7 @@ import ctypes
 import functools
 import inspect
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -32,6 +32,9 @@ from .compile import jit
 from .interrupts import ctrl_c_noted
 
 __all__ = ["INT", "REAL", "out_of_line", "prepare", "vector"]
+
+Dtypes = Callable[..., tuple[types.Float, ...]]
+Arguments = Callable[..., tuple[types.Type, ...]]
 
 _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
@@ -49,14 +52,22 @@ def vector(dtype: types.Float) -> types.Array:
 class _OutOfLine:
     """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
 
-    def __init__(self, function, dtypes, arguments, result, group, options):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        dtypes: Dtypes,
+        arguments: Arguments,
+        result: types.Type | None,
+        group: str,
+        options: Mapping[str, bool],
+    ):
         self.function = function
         self.kernel = jit(function, linked=False, takes=self.check, **options)
         self.dtypes, self.arguments = dtypes, arguments
         self.result, self.group = result, group
         self.choices = len(inspect.signature(arguments).parameters)
         self.name = f"{function.__module__}.{function.__name__}"
-        self.cells = {}
+        self.cells: dict[tuple[types.Float, ...], ctypes.c_void_p] = {}
         for choice in itertools.product(_FLOATS, repeat=self.choices):
             self.cells[choice] = ctypes.c_void_p(0)
             llvm.add_symbol(self.cell_name(choice), ctypes.addressof(self.cells[choice]))
@@ -79,7 +90,14 @@ class _OutOfLine:
         self.cells[dtypes].value = address
         return compiled.signature.return_type
 
-    def emit_call(self, context, builder, result, given, values):
+    def emit_call(
+        self,
+        context: Any,
+        builder: ir.IRBuilder,
+        result: types.Type,
+        given: Sequence[types.Type],
+        values: Sequence[ir.Value],
+    ) -> ir.Value:
         """Emit the call through the cell."""
         dtypes = self.dtypes(*given)
         wanted = self.arguments(*dtypes)
@@ -108,8 +126,8 @@ class _OutOfLine:
 
 
 def out_of_line(
-    dtypes: Callable[..., tuple],
-    arguments: Callable[..., tuple],
+    dtypes: Dtypes,
+    arguments: Arguments,
     result: types.Type | None = None,
     group: str = "",
     **options: bool,
@@ -138,19 +156,19 @@ def out_of_line(
         code; arguments are cast to the types.
     """
 
-    def decorate(function):
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if config.DISABLE_JIT:
             return function
         kernel = _OutOfLine(function, dtypes, arguments, result, group, options)
 
         @functools.wraps(function)
-        def call(*values):
+        def call(*values: Any) -> Any:
             return kernel.kernel(*values)
 
         class Typing(AbstractTemplate):
             key = call
 
-            def generic(self, args, kws):
+            def generic(self, args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> Any:
                 kernel.check(args)  # none of them by name
                 result = kernel.result or kernel.compile(kernel.dtypes(*args))
                 return signature(result, *args)
@@ -159,7 +177,9 @@ def out_of_line(
         infer_global(call, types.Function(Typing))
 
         @lower_builtin(call, types.VarArg(types.Any))
-        def lower(context, builder, sig, args):
+        def lower(
+            context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]
+        ) -> ir.Value:
             return kernel.emit_call(context, builder, sig.return_type, sig.args, args)
 
         return call

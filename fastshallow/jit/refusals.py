@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -46,14 +48,14 @@ for _name, _function in ((_STATE, ctypes.pythonapi.PyGILState_GetThisThreadState
 
 
 @intrinsic
-def _heard(typingctx):
+def _heard(typingctx: Any) -> tuple[Any, Callable[..., ir.Value]]:
     """Return whether an exception that is raised here comes to Python.
 
     Not in a thread of Numba's own: Python does not know it. It must not be asked for the other
     answer there, or it would wait for the thread that waits for it.
     """
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         answer = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 0))
         pointer, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         state = cgutils.get_or_insert_function(builder.module, ir.FunctionType(pointer, ()), _STATE)
@@ -73,11 +75,11 @@ def _heard(typingctx):
 
 
 @intrinsic
-def _no_answer(typingctx, array):
+def _no_answer(typingctx: Any, array: types.Array) -> tuple[Any, Callable[..., ir.Value]]:
     """Return what no answer of an array's dtype is: NaN, or -1 among class numbers."""
     dtype = array.dtype
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         value = float("nan") if isinstance(dtype, types.Float) else -1
         return context.get_constant(dtype, value)
 
@@ -86,11 +88,11 @@ def _no_answer(typingctx, array):
 
 if config.DISABLE_JIT:
 
-    def heard():
+    def heard() -> bool:
         """Return True: Python hears of everything."""
         return True
 
-    def no_answer(array):
+    def no_answer(array: np.ndarray) -> float:
         """Return what no answer of an array's dtype is: NaN, or -1 among class numbers."""
         return np.nan if array.dtype.kind == "f" else -1
 
@@ -99,13 +101,14 @@ else:
 
 
 @jit(internal=True)
-def holds_values(array):
+def holds_values(array: np.ndarray) -> bool:
     """Return whether an array holds more than class numbers."""
-    return np.isnan(no_answer(array))
+    floats: bool = np.isnan(no_answer(array))
+    return floats
 
 
 @jit(internal=True)
-def fill(array):
+def fill(array: np.ndarray) -> None:
     """Fill a 1-D array with what no answer is."""
     for i in range(array.size):
         array[i] = no_answer(array)

@@ -87,7 +87,8 @@ def quota() -> int:
     """Return how many cores a container's quota leaves this process; see `joblib.cpu_count`."""
     import joblib
 
-    return max(1, joblib.cpu_count())
+    cores: int = joblib.cpu_count()
+    return max(1, cores)
 
 
 def allowed() -> int:

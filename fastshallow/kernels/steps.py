@@ -34,7 +34,7 @@ from .blocks import (
     tiles_a_block,
 )
 from .layout import FAN_IN, FAN_OUT, even_tile, tile_length
-from .model import COPY_LEAST, Examples, Ready, examples_type, make_ready
+from .model import COPY_LEAST, Examples, Model, Ready, examples_type, make_ready
 from .passes import collect
 from .propagation import OK
 from .rules import DESCENT, NOTHING, descent, update, update_shared
@@ -111,7 +111,7 @@ def batch_sizes(m, size) -> tuple[int, int]:
     return size, m % size or size
 
 
-def allocate_work(model, m, size, workers):
+def allocate_work(model: Model, m: int, size: int, workers: int) -> Workspace:
     """Return the workspace of steps over m examples in batches of ``size``, and a smaller last one.
 
     That may be more blocks: 2,049 examples of 30-64-1 are 8, and 2,048 are 16.

@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..kernels.passes import BAD_X, Matrix
+from ..kernels import Matrix
+from ..kernels.propagation import BAD_X
 
 # Bits of an integer whose digits a message shows, and characters of any value.
 DIGITS_MOST = 10_000
@@ -127,7 +128,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def listed(name: str, value: Any, wanted: str) -> list:
+def listed(name: str, value: Any, wanted: str) -> list[Any]:
     """Return the items of ``value``, which has some."""
     try:
         return list(value)
@@ -315,7 +316,8 @@ def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
 
 def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return where the values are finite numbers of the dtype."""
-    return np.isfinite(cast(array, dtype))
+    found: np.ndarray = np.isfinite(cast(array, dtype))
+    return found
 
 
 def refuse(

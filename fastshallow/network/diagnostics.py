@@ -7,11 +7,13 @@ stay equal), and of many layers (dW of the early ones is a product of many small
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels.propagation import BAD_X
 from . import checks
 from .network import Network
 from .plotting import plot_diagnosis
@@ -125,7 +127,7 @@ class Diagnosis:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        def line(tag, cells):
+        def line(tag: str, cells: Iterable[str]) -> str:
             return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line("td", row.cells()).replace("<=", "&lt;=") for row in self.rows)
@@ -249,7 +251,7 @@ def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     for first in range(0, m, piece):
         part = X[:, first : first + piece]
         if not checks.finite(part, net.dtype).all():
-            checks.explain(checks.BAD_X, X, None, 0, net)
+            checks.explain(BAD_X, X, None, 0, net)
         for i, a in enumerate(net.forward(part).A):
             active[i] |= (a > 0).any(axis=1)
             if i < len(net.hidden) and net.hidden[i] in LARGEST_DG:

@@ -20,12 +20,12 @@ import numpy as np
 __all__ = ["METHODS", "draw"]
 
 
-def _course(sizes, scale, seed):
+def _course(sizes: tuple[int, ...], scale: float, seed: int | None) -> list[np.ndarray]:
     rng = np.random.RandomState(seed)
     return [scale * rng.randn(out, into) for into, out in itertools.pairwise(sizes)]
 
 
-def _glorot(sizes, scale, seed):
+def _glorot(sizes: tuple[int, ...], scale: float, seed: int | None) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     bounds = [scale * np.sqrt(6 / (into + out)) for into, out in itertools.pairwise(sizes)]
     return [
@@ -34,7 +34,7 @@ def _glorot(sizes, scale, seed):
     ]
 
 
-def _he(sizes, scale, seed):
+def _he(sizes: tuple[int, ...], scale: float, seed: int | None) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [
         scale * np.sqrt(2 / into) * rng.standard_normal((out, into))
@@ -42,12 +42,14 @@ def _he(sizes, scale, seed):
     ]
 
 
-def _zeros(sizes, scale, seed):
+def _zeros(sizes: tuple[int, ...], scale: float, seed: int | None) -> list[np.ndarray]:
     return [np.zeros((out, into)) for into, out in itertools.pairwise(sizes)]
 
 
 #: Name of every method, and its scale where the caller gives none.
-METHODS: dict[str, tuple[Callable[..., list[np.ndarray]], float]] = {
+METHODS: dict[
+    str, tuple[Callable[[tuple[int, ...], float, int | None], list[np.ndarray]], float]
+] = {
     "course": (_course, 0.01),
     "glorot": (_glorot, 1.0),
     "he": (_he, 1.0),

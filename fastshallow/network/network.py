@@ -328,7 +328,7 @@ class Network(Parameters):
             return False
         prepare(self.dtype, None, FEW_KERNELS)
         slope = self.leaky_slope
-        status = predict_few(self._memory, self.layers, slope, X, threshold, out)
+        status: int = predict_few(self._memory, self.layers, slope, X, threshold, out)
         return status == kernels.OK
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
@@ -443,7 +443,15 @@ class Network(Parameters):
         J = self._cost_and_grad(X, Y, sample_weight, alpha, n_threads, grad)
         return J, Gradient(grad, self.sizes)
 
-    def _cost_and_grad(self, X, Y, sample_weight, alpha, n_threads, grad) -> float:
+    def _cost_and_grad(
+        self,
+        X: Any,
+        Y: Any,
+        sample_weight: Any,
+        alpha: float,
+        n_threads: int | None,
+        grad: np.ndarray,
+    ) -> float:
         return Problem(self, X, Y, sample_weight, alpha, n_threads).cost(grad)
 
     # The rest --------------------------------------------------------------------------------
@@ -479,7 +487,7 @@ class Network(Parameters):
 
     __copy__ = copy
 
-    def __deepcopy__(self, memo: dict) -> Network:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
         return self.copy()
 
     def __getstate__(self) -> dict[str, Any]:

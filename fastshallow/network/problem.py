@@ -35,7 +35,15 @@ class Problem:
         The first arguments of `fastshallow.kernels.cost_and_grad`.
     """
 
-    def __init__(self, net: Any, X, Y, sample_weight, alpha, n_threads):
+    def __init__(
+        self,
+        net: Any,
+        X: Any,
+        Y: Any,
+        sample_weight: Any,
+        alpha: float,
+        n_threads: int | None,
+    ):
         checks.finite_parameters(net)
         self.net = net
         self.X = checks.inputs(X, net.sizes[0], net.dtype)

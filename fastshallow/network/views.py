@@ -14,7 +14,9 @@ from . import checks
 __all__ = ["ByLayer", "Gradient", "LayerArrays", "LayerValues", "Parameters", "layer_views"]
 
 
-def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]:
+def layer_views(
+    vector: np.ndarray, sizes: tuple[int, ...]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the views W[l], (n_l, n_{l-1}), and b[l], (n_l, 1), of a parameter vector."""
     Ws, bs, at = [], [], 0
     for fan_in, fan_out in pairwise(sizes):
@@ -25,7 +27,7 @@ def layer_views(vector: np.ndarray, sizes: tuple[int, ...]) -> tuple[list, list]
     return Ws, bs
 
 
-class LayerArrays(list):
+class LayerArrays(list[np.ndarray]):
     """Arrays by layer, views of one vector: an assignment to an item copies into it.
 
     Parameters
@@ -101,7 +103,7 @@ class ByLayer:
         else:
             LayerArrays([view], name)[0] = value
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         numbered = [
             f"{name}{layer}"
             for name in self._lists

@@ -139,7 +139,8 @@ def _text_of(value: float) -> str:
 
 def _missing(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        nan: np.ndarray = np.isnan(values)
+        return nan
     if values.dtype.kind != "O":
         return np.zeros(values.shape[:1], bool)
     return np.array([v is None or (isinstance(v, FLOATS) and math.isnan(v)) for v in values], bool)

@@ -209,7 +209,8 @@ class Pipeline:
         values = self.net.predict(X.T, n_threads=n_threads)
         if self.classes is None:
             with np.errstate(all="ignore"):  # infinity says it
-                return values[0].astype(np.float64) * self.target.scale + self.target.mean
+                raw: np.ndarray = values[0].astype(np.float64)
+                return raw * self.target.scale + self.target.mean
         return self.classes[values.reshape(-1).astype(np.int64)]
 
     def probabilities(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:

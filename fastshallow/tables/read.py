@@ -23,7 +23,7 @@ from .mistakes import Mistake, listed
 __all__ = ["read_table", "table_csv"]
 
 PARQUET = b"PAR1"
-OPENERS: dict[str, Callable] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = ",;\t|"
 
 # A header longer than this is none.

@@ -52,7 +52,7 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._series: dict[str, list] = {name: [] for name in SERIES}
+        self._series: dict[str, list[float]] = {name: [] for name in SERIES}
         self.stopped = ""
 
     def append(self, **values: Any) -> None:

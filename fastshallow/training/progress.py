@@ -35,12 +35,13 @@ class Blocks(NamedTuple):
 
     def share(self, part: Part) -> float:
         """Return how much of the batch this part is."""
-        tiles = min(part.tile_end, self.tiles) - part.tile
-        return (min(part.block_end, self.n) - part.block) * tiles / (self.n * self.tiles)
+        tiles: int = min(part.tile_end, self.tiles) - part.tile
+        blocks: int = min(part.block_end, self.n) - part.block
+        return blocks * tiles / (self.n * self.tiles)
 
     def done(self, part: Part) -> float:
         """Return how much of the batch is done where this part begins."""
-        tiles = part.block * self.tiles + (part.block_end - part.block) * part.tile
+        tiles: int = part.block * self.tiles + (part.block_end - part.block) * part.tile
         return tiles / (self.n * self.tiles)
 
 

@@ -79,7 +79,7 @@ class Plateau:
         monitor = self.monitor
         if monitor is None:
             monitor = "cost" if state.validation_cost is None else "validation_cost"
-        value = getattr(state, monitor)
+        value: float | None = getattr(state, monitor)
         if value is None:
             raise ValueError(f"monitor: {monitor} needs validation examples; got none")
         if monitor == "validation_score":  # as scikit-learn writes them: they differ for NaN

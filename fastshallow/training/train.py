@@ -7,7 +7,7 @@ import math
 import numbers
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -431,7 +431,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
 
 
 @contextmanager
-def progress_bar(training: Training, epochs: int, progress: bool):
+def progress_bar(training: Training, epochs: int, progress: bool) -> Iterator[None]:
     """Show a progress bar, if it is wanted, while training goes on."""
     if not progress:
         yield

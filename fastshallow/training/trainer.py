@@ -32,7 +32,10 @@ from ..network.problem import Problem
 from .optimizers import LBFGS, Optimizer
 from .progress import START, Blocks, Course
 
-__all__ = ["DivergenceError", "State", "Trainer"]
+__all__ = ["DivergenceError", "Rates", "State", "Trainer"]
+
+#: From step numbers to learning rates.
+Rates = Callable[[np.ndarray], np.ndarray]
 
 # Seconds of work in one kernel call, or a team's first few: Ctrl-C is seen, and progress shown,
 # after them only.
@@ -229,7 +232,8 @@ class Trainer:
     def window(self) -> int:
         """Return how many examples of an X on disk are in memory at a time."""
         X = self.problem.X
-        return max(1, MAPPED_BYTES // (X.shape[0] * X.itemsize))
+        example: int = X.shape[0] * X.itemsize
+        return max(1, MAPPED_BYTES // example)
 
     def epochs_a_call(self, m: int) -> int:
         """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
@@ -239,11 +243,10 @@ class Trainer:
     @property
     def gradient(self) -> np.ndarray:
         """The gradient of the last step."""
-        return self._memory[1].grad
+        grad: np.ndarray = self._memory[1].grad
+        return grad
 
-    def epoch(
-        self, order: np.ndarray | None = None, rates: Callable | float | None = None
-    ) -> float:
+    def epoch(self, order: np.ndarray | None = None, rates: Rates | float | None = None) -> float:
         """Take one epoch, and return its cost.
 
         Parameters
@@ -261,7 +264,7 @@ class Trainer:
         self,
         n: int,
         orders: np.ndarray | None = None,
-        rates: Callable | float | None = None,
+        rates: Rates | float | None = None,
     ) -> Iterator[np.ndarray]:
         """Take n epochs, and yield after every tenth of a second: of a kernel call, or of some.
 
@@ -307,7 +310,7 @@ class Trainer:
     def _turn(
         self,
         course: Course,
-        rates: Callable | float | None,
+        rates: Rates | float | None,
         crew: Crew,
         pace: Pace,
         work: Workspace,
@@ -449,11 +452,12 @@ class Trainer:
         scratches = int(scratch_count(n, workers))
         scratch = int(scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize)))
         # transposed, packed and two gradients; a slot of each block
-        values = (4 + n) * net.params.size + scratches * scratch
+        values: int = (4 + n) * net.params.size + scratches * scratch
         values += gathered * net.sizes[-1]
-        return values * net.dtype.itemsize + gathered * X.shape[0] * X.itemsize
+        example: int = X.shape[0] * X.itemsize
+        return values * net.dtype.itemsize + gathered * example
 
-    def _rates(self, rates: Callable | float | None, numbers: np.ndarray) -> np.ndarray:
+    def _rates(self, rates: Rates | float | None, numbers: np.ndarray) -> np.ndarray:
         if rates is None:
             rates = self.optimizer.learning_rate
         if callable(rates):
@@ -500,7 +504,7 @@ class Trainer:
     def _mapped_bytes(self, epochs: steps.Epochs) -> int:
         """Return how many bytes of memory an example on disk takes while it is read."""
         X = self.problem.X
-        bytes_ = X.shape[0] * X.itemsize
+        bytes_: int = X.shape[0] * X.itemsize
         return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
 
     def _speed(self, threads: int) -> float:
