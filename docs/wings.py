@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 from html import escape
 from pathlib import Path
@@ -38,6 +39,7 @@ def path_of(module: Module) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
+@functools.cache
 def modules() -> list[Module]:
     """Return the package as (), the wings as (wing,), and all modules."""
     paths = [path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
@@ -49,6 +51,7 @@ def wing_of(module: Module) -> str:
     return module[0] if module and module[0] in WINGS else ""
 
 
+@functools.cache
 def imported(module: Module) -> set[Module]:
     """Return which modules and wings a module imports, within functions too."""
     is_folder = path_of(module).name == "__init__.py"

@@ -23,7 +23,7 @@ import pytest
 from processes import run, script
 
 import fastshallow as fs
-from fastshallow.files import models as serialization
+from fastshallow.files import models as models_module
 from fastshallow.files import tensor_files
 from fastshallow.files.models import ModelFileError
 from fastshallow.files.tensor_files import KEY
@@ -361,7 +361,7 @@ def test_nothing_is_executed(tmp_path):
 KILLED = """
     import os, signal, sys, warnings
     import numpy as np, fastshallow as fs
-    from fastshallow.files import models as serialization
+    from fastshallow.files import models as models_module
 
     warnings.simplefilter("ignore")  # Python >= 3.12 warns of forks beside threads
     path = sys.argv[1]
@@ -374,7 +374,7 @@ KILLED = """
 
         def trace(frame, event, argument):
             nonlocal left
-            if frame.f_code.co_filename != serialization.__file__:
+            if frame.f_code.co_filename != models_module.__file__:
                 return None
             left -= event == "line"
             if left < 0:
@@ -603,7 +603,7 @@ def predicts(model, table):
 def test_every_value_of_a_description_by_values_of_every_type(case, tmp_path):
     models = [(network(), None), *pipelines()]
     model, table = models[case]
-    tensors, description = serialization._contents(model)
+    tensors, description = models_module._contents(model)
     path, again = tmp_path / "m", tmp_path / "again"
     refused = accepted = 0
     for place, value, bent in changed(description):
@@ -657,7 +657,7 @@ def test_every_value_of_a_description_by_values_of_every_type(case, tmp_path):
 )
 def test_what_is_wrong_with_a_description_is_said(place, value, message, tmp_path):
     model, _ = next(pipelines())
-    tensors, description = serialization._contents(model)
+    tensors, description = models_module._contents(model)
     node = description
     for step in place[:-1]:
         node = node[step]
@@ -772,7 +772,7 @@ def test_what_a_model_is_to_be_without(tmp_path):
     wanted = r"fits without the columns 'large2' \([\d,]+ bytes\), 'large' \([\d,]+ bytes\)$"
     for refuse in (
         lambda: fs.save(model, tmp_path / "m"),
-        lambda: serialization.check_savable(model),
+        lambda: models_module.check_savable(model),
     ):
         with pytest.raises(ValueError, match=wanted) as raised:
             refuse()
@@ -786,4 +786,4 @@ def test_what_a_model_is_to_be_without(tmp_path):
         fs.Network((2, 11), output="softmax"), columns[:1], Target("y", "classification", classes)
     )
     with pytest.raises(ValueError, match="the classes of target 'y' take too much"):
-        serialization.check_savable(model)
+        models_module.check_savable(model)

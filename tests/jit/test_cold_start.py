@@ -201,7 +201,8 @@ def unwritable(tmp_path):
     package = Path(fs.__file__).parent
     copy = tmp_path / "site" / package.name
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "__pycache__").write_text("a file in the place of the folder")
+    for folder in [copy, *copy.glob("*/")]:
+        (folder / "__pycache__").write_text("a file in the place of the folder")
     nowhere = str(tmp_path / "file" / "folder")
     (tmp_path / "file").write_text("no folder")
     names = ("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "USERPROFILE", "LOCALAPPDATA")

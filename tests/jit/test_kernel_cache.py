@@ -297,7 +297,8 @@ def test_the_log_says_what_is_set_already(form, tmp_path):
     path = installed(form, tmp_path)
     (tmp_path / "file").write_text("no folder")
     if path.is_dir():
-        (path / "fastshallow" / "__pycache__").write_text("no folder")
+        for folder in [path / "fastshallow", *(path / "fastshallow").glob("*/")]:
+            (folder / "__pycache__").write_text("no folder")
     nowhere = str(tmp_path / "file" / "folder")
     home = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere}
     line, *rest = process_of(path, tmp_path, **home, NUMBA_CACHE_DIR="")

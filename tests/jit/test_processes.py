@@ -9,7 +9,7 @@ import textwrap
 import pytest
 from processes import needs_layer, run, script
 
-from fastshallow.jit import threads as _threads
+from fastshallow.jit import threads as threads_module
 
 # A job with parallel regions in training and in prediction, and its answer as one hash.
 JOB = """
@@ -150,14 +150,14 @@ def test_workers_of_joblib_and_their_limit(tmp_path):
 def test_a_child_of_a_fork_while_the_layer_starts():
     # the thread that held the lock is not there any more
     source = """
-        from fastshallow.jit import threads as _threads
+        from fastshallow.jit import threads as threads_module
         warnings.simplefilter("ignore")
         wanted = job()
-        _threads._workqueue_lock.acquire()
+        threads_module._workqueue_lock.acquire()
         child = os.fork()
         if child == 0:
-            _threads.threading_layer = lambda: "not started"
-            os._exit(0 if job() == wanted and _threads._forked else 1)
+            threads_module.threading_layer = lambda: "not started"
+            os._exit(0 if job() == wanted and threads_module._forked else 1)
         print(os.waitpid(child, 0)[1])
         """
     assert script(textwrap.dedent(JOB) + textwrap.dedent(source)).strip() == "0"
@@ -176,12 +176,12 @@ def test_threads_that_were_asked_for():
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux")
 def test_affinity_that_changes_later(monkeypatch):
-    monkeypatch.setattr(_threads, "_asked", False)
+    monkeypatch.setattr(threads_module, "_asked", False)
     cores = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(cores)})
-        assert _threads.choose_workers(None, 100, 1e12) == 1
-        assert _threads.choose_workers(2, 100, 1e12) == 2  # said in so many words
+        assert threads_module.choose_workers(None, 100, 1e12) == 1
+        assert threads_module.choose_workers(2, 100, 1e12) == 2  # said in so many words
     finally:
         os.sched_setaffinity(0, cores)
 
@@ -198,9 +198,9 @@ QUOTA = """
         not str(p).startswith("/sys/fs/cgroup/cpu") and real_exists(p))
     os.cpu_count = lambda: 16
     os.sched_getaffinity = lambda pid: set(range(16))
-    from fastshallow.jit import threads as _threads
-    _threads.numba.get_num_threads = lambda: 16
-    print(_threads.choose_workers(None, 100, 1e12))
+    from fastshallow.jit import threads as threads_module
+    threads_module.numba.get_num_threads = lambda: 16
+    print(threads_module.choose_workers(None, 100, 1e12))
 """
 CFS = "/sys/fs/cgroup/cpu/cpu.cfs_"
 

@@ -11,7 +11,7 @@ import pytest
 from processes import TESTS, needs_layer, run, script
 
 import fastshallow as fs
-from fastshallow.jit import threads as _threads
+from fastshallow.jit import threads as threads_module
 
 
 def hashes_on(layer, counts, **environment):
@@ -98,43 +98,43 @@ def test_a_forked_child_runs_serially(n_threads):
 
 def test_workers_never_exceed_tasks_nor_numbas_threads():
     most = numba.config.NUMBA_NUM_THREADS
-    assert _threads.choose_workers(1000, 1000, 0.0) == most
-    assert _threads.choose_workers(3, 2, 1e12) == min(2, most)
-    assert _threads.choose_workers(1, 10, 1e12) == 1
-    assert _threads.choose_workers(np.int64(2), 10, 0.0) == min(2, most)
+    assert threads_module.choose_workers(1000, 1000, 0.0) == most
+    assert threads_module.choose_workers(3, 2, 1e12) == min(2, most)
+    assert threads_module.choose_workers(1, 10, 1e12) == 1
+    assert threads_module.choose_workers(np.int64(2), 10, 0.0) == min(2, most)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux")
 def test_allowed_is_the_least_of_threads_affinity_and_quota(monkeypatch):
     # joblib's count goes by the affinity too, but is asked for once: here they differ
-    monkeypatch.setattr(_threads, "_asked", False)
+    monkeypatch.setattr(threads_module, "_asked", False)
     threads = numba.get_num_threads()
     for cores, quota in [(1, 64), (2, 64), (3, 64), (64, 1), (64, 2), (2, 3), (64, 64)]:
         affinity = set(range(5, 5 + cores))
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, found=affinity: found)
-        monkeypatch.setattr(_threads, "quota", lambda found=quota: found)
-        assert _threads.allowed() == min(threads, cores, quota)
-    monkeypatch.setattr(_threads, "_asked", True)  # the user's number stays as it is
-    assert _threads.allowed() == threads
-    monkeypatch.setattr(_threads, "_asked", False)
+        monkeypatch.setattr(threads_module, "quota", lambda found=quota: found)
+        assert threads_module.allowed() == min(threads, cores, quota)
+    monkeypatch.setattr(threads_module, "_asked", True)  # the user's number stays as it is
+    assert threads_module.allowed() == threads
+    monkeypatch.setattr(threads_module, "_asked", False)
     monkeypatch.delattr(os, "sched_getaffinity")  # a system without
-    assert _threads.allowed() == min(threads, 64)
+    assert threads_module.allowed() == min(threads, 64)
 
 
 def test_workers_by_the_work_stay_within_the_callers_limit():
-    assert _threads.choose_workers(None, 100, _threads.GRAIN / 2) == 1
+    assert threads_module.choose_workers(None, 100, threads_module.GRAIN / 2) == 1
     before = numba.get_num_threads()
     try:
         for limit in range(1, before + 1):
             numba.set_num_threads(limit)
-            assert _threads.choose_workers(None, 100, 1e12) == limit
+            assert threads_module.choose_workers(None, 100, 1e12) == limit
     finally:
         numba.set_num_threads(before)
 
 
 def test_region_gives_the_callers_number_back_after_an_error():
     before = numba.get_num_threads()
-    with pytest.raises(KeyError), _threads.parallel_region(2):
+    with pytest.raises(KeyError), threads_module.parallel_region(2):
         assert numba.get_num_threads() == 2
         raise KeyError
     assert numba.get_num_threads() == before

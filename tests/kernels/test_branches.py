@@ -16,6 +16,7 @@ from fastshallow import kernels
 from fastshallow.kernels import few_examples
 from fastshallow.kernels.blocks import block_count, tile_count
 from fastshallow.kernels.layout import tile_length
+from fastshallow.kernels.propagation import BAD_X
 from fastshallow.simd import elementary
 from fastshallow.training.trainer import Trainer
 
@@ -135,7 +136,7 @@ def test_a_few_examples_that_are_refused():
     assert predict(*model, X, nan, np.empty(2)) == few_examples.OUT_SIZE
     assert predict(*model, X[:1], nan, np.empty((1, 2))) == few_examples.X_SIZE
     assert predict(*model, X[:, ::-1], nan, np.empty((1, 2))) == few_examples.STRIDES
-    assert predict(*model, X * np.inf, nan, np.empty((1, 2))) == kernels.BAD_X
+    assert predict(*model, X * np.inf, nan, np.empty((1, 2))) == BAD_X
     net.params[0] = nan
     assert predict(*model, X, nan, np.empty((1, 2))) == few_examples.OVERFLOW
     wide = fs.Network((2, 9000, 1)).init(seed=0)
@@ -162,7 +163,7 @@ def test_what_users_pass_wrongly():
         assert np.isnan(wrong[-1]).all() if wrong[-1].dtype == float else (wrong[-1] == -1).all()
     out = np.zeros((1, 2))
     assert kernels.predict(*model, X, nan, out) == kernels.OK and np.all(out > 0)
-    assert kernels.predict(*model, X * np.inf, nan, out) == kernels.BAD_X and np.isnan(out).all()
+    assert kernels.predict(*model, X * np.inf, nan, out) == BAD_X and np.isnan(out).all()
     net.params[0] = nan
     assert kernels.predict(*model, X, nan, out) == few_examples.OVERFLOW and np.isnan(out).all()
 

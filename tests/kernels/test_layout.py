@@ -10,8 +10,8 @@ import pytest
 
 import fastshallow as fs
 from fastshallow.jit.compile import jit
-from fastshallow.kernels import block_count
-from fastshallow.kernels import layout as tiles
+from fastshallow.kernels import block_count, targets
+from fastshallow.kernels import layout as layout_module
 from fastshallow.kernels.activations import ACTIVATIONS
 from fastshallow.kernels.layout import ACROSS, DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
 from fastshallow.network.checks import flat_rows
@@ -24,32 +24,34 @@ pytestmark = pytest.mark.usefixtures("prepared")
 @jit
 def load_rows(source, first, n, width, out, start, row, col):
     """Call the kernel of that name."""
-    tiles.load_rows(source, first, n, width, out, start, row, col)
+    layout_module.load_rows(source, first, n, width, out, start, row, col)
 
 
 @jit
 def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
     """Call the kernel of that name."""
-    return tiles.load_targets(output, labels, source, first, n, n_y, out, start, row, col)
+    return targets.load_targets(output, labels, source, first, n, n_y, out, start, row, col)
 
 
 @jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
-    tiles.load_input(layers, X, first, n, tiles.padded(layers, n), scratch)
-    return tiles.rows_finite(tiles.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN])
+    layout_module.load_input(layers, X, first, n, layout_module.padded(layers, n), scratch)
+    return layout_module.rows_finite(
+        layout_module.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN]
+    )
 
 
 @jit
 def rows_finite(rows, n, width):
     """Return what the kernel of that name does."""
-    return tiles.rows_finite(rows, n, width)
+    return layout_module.rows_finite(rows, n, width)
 
 
 @jit
 def padded_length(layers, n):
     """Return what the kernel `padded` does."""
-    return tiles.padded(layers, n)
+    return layout_module.padded(layers, n)
 
 
 LINEAR, SIGMOID, SOFTMAX, EXP = (
@@ -71,7 +73,7 @@ def test_the_table_of_layers_by_hand():
     assert layers[:, Y_AT].tolist() == [77, 77]
     assert layers[:, WIDEST].tolist() == [65, 65]
     assert layers[:, ACROSS].tolist() == [0, 0]
-    assert tiles.n_params(layers) == 336
+    assert layout_module.n_params(layers) == 336
 
 
 def test_the_table_of_a_small_network_by_hand():
@@ -122,21 +124,21 @@ def test_tiles_are_even(blocks, tile):
     for m in (1, 15, 64, 178, 569, 1797, 10_000, 123_457):
         if blocks > 1 and m < blocks * tile:
             continue
-        length = tiles.even_tile(m, blocks, tile)
-        assert length <= tile and length % tiles.EVEN_STEP == 0
+        length = layout_module.even_tile(m, blocks, tile)
+        assert length <= tile and length % layout_module.EVEN_STEP == 0
         # as many tiles in each block, but for what rounding up saves
         assert blocks <= -(-m // length) <= -(-m // (blocks * tile)) * blocks
-        assert length == tile or m <= tiles.EVEN_MOST * tile
+        assert length == tile or m <= layout_module.EVEN_MOST * tile
 
 
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_tiles_are_a_function_of_the_sizes_within_their_bounds(itemsize):
     for width in cases.SIZES:
         layers = fs.Network((width, 16, 1)).layers
-        tile = tiles.tile_length(layers, itemsize)
-        assert tiles.TILE_LEAST <= tile <= tiles.TILE_MOST
+        tile = layout_module.tile_length(layers, itemsize)
+        assert layout_module.TILE_LEAST <= tile <= layout_module.TILE_MOST
         # X, A[1], A[2], dZ[1], dZ[2] and Y at the least
-        assert tiles.scratch_size(layers, tile) >= tile * (width + 2 * 17 + 1)
+        assert layout_module.scratch_size(layers, tile) >= tile * (width + 2 * 17 + 1)
 
 
 def test_blocks_are_a_function_of_m_and_the_sizes():
@@ -153,10 +155,10 @@ def test_blocks_are_a_function_of_m_and_the_sizes():
 @pytest.mark.parametrize("sizes", [(5, 9, 1), (30, 64, 1), (100, 100, 3), (784, 1024, 10)])
 def test_no_block_is_empty(sizes):
     layers = fs.Network(sizes).layers
-    longest = tiles.tile_length(layers, 4)
+    longest = layout_module.tile_length(layers, 4)
     for m in [*range(1, 3000), *range(10**4, 10**5, 777)]:
         blocks = block_count(m, layers, 4)
-        tile = tiles.even_tile(m, blocks, longest)
+        tile = layout_module.even_tile(m, blocks, longest)
         assert tile <= longest and blocks <= -(-m // tile), m
 
 
@@ -241,7 +243,7 @@ def test_units_begin_on_cache_lines_where_lanes_run_over_examples():
     assert np.array_equal(scratch[: 14 * 96].reshape(14, 96), expected)
 
 
-def targets(output, labels, Y):
+def loaded(output, labels, Y):
     """Load all targets; return whether they were fit, and what was loaded."""
     Y = np.array(Y, float, ndmin=2)
     n_y, m = 3 if labels else Y.shape[0], Y.shape[1]
@@ -257,11 +259,11 @@ def targets(output, labels, Y):
 
 
 def test_class_numbers_become_one_hot():
-    fit, Y = targets(SOFTMAX, 1, [2, 0, 1])
+    fit, Y = loaded(SOFTMAX, 1, [2, 0, 1])
     assert fit
     assert Y == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
     for wrong in (-1, 3, 0.5, np.nan, np.inf, 1e300):
-        assert not targets(SOFTMAX, 1, [2, wrong, 1])[0]
+        assert not loaded(SOFTMAX, 1, [2, wrong, 1])[0]
 
 
 @pytest.mark.parametrize(
@@ -274,14 +276,14 @@ def test_class_numbers_become_one_hot():
     ],
 )
 def test_targets_that_a_loss_is_not_made_for_are_seen(output, right, wrong):
-    assert targets(output, 0, right) == (True, [right])
+    assert loaded(output, 0, right) == (True, [right])
     for value in wrong:
-        assert not targets(output, 0, [*right, value])[0]
+        assert not loaded(output, 0, [*right, value])[0]
 
 
 def test_one_hot_columns_have_one_1():
-    assert targets(SOFTMAX, 0, np.eye(3))[0]
+    assert loaded(SOFTMAX, 0, np.eye(3))[0]
     for column in ([0, 0, 0], [1, 1, 0], [0.5, 0.5, 0], [1, np.nan, 0], [2, 0, 0], [1, -1, 1]):
         Y = np.eye(3)
         Y[:, 1] = column
-        assert not targets(SOFTMAX, 0, Y)[0]
+        assert not loaded(SOFTMAX, 0, Y)[0]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow.jit import threads as _threads
+from fastshallow.jit import threads as threads_module
 from fastshallow.kernels import team
 from fastshallow.simd.intrinsics import address
 from fastshallow.training import trainer
@@ -65,7 +65,7 @@ def teams(monkeypatch):
     @contextmanager
     def helped(workers, *arguments):
         seen.append(workers)
-        with _threads.helped(workers, *arguments):
+        with threads_module.helped(workers, *arguments):
             yield
 
     monkeypatch.setattr(trainer, "helped", helped)
@@ -156,7 +156,7 @@ def test_calls_of_few_steps_and_of_many(monkeypatch, teams):
 
 @pytest.mark.parametrize("function", ["gradient_descent", "train"])
 def test_a_team_stays_while_calls_are_measured_out(function, monkeypatch):
-    calls, train = [], trainer.batches.train
+    calls, train = [], trainer.steps.train
 
     def trained(n_threads):
         net, X, Y = training((30, 100, 1), 569)
@@ -174,7 +174,7 @@ def test_a_team_stays_while_calls_are_measured_out(function, monkeypatch):
 
     wanted = trained(1)
     monkeypatch.setattr(trainer, "SLOWEST", 1e6)
-    monkeypatch.setattr(trainer.batches, "train", noted)
+    monkeypatch.setattr(trainer.steps, "train", noted)
     assert trained(2) == wanted
     assert calls[0] == (1, True) and calls[1][0] <= trainer.GROWTH
 
@@ -200,7 +200,7 @@ def test_an_error_sends_the_helpers_home(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(trainer.batches, "train", interrupted)
+        patched.setattr(trainer.steps, "train", interrupted)
         fs.gradient_descent(net, np.ones_like(X), Y, 0.1, 300, n_threads=2)
     assert threading.active_count() == threads
     assert descended((13, 50, 3), 178, 2) == descended((13, 50, 3), 178, 1)
@@ -268,23 +268,25 @@ def test_a_helper_leaves_the_processor_of_its_leader(refused, monkeypatch):
         if refused:
             raise PermissionError("not in this sandbox")
 
-    monkeypatch.setattr(_threads, "_getcpu", lambda: lambda: min(before))
+    monkeypatch.setattr(threads_module, "_getcpu", lambda: lambda: min(before))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: before | {max(before) + 1})
     monkeypatch.setattr(os, "sched_setaffinity", set_affinity)
-    with _threads.helped(2, ran.append, lambda: None):
+    with threads_module.helped(2, ran.append, lambda: None):
         pass
     everywhere = before | {max(before) + 1}
     assert ran == [1]
     assert asked == [everywhere - {min(before)}, everywhere][: 1 if refused else 2]
-    _threads._leave(-1)  # as where the system does not tell
+    threads_module._leave(-1)  # as where the system does not tell
     assert len(asked) == (1 if refused else 2)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity here")
 def test_the_processors_of_a_helper_are_those_of_its_leader():
     cpus, seen = os.sched_getaffinity(0), []
-    assert _threads._getcpu()() in cpus
-    with _threads.helped(3, lambda number: seen.append(os.sched_getaffinity(0)), lambda: None):
+    assert threads_module._getcpu()() in cpus
+    with threads_module.helped(
+        3, lambda number: seen.append(os.sched_getaffinity(0)), lambda: None
+    ):
         pass
     assert seen == [cpus, cpus] and os.sched_getaffinity(0) == cpus
 

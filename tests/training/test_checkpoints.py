@@ -19,12 +19,12 @@ from safetensors import safe_open
 from test_train import problem
 
 import fastshallow as fs
-from fastshallow.files import checkpoints, tensor_files
+from fastshallow.files import tensor_files
 from fastshallow.files.models import ModelFileError
 from fastshallow.files.tensor_files import TensorFile, to_bytes
-from fastshallow.kernels import steps as batches
-from fastshallow.training import lbfgs, trainer
-from fastshallow.training import train as training
+from fastshallow.kernels import steps as step_kernels
+from fastshallow.training import checkpoints, lbfgs, trainer
+from fastshallow.training import train as train_module
 
 
 class Stop:
@@ -126,7 +126,7 @@ class Signal:
 
 def signal_after(monkeypatch, call):
     """Send Ctrl-C after a kernel call, the first of which has number 1."""
-    left, kernel = [call], batches.train
+    left, kernel = [call], step_kernels.train
 
     def counted(*arguments):
         result = kernel(*arguments)
@@ -135,7 +135,7 @@ def signal_after(monkeypatch, call):
             signal.raise_signal(signal.SIGINT)
         return result
 
-    monkeypatch.setattr(batches, "train", counted)
+    monkeypatch.setattr(step_kernels, "train", counted)
 
 
 # Calls take a step each, of which there are 10 in an epoch (43 for "sgd", 2 for "auto").
@@ -223,7 +223,7 @@ def test_lbfgs_is_not_computed_again(tmp_path, monkeypatch):
     net, X, Y = problem()
     kept = {"checkpoint": tmp_path / "c", "resume": True}
     fs.train(net, X, Y, fs.LBFGS(), epochs=20, **kept)
-    monkeypatch.setattr(batches, "train", None)
+    monkeypatch.setattr(step_kernels, "train", None)
     assert len(fs.train(net, X, Y, fs.LBFGS(), epochs=20, **kept)) == 20
     with pytest.raises(TypeError, match="not callable"):  # it is, for one more
         fs.train(net, X, Y, fs.LBFGS(), epochs=21, **kept)
@@ -245,7 +245,7 @@ def test_lbfgs_of_another_scipy(tmp_path, monkeypatch):
             with pytest.raises(ModelFileError, match="do not lead L-BFGS to the same parameters"):
                 fs.train(net, X, Y, fs.LBFGS(), epochs=9, **kept)
         assert net == before
-    monkeypatch.setattr(training, "version", lambda name: "0.0")
+    monkeypatch.setattr(train_module, "version", lambda name: "0.0")
     with pytest.raises(ModelFileError, match=r"scipy: this training has 0\.0; the file has 1"):
         fs.train(net, X, Y, fs.LBFGS(), epochs=9, **kept)
     assert net == before
@@ -356,7 +356,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
 WORKER = """
     import builtins, os, signal, sys, warnings
     import numpy as np, fastshallow as fs
-    from fastshallow.files import checkpoints
+    from fastshallow.training import checkpoints
 
     warnings.simplefilter("ignore")  # Python >= 3.12 warns of forks beside threads
     checkpoints.PAUSE = 0

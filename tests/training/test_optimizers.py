@@ -10,7 +10,7 @@ import pytest
 from sklearn.neural_network import _stochastic_optimizers as sklearn_optimizers
 
 import fastshallow as fs
-from fastshallow.training.optimizers import Rule, update
+from fastshallow.kernels.rules import Rule, update
 
 START = [1.0, -2.0]
 GRADIENTS = [[0.5, -1.0], [0.25, 2.0], [-0.125, 0.0], [4.0, -0.5]]
