@@ -93,7 +93,7 @@ class Activation(NamedTuple):
     flat_below : float
         The largest g', if a unit can be saturated: if g' nears 0 on one side, and a does not.
     dies : bool
-        Whether a unit can be 0, or negative, for every example, so that it learns nothing or little.
+        Whether a unit can be dead: z <= 0 for every example, so that it learns little or nothing.
     """
 
     code: int

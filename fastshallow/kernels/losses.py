@@ -19,9 +19,8 @@ softplus(z) = max(z, 0) + log(1 + exp(-\\|z\\|)).
 Sources: the chain dL/dz = dL/da g'(z) is that of the course notes; the Poisson deviance, with
 y log y at y = 0 taken as 0, is scikit-learn's (``sklearn.neural_network._base.poisson_loss``).
 
-A new output is a row of `TABLE`, its branch in `unit_loss`, `unit_step`, `dL_da` and `dL_dz`, and, if
-its targets are of a new kind, a function in `fastshallow.kernels.targets`. All other code reads the
-table.
+A new output is a row of `TABLE` and its branches in `unit_loss`, `dL_da` and `dL_dz`. Targets of a
+new kind have a function in `fastshallow.kernels.targets`. All other code reads the table.
 
 The functions of this module may be called from a user's own ``@njit`` code.
 
@@ -48,7 +47,7 @@ from ..jit.linking import INT, out_of_line, vector
 from ..simd.elementary import exp, exp_falling, log, sigmoid_log1p
 from ..simd.intrinsics import standalone, where
 from ..simd.transpose import transpose
-from .activations import ACTIVATIONS, EXP, RELU, SIGMOID, SOFTMAX, LINEAR, activate, relu
+from .activations import ACTIVATIONS, EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
 from .layout import unit_length, zero_padding
 from .targets import not_negative, of_one_hot, share
 

@@ -15,7 +15,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..kernels.passes import BAD_X, Matrix
+from ..jit.compile import in_python
+from ..kernels.losses import TABLE as OUTPUTS
+from ..kernels.propagation import BAD_X
+from ..kernels.targets import class_number
+from ..simd.matmul import Matrix
 
 # Bits of an integer whose digits a message shows, and characters of any value.
 DIGITS_MOST = 10_000
@@ -299,6 +303,7 @@ def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
     """Raise unless the loss is made for every target."""
     wanted, bad = f"finite {net.dtype} numbers", ~finite(Y, net.dtype)
     row = OUTPUTS[net.output]
+    # a rule for one number in kernels; its Python takes whole arrays
     if labels:
         wanted = f"class numbers 0 ... {net.sizes[-1] - 1}"
         bad |= ~in_python(class_number)(Y, net.sizes[-1])
