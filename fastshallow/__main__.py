@@ -23,8 +23,6 @@ from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
 
 __all__ = ["main"]
 
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu")
-
 SEED_MOST = 2**32 - 1
 
 
@@ -205,7 +203,7 @@ def add_train(made: argparse.ArgumentParser) -> None:
         help="auto: regression for numbers, unless they are whole and at most 20 different ones",
     )
     add("--hidden", type=layers, metavar="N[,N]", help="hidden units (100; digits 64), or none")
-    add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
+    add("--activation", metavar="NAME", help="of the hidden layers: relu (default), tanh, elu, ...")
     add("--solver", choices=("adam", "sgd", "lbfgs"), help="adam; digits: gradient descent")
     add(
         "--epochs",

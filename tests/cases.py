@@ -15,7 +15,7 @@ import pytest
 
 import fastshallow as fs
 
-HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
+HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear", "softplus", "elu")
 OUTPUTS = ("sigmoid", "softmax", "linear", "relu", "exp")
 DTYPES = ("float32", "float64")
 SIZES = (1, 2, 3, 4, 7, 16, 17, 64, 100)

@@ -24,6 +24,10 @@ def g(name, z, slope=0.01):
         return np.where(z > 0, z, 0.0)
     if name == "leaky_relu":
         return np.where(z > 0, z, slope * z)
+    if name == "softplus":
+        return np.logaddexp(0, z)
+    if name == "elu":
+        return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
     if name == "softmax":
         e = np.exp(z - z.max(axis=0))
         return e / e.sum(axis=0)
@@ -40,6 +44,10 @@ def dg(name, z, slope=0.01):
         return np.where(z > 0, 1.0, 0.0)
     if name == "leaky_relu":
         return np.where(z > 0, 1.0, slope)
+    if name == "softplus":
+        return np.exp(-np.logaddexp(0, -z))
+    if name == "elu":
+        return np.where(z > 0, 1.0, np.exp(np.minimum(z, 0)))
     return np.exp(z) if name == "exp" else np.ones_like(z)
 
 

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..estimators.base import ACTIVATIONS
 from ..files.models import check_replaceable, load
-from ..tables.mistakes import Mistake
+from ..tables.mistakes import Mistake, listed, plain
 from ..tables.pipeline import Pipeline, UnseenCategories
 
 __all__ = [
+    "check_activation",
     "check_not_input",
     "check_outputs",
     "load_model",
@@ -54,6 +56,13 @@ def check_outputs(outputs: dict[str, str | None]) -> None:
             raise Mistake(
                 f"{option} {path}: cannot be written ({error.strerror or error})"
             ) from error
+
+
+def check_activation(options: argparse.Namespace) -> None:
+    """Raise unless hidden layers can have the activation that was asked for, if any was."""
+    if options.activation not in (None, *ACTIVATIONS):
+        names = listed(sorted(ACTIVATIONS))
+        raise Mistake(f"--activation: expected one of {names}; got {plain(options.activation)}")
 
 
 def check_not_input(option: str, path: str | None, *inputs: str | None) -> None:

@@ -15,7 +15,7 @@ from ..files.models import replace_file
 from ..network.plotting import cost_png
 from ..tables.mistakes import DONE, INTERRUPTED, Mistake
 from ..tables.scores import classification_scores, scores_text
-from .common import check_outputs, note, print_json, say
+from .common import check_activation, check_outputs, note, print_json, say
 
 __all__ = ["Digits", "digits", "train_on_digits"]
 
@@ -86,6 +86,7 @@ def train_on_digits(options: argparse.Namespace) -> int:
         say(options, "Compiling the kernels (many seconds in the first run, then kept) ...")
     compile_seconds = fs.warmup("float32")
     hidden = (64,) if options.hidden is None else options.hidden
+    check_activation(options)
     activation = ACTIVATIONS[options.activation or "relu"]
     net = fs.Network((n_x, *hidden, data.n_classes), activation, "softmax")
     history = fit(net.init(seed=options.seed), data, options)

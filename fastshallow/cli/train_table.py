@@ -23,6 +23,7 @@ from ..tables.read import read_table
 from ..tables.scores import classification_scores, regression_scores, scores_text, text_table
 from ..training.callbacks import Callback
 from .common import (
+    check_activation,
     check_not_input,
     check_outputs,
     note,
@@ -133,6 +134,7 @@ def check_options(options: argparse.Namespace) -> None:
             raise Mistake(f"--{name.replace('_', '-')}: expected --solver adam or sgd; got lbfgs")
     if options.class_weight and options.task == "regression":
         raise Mistake("--class-weight: expected a classification; got --task regression")
+    check_activation(options)
 
 
 def _check_savable(data: Prepared, options: argparse.Namespace) -> None:

@@ -24,6 +24,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ..kernels.activations import TABLE
+from ..kernels.losses import LOSSES
 from ..network import checks
 from ..network.initialization import METHODS
 from ..network.network import CLASSIFIERS, FEW_VALUES, Network
@@ -48,23 +50,11 @@ from .fitting import (
 
 __all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
 
-#: scikit-learn's names of hidden activations, and the one that it has not, in a `Network`.
-ACTIVATIONS = {
-    "identity": "linear",
-    "logistic": "sigmoid",
-    "tanh": "tanh",
-    "relu": "relu",
-    "leaky_relu": "leaky_relu",
-}
+#: Names of hidden activations in the estimators, and in a `Network`.
+ACTIVATIONS = {row.estimator: name for name, row in TABLE.items() if row.hidden}
 
-#: scikit-learn's names of output activations, and "relu", in a `Network`.
-OUTPUTS = {
-    "identity": "linear",
-    "logistic": "sigmoid",
-    "softmax": "softmax",
-    "relu": "relu",
-    "exp": "exp",
-}
+#: Names of output activations in the estimators, and in a `Network`.
+OUTPUTS = {TABLE[name].estimator: name for name in LOSSES}
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "

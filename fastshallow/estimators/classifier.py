@@ -45,8 +45,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     ----------
     hidden_layer_sizes : int or sequence of int
         Units of the hidden layers; () for logistic regression.
-    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu"} or list of them
-        Of the hidden layers: one name, or one for each.
+    activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "softplus", "elu"} or list
+        Of the hidden layers: one name, or a list with one for each.
     solver : {"adam", "sgd", "lbfgs"}
         See `Adam`, `SGD` and `LBFGS`.
     alpha : float

@@ -16,6 +16,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from ..kernels.activations import TABLE
+from ..kernels.losses import LOSSES
 from ..network.network import FEW_VALUES
 from .base import BaseShallow
 from .fitting import Data, unchanged_if_refused
@@ -23,6 +25,12 @@ from .fitting import Data, unchanged_if_refused
 __all__ = ["ShallowRegressor"]
 
 NAN = float("nan")
+
+#: Names of `loss`, and the output activations that have it, the automatic one first.
+OF_LOSS = {
+    name: tuple(TABLE[output].estimator for output, loss in LOSSES.items() if loss == of_network)
+    for name, of_network in (("squared_error", "squared_error"), ("poisson", "poisson_deviance"))
+}
 
 
 class ShallowRegressor(RegressorMixin, BaseShallow):
@@ -80,7 +88,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseShallow._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson"})],
-        "output_activation": [StrOptions({"auto", "identity", "relu", "exp"})],
+        "output_activation": [StrOptions({"auto"}.union(*OF_LOSS.values()))],
     }
 
     def __init__(
@@ -180,7 +188,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         return y
 
     def _output(self) -> str:
-        legal = ("exp",) if self.loss == "poisson" else ("identity", "relu")
+        legal = OF_LOSS[self.loss]
         if self.output_activation == "auto":
             return legal[0]
         if self.output_activation not in legal:

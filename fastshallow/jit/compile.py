@@ -37,7 +37,16 @@ from numba.misc.appdirs import AppDirs
 
 from . import argument_types
 
-__all__ = ["ONE", "ZERO", "cache_directory", "jit", "package_stamp", "prange", "unannounced"]
+__all__ = [
+    "ONE",
+    "ZERO",
+    "cache_directory",
+    "in_python",
+    "jit",
+    "package_stamp",
+    "prange",
+    "unannounced",
+]
 
 # The whole package: a kernel may change with a module of any wing.
 PACKAGE = __name__.partition(".")[0]
@@ -151,6 +160,12 @@ def jit(
     if takes is not None and not config.DISABLE_JIT:
         _check_types(kernel, function, takes)
     return kernel
+
+
+def in_python(kernel: Any) -> Callable[..., Any]:
+    """Return the Python function of a kernel."""
+    function: Callable[..., Any] = getattr(kernel, "py_func", kernel)
+    return function
 
 
 def _check_types(kernel: Any, function: Callable[..., Any], takes: Any) -> None:

@@ -1,4 +1,4 @@
-"""Activations a = g(z), their derivatives g'(a), and the table of their names.
+"""Activations a = g(z), their derivatives g'(a), and the table of what is known of each.
 
 ============  =====================  =====================================  ===============
 name          a = g(z)               g' from a                              where
@@ -9,12 +9,21 @@ tanh          tanh(z)                1 - a^2                                hidd
 relu          max(z, 0)              1 where a > 0, else 0                  hidden, output
 leaky_relu    z where z > 0,         1 where a > 0, else slope              hidden
               else slope * z
+softplus      log(1 + exp(z))        1 - exp(-a)                            hidden
+elu           z where z > 0,         1 where a > 0, else a + 1              hidden
+              else exp(z) - 1
 softmax       exp(z_j) / sum exp(z)  Jacobian a_j (delta_jk - a_k)          output
 exp           exp(z)                 a                                      output
 ============  =====================  =====================================  ===============
 
 The derivative is taken from a, not z: backward needs no Z, so forward keeps none. At z = 0 the
 derivative of relu is 0 and that of leaky_relu is the slope.
+
+Sources: softplus is that of Dugas et al. 2001; elu, with alpha = 1, that of Clevert, Unterthiner,
+Hochreiter 2016, "Fast and accurate deep network learning by exponential linear units".
+
+A new activation is a row of `TABLE`, its functions, and its branch in `g`, `dg`, `activate` and
+`multiply_dg`. All other code reads the table.
 
 The functions of this module may be called from a user's own ``@njit`` code.
 
@@ -31,42 +40,91 @@ Examples
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..jit import argument_types
 from ..jit.argument_types import INTEGER, VALUE, array
 from ..jit.compile import jit
 from ..jit.linking import INT, REAL, out_of_line, vector
-from ..simd.elementary import exp, exp_falling, sigmoid, sigmoid_each, tanh, tanh_each
+from ..simd.elementary import (
+    exp,
+    exp_falling,
+    sigmoid,
+    sigmoid_each,
+    softplus,
+    tanh,
+    tanh_each,
+)
 from ..simd.intrinsics import standalone, where
 
 __all__ = [
     "ACTIVATIONS",
     "HIDDEN",
+    "TABLE",
+    "Activation",
     "activate",
     "da_dz",
     "dg",
     "dg_steps",
+    "elu",
     "g",
+    "leaky_relu",
     "multiply_dg",
+    "relu",
     "softmax",
 ]
 
-LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP = range(7)
+LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP, SOFTPLUS, ELU = range(9)
 
-#: Name of every activation and its code in kernels.
-ACTIVATIONS = {
-    "linear": LINEAR,
-    "sigmoid": SIGMOID,
-    "tanh": TANH,
-    "relu": RELU,
-    "leaky_relu": LEAKY_RELU,
-    "softmax": SOFTMAX,
-    "exp": EXP,
+
+class Activation(NamedTuple):
+    """What is known of an activation beside its functions.
+
+    code : int
+        Its number in kernels.
+    estimator : str
+        Its name in the estimators and the command: scikit-learn's, where that has one.
+    hidden : bool
+        Whether a hidden layer may have it.
+    init : str
+        The method of `Network.init` for hidden layers that have it.
+    flat_below : float
+        The largest g', if a unit can be saturated: if g' nears 0 on one side, and a does not.
+    dies : bool
+        Whether a unit can be dead: z <= 0 for every example, so that it learns little or nothing.
+    """
+
+    code: int
+    estimator: str
+    hidden: bool = True
+    init: str = "glorot"
+    flat_below: float = 0.0
+    dies: bool = False
+
+
+#: What is known of every activation, by its name.
+TABLE = {
+    "linear": Activation(LINEAR, "identity"),
+    "sigmoid": Activation(SIGMOID, "logistic", flat_below=0.25),
+    "tanh": Activation(TANH, "tanh", flat_below=1.0),
+    "relu": Activation(RELU, "relu", init="he", dies=True),
+    "leaky_relu": Activation(LEAKY_RELU, "leaky_relu", init="he", dies=True),
+    "softplus": Activation(SOFTPLUS, "softplus", flat_below=1.0),
+    "elu": Activation(ELU, "elu", init="he", flat_below=1.0),
+    "softmax": Activation(SOFTMAX, "softmax", hidden=False),
+    "exp": Activation(EXP, "exp", hidden=False),
 }
 
+#: Name of every activation and its code in kernels.
+ACTIVATIONS = {name: row.code for name, row in TABLE.items()}
+
 #: Names that a hidden layer may have.
-HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear")
+HIDDEN = tuple(name for name, row in TABLE.items() if row.hidden)
+
+# Codes that have a g of one unit.
+_SCALAR = tuple(row.code for name, row in TABLE.items() if name != "softmax")
 
 
 @jit(takes={"z": VALUE})
@@ -79,6 +137,29 @@ def relu(z):
 def leaky_relu(z, slope):
     """Return z where z > 0, slope * z elsewhere."""
     return where(z > 0, z, type(z)(slope) * z)
+
+
+@jit(takes={"z": VALUE})
+def elu(z):
+    """Return z where z > 0, exp(z) - 1 elsewhere."""
+    # exp(z) - 1 would lose the digits of a small z; with t = tanh(z / 2) nothing cancels
+    one = type(z)(1)
+    t = tanh(type(z)(0.5) * where(z > 0, type(z)(0), z))
+    return where(z > 0, z, (t + t) / (one - t))
+
+
+@jit(internal=True)
+def elu_dg(a):
+    """Return g' of elu from a = g(z)."""
+    one = type(a)(1)
+    return where(a > 0, one, a + one)
+
+
+@jit(internal=True)
+def softplus_dg(a):
+    """Return g' of softplus, 1 - exp(-a), from a = g(z)."""
+    t = tanh(type(a)(0.5) * a)
+    return (t + t) / (type(a)(1) + t)
 
 
 @jit(takes={"code": INTEGER, "z": VALUE, "slope": argument_types.REAL})
@@ -117,6 +198,10 @@ def g(code, z, slope):
         return leaky_relu(z, type(z)(slope))
     if code == EXP:
         return exp(z)
+    if code == SOFTPLUS:
+        return softplus(z)
+    if code == ELU:
+        return elu(z)
     return type(z)(float("nan"))
 
 
@@ -157,17 +242,23 @@ def dg(code, a, slope):
         return one if a > 0 else type(a)(slope)
     if code == EXP:
         return a
+    if code == SOFTPLUS:
+        return softplus_dg(a)
+    if code == ELU:
+        return elu_dg(a)
     return type(a)(float("nan"))
 
 
 @jit(internal=True)
 def dg_steps(code, slope):
-    """Return g' of a hidden layer where a > 0, and where not; of no use for sigmoid and tanh."""
+    """Return g' where a > 0, and where not, of an activation of two straight lines, else NaN."""
     if code == RELU:
         return 1.0, 0.0
     if code == LEAKY_RELU:
         return 1.0, slope
-    return 1.0, 1.0
+    if code == LINEAR:
+        return 1.0, 1.0
+    return np.nan, np.nan
 
 
 @jit(takes={"Z": array(1, any_order=True, written=True), "start": INTEGER, "n": INTEGER})
@@ -235,6 +326,12 @@ def activate(code, slope, Z, start, n, width):
     elif code == EXP:
         for p in range(z.size):
             z[p] = exp(z[p])
+    elif code == SOFTPLUS:
+        for p in range(z.size):
+            z[p] = softplus(z[p])
+    elif code == ELU:
+        for p in range(z.size):
+            z[p] = elu(z[p])
     elif code != LINEAR:
         z[:] = np.nan
 
@@ -275,6 +372,12 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
         s = type(one)(slope)
         for p in range(size):
             dz[p] *= where(a[p] > 0, one, s)
+    elif code == SOFTPLUS:
+        for p in range(size):
+            dz[p] *= softplus_dg(a[p])
+    elif code == ELU:
+        for p in range(size):
+            dz[p] *= elu_dg(a[p])
     elif code != LINEAR:
         dz[:] = np.nan
 
@@ -299,7 +402,7 @@ def da_dz(code, slope, a, out):
     out : ndarray, shape (n, n)
         Modified in place: ``out[j, k]`` = da_j / dz_k, diagonal for all but softmax.
     """
-    n, known = a.shape[0], LINEAR <= code <= EXP
+    n, known = a.shape[0], code in _SCALAR
     for j in range(n):
         for k in range(n):
             if code == SOFTMAX:

@@ -128,12 +128,6 @@ def n_params(layers):
     return layers[-1, B] + layers[-1, FAN_OUT]
 
 
-@jit(internal=True)
-def ends_in_one_unit(layers):
-    """Return whether `fastshallow.kernels.one_output` is the output layer's backward."""
-    return layers.shape[0] > 1 and layers[-1, FAN_OUT] == 1 and not layers[-1, ACROSS]
-
-
 @jit
 def tile_length(layers, itemsize):
     """Return how many examples a tile has: a function of the sizes alone."""

@@ -1,4 +1,4 @@
-"""Losses L(a, y) of the output layer, their derivatives, and the table of legal pairs.
+"""Losses L(a, y) of the output layer, their derivatives, and the table of outputs.
 
 ========  ======================  ==============================  ==============  ==========
 output    loss                    L(a, y)                         dL/da           dL/dz
@@ -19,6 +19,9 @@ softplus(z) = max(z, 0) + log(1 + exp(-\\|z\\|)).
 Sources: the chain dL/dz = dL/da g'(z) is that of the course notes; the Poisson deviance, with
 y log y at y = 0 taken as 0, is scikit-learn's (``sklearn.neural_network._base.poisson_loss``).
 
+A new output is a row of `TABLE` and its branches in `unit_loss`, `dL_da` and `dL_dz`. Targets of a
+new kind have a function in `fastshallow.kernels.targets`. All other code reads the table.
+
 The functions of this module may be called from a user's own ``@njit`` code.
 
 Examples
@@ -33,6 +36,9 @@ Examples
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from ..jit.argument_types import INTEGER, array
@@ -41,22 +47,48 @@ from ..jit.linking import INT, out_of_line, vector
 from ..simd.elementary import exp, exp_falling, log, sigmoid_log1p
 from ..simd.intrinsics import standalone, where
 from ..simd.transpose import transpose
-from .activations import EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
+from .activations import ACTIVATIONS, EXP, LINEAR, RELU, SIGMOID, SOFTMAX, activate, relu
 from .layout import unit_length, zero_padding
+from .targets import not_negative, of_one_hot, share
 
-__all__ = ["LOSSES", "dL_da", "dL_dz", "loss", "output_step"]
+__all__ = ["LOSSES", "TABLE", "Output", "dL_da", "dL_dz", "loss", "output_step"]
 
-#: Output activation and the loss that goes with it.
-LOSSES = {
-    "sigmoid": "cross_entropy",
-    "softmax": "cross_entropy",
-    "linear": "squared_error",
-    "relu": "squared_error",
-    "exp": "poisson_deviance",
+
+class Output(NamedTuple):
+    """What is known of an output layer beside its functions.
+
+    loss : str
+        Name of its loss.
+    targets : str
+        What its targets are, in words; "" for any finite number.
+    is_target : callable or None
+        Whether a value can be a target, if not every finite number can.
+    classifies : bool
+        Whether its activations are probabilities of classes.
+    """
+
+    loss: str
+    targets: str = ""
+    is_target: Callable[..., Any] | None = None
+    classifies: bool = False
+
+
+#: What is known of every output, by the name of its activation.
+TABLE = {
+    "sigmoid": Output("cross_entropy", "labels between 0 and 1", share, classifies=True),
+    "softmax": Output(
+        "cross_entropy", "one-hot columns: one 1 and else 0", of_one_hot, classifies=True
+    ),
+    "linear": Output("squared_error"),
+    "relu": Output("squared_error"),
+    "exp": Output("poisson_deviance", "finite numbers >= 0", not_negative),
 }
 
-#: Names that the output layer may have.
-OUTPUTS = tuple(LOSSES)
+#: Output activation and the loss that goes with it.
+LOSSES = {name: row.loss for name, row in TABLE.items()}
+
+# Codes of the outputs.
+_CODES = tuple(ACTIVATIONS[name] for name in TABLE)
 
 # What the functions for users take: values of one example, and where they write.
 VALUES, WRITTEN = array(1, any_order=True), array(1, any_order=True, written=True)
@@ -65,7 +97,7 @@ VALUES, WRITTEN = array(1, any_order=True), array(1, any_order=True, written=Tru
 @jit(internal=True)
 def has_loss(output):
     """Return whether an output of this code has a loss."""
-    return output in (SIGMOID, SOFTMAX, LINEAR, RELU, EXP)
+    return output in _CODES
 
 
 @jit(internal=True)

@@ -24,9 +24,21 @@ from ..simd.intrinsics import address, standalone
 from ..simd.matmul import PACKED, unpacked
 from ..simd.register_tile import PANEL_MOST, panel_columns, panel_width, sizes
 from ..simd.vectors import Vectors, integer
-from .activations import SIGMOID, TANH, dg, dg_steps
+from .activations import LEAKY_RELU, LINEAR, RELU, SIGMOID, TANH, dg, dg_steps
+from .layout import ACROSS, FAN_OUT, G
 
-__all__ = ["rank_one"]
+__all__ = ["has_one_pass", "rank_one"]
+
+# Activations of layer L - 1 that the pass is written for.
+CODES = (LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU)
+
+
+@jit(internal=True)
+def has_one_pass(layers):
+    """Return whether backward goes through the output layer in this pass."""
+    if layers.shape[0] == 1 or layers[-1, FAN_OUT] > 1 or layers[-1, ACROSS]:
+        return False
+    return layers[-2, G] in CODES
 
 
 def _tanh_slope(vectors, x, one, up, down):

@@ -40,7 +40,6 @@ from .layout import (
     G,
     W,
     constants,
-    ends_in_one_unit,
     input_rows,
     layout,
     load_input,
@@ -51,7 +50,7 @@ from .layout import (
 )
 from .losses import output_step
 from .model import examples_type, matrix_type, model_type, packs, ready_type, table_type, transposes
-from .one_output import rank_one
+from .one_output import has_one_pass, rank_one
 from .targets import load_targets
 
 __all__ = ["HELD", "NEW", "USABLE", "forward_tile", "tile_gradient", "tile_step"]
@@ -154,7 +153,7 @@ def packs_dz(layers, parts):
     (dW of 30 x 100 over 144 examples: 32 thousand cycles as rows, 30 packed, with AVX2.)
     """
     alone = layers.shape[0] == 2 and parts == 1
-    return alone and ends_in_one_unit(layers) and layers[0, FAN_OUT] > FEW
+    return alone and has_one_pass(layers) and layers[0, FAN_OUT] > FEW
 
 
 @jit(internal=True)
@@ -210,7 +209,7 @@ def layer_gradient(layers, i, x, scratch, tile, n, room, slot, fresh, part, part
     dW_zeros = db_zeros = zeros
     # Of these two, `backward_output` has summed up all, unless the parts of W[l] are shared out:
     # then the same sums, lanes over the units of layer L - 1, give the same bits.
-    one_unit, below = ends_in_one_unit(layers), layers.shape[0] - 1 - i
+    one_unit, below = has_one_pass(layers), layers.shape[0] - 1 - i
     if one_unit and below == 0:
         dW, dW_zeros = matrix(slot, dW.start, ONE, ZERO), matrix(scratch, at_zeros, ONE, ZERO)
     elif one_unit and below == 1:
@@ -336,7 +335,7 @@ def tile_step(model, ready, examples, first, last, known, backward, scratch, slo
     _, room, _ = constants(layers, tile)
     loss = output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first)
     if backward:
-        one_unit = ends_in_one_unit(layers)
+        one_unit = has_one_pass(layers)
         if one_unit:
             backward_output(model, scratch, tile, length, slot, fresh)
         for i in range(top - one_unit, 0, -1):

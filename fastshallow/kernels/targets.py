@@ -1,4 +1,8 @@
-"""Targets: a tile's Y, as the loss takes it."""
+"""Targets: a tile's Y, as the loss takes it, and which values are targets of a loss.
+
+The functions that say which values are targets work on one number in kernels, and on a whole array
+in Python, where they find the first wrong one for the message.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,31 @@ from ..simd.intrinsics import all_finite
 from .activations import EXP, SIGMOID, SOFTMAX
 from .layout import load_rows, unit_length, zero_padding
 
-__all__ = ["load_targets"]
+__all__ = ["class_number", "load_targets", "not_negative", "of_one_hot", "share"]
+
+
+@jit(internal=True)
+def share(y):
+    """Return whether y is from 0 to 1; NaN is not."""
+    return (y >= 0) & (y <= 1)
+
+
+@jit(internal=True)
+def not_negative(y):
+    """Return whether y is 0 or more; NaN is not."""
+    return y >= 0
+
+
+@jit(internal=True)
+def of_one_hot(y):
+    """Return whether y is 0 or 1."""
+    return (y == 0) | (y == 1)
+
+
+@jit(internal=True)
+def class_number(y, n_y):
+    """Return whether y is one of 0 ... n_y - 1."""
+    return (y >= 0) & (y < n_y) & (np.floor(y) == y)
 
 
 @jit(internal=True)
@@ -41,17 +69,17 @@ def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
     bad = 0 if all_finite(out, start, size) else 1
     if output == SIGMOID:
         for p in range(y.size):
-            bad |= not (y[p] >= 0 and y[p] <= 1)
+            bad |= not share(y[p])
     elif output == EXP:
         for p in range(y.size):
-            bad |= not y[p] >= 0
+            bad |= not not_negative(y[p])
     elif output == SOFTMAX:
         for i in range(n):
             ones = 0
             for j in range(n_y):
                 value = y[i * row + j * col]
                 ones += value == 1
-                bad |= (value != 0) & (value != 1)
+                bad |= not of_one_hot(value)
             bad |= ones != 1
     return bad == 0
 

@@ -15,8 +15,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..kernels import Matrix
+from ..jit.compile import in_python
+from ..kernels.losses import TABLE as OUTPUTS
 from ..kernels.propagation import BAD_X
+from ..kernels.targets import class_number
+from ..simd.matmul import Matrix
 
 # Bits of an integer whose digits a message shows, and characters of any value.
 DIGITS_MOST = 10_000
@@ -299,17 +302,15 @@ def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: 
 def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
     """Raise unless the loss is made for every target."""
     wanted, bad = f"finite {net.dtype} numbers", ~finite(Y, net.dtype)
-    if net.output == "softmax" and labels:
-        n_y = net.sizes[-1]
-        wanted = f"class numbers 0 ... {n_y - 1}"
-        bad = ~((Y >= 0) & (Y < n_y) & (np.floor(Y) == Y))
-    elif net.output == "softmax":
-        wanted = "one-hot columns: one 1 and else 0"
-        bad = ~((Y == 0) | (Y == 1)) | ((Y == 1).sum(axis=0) != 1)
-    elif net.output == "sigmoid":
-        wanted, bad = "labels between 0 and 1", ~((Y >= 0) & (Y <= 1))
-    elif net.output == "exp":
-        wanted, bad = "finite numbers >= 0", bad | ~(Y >= 0)
+    row = OUTPUTS[net.output]
+    # a rule for one number in kernels; its Python takes whole arrays
+    if labels:
+        wanted = f"class numbers 0 ... {net.sizes[-1] - 1}"
+        bad |= ~in_python(class_number)(Y, net.sizes[-1])
+    elif row.is_target is not None:
+        wanted, bad = row.targets, bad | ~in_python(row.is_target)(Y)
+        if net.output == "softmax":
+            bad |= (Y == 1).sum(axis=0) != 1
     if bad.any():
         refuse("Y", Y, bad, wanted, by_example=bool(labels))
 

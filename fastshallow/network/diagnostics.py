@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels.activations import TABLE, multiply_dg
 from ..kernels.propagation import BAD_X
 from . import checks
 from .network import Network
@@ -25,7 +26,6 @@ __all__ = ["Diagnosis", "LayerDiagnosis", "diagnose"]
 
 # A unit is saturated where the mean of g' is below this part of the largest g', at z = 0.
 FLAT = 0.1
-LARGEST_DG = {"sigmoid": 0.25, "tanh": 1.0}
 # From this share of a layer's units on, saturated or dead ones are advised on; a few do no harm.
 MANY = 0.1
 # Twins differ by no more than so many roundings of their largest parameter.
@@ -214,9 +214,9 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
     for i, (g, dg, positive) in enumerate(layers):
         hidden = i < len(net.hidden)
         saturated = dead = twins = None
-        if hidden and g in LARGEST_DG:
-            saturated = float(np.mean(dg < FLAT * LARGEST_DG[g]))
-        if g in ("relu", "leaky_relu"):
+        if hidden and TABLE[g].flat_below:
+            saturated = float(np.mean(dg < FLAT * TABLE[g].flat_below))
+        if TABLE[g].dies:
             dead = float(np.mean(~positive))
         if hidden:
             twins = _twins(net, i)
@@ -254,9 +254,11 @@ def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
             checks.explain(BAD_X, X, None, 0, net)
         for i, a in enumerate(net.forward(part).A):
             active[i] |= (a > 0).any(axis=1)
-            if i < len(net.hidden) and net.hidden[i] in LARGEST_DG:
-                dg = a * (1 - a) if net.hidden[i] == "sigmoid" else 1 - a * a
-                mean_dg[i] += dg.sum(axis=1, dtype=np.float64) / m
+            if i < len(net.hidden) and TABLE[net.hidden[i]].flat_below:
+                dg = np.ones(a.T.shape, a.dtype)
+                code = TABLE[net.hidden[i]].code
+                multiply_dg(code, net.leaky_slope, dg.ravel(), 0, a.T.ravel(), 0, a.size)
+                mean_dg[i] += dg.sum(axis=0, dtype=np.float64) / m
     return mean_dg, active
 
 

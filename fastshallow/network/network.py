@@ -16,8 +16,9 @@ from ..jit.pace import pace_of, paced_region
 from ..jit.threads import choose_workers
 from ..kernels import layout
 from ..kernels.activations import ACTIVATIONS, HIDDEN
+from ..kernels.activations import TABLE as ROWS
 from ..kernels.few_examples import predict_few
-from ..kernels.losses import LOSSES
+from ..kernels.losses import TABLE as OUTPUTS
 from . import checks
 from .initialization import METHODS, draw
 from .problem import Problem
@@ -34,7 +35,7 @@ FEW_VALUES = 2048
 
 # Output activations whose predictions are classes.
 INT64 = np.dtype(np.int64)
-CLASSIFIERS = ("sigmoid", "softmax")
+CLASSIFIERS = tuple(name for name, row in OUTPUTS.items() if row.classifies)
 
 # Of the constructor.
 ARGUMENTS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
@@ -50,7 +51,7 @@ class Network(Parameters):
         regression.
     hidden : str or list of str
         Activation of the hidden layers, one name for all or one for each: "sigmoid", "tanh",
-        "relu", "leaky_relu" or "linear".
+        "relu", "leaky_relu", "softplus", "elu" or "linear".
     output : str
         Activation of the output layer, which brings its loss: "sigmoid" and "softmax" with
         cross-entropy, "linear" and "relu" with squared error, "exp" with Poisson deviance.
@@ -117,7 +118,7 @@ class Network(Parameters):
         set_ = object.__setattr__  # the checking __setattr__ is for the finished network
         set_(self, "sizes", sizes)
         set_(self, "hidden", tuple(checks.one_of("hidden", n, HIDDEN) for n in names))
-        set_(self, "output", checks.one_of("output", output, LOSSES))
+        set_(self, "output", checks.one_of("output", output, OUTPUTS))
         set_(self, "leaky_slope", checks.number("leaky_slope", leaky_slope, least=0))
         try:
             known = dtype is not None and np.dtype(dtype) in (np.dtype("f4"), np.dtype("f8"))
@@ -148,7 +149,7 @@ class Network(Parameters):
         Parameters
         ----------
         method : {"course", "glorot", "he", "zeros"} or None
-            None is "he" for hidden layers that are all relu or leaky_relu, else "glorot".
+            None is "he" for hidden layers that are all relu, leaky_relu or elu, else "glorot".
         scale : float or None
             Factor of the weights; None is 0.01 for "course", else 1.
         seed : int or None
@@ -160,8 +161,8 @@ class Network(Parameters):
             Itself; `params` is modified in place.
         """
         if method is None:
-            rectified = self.hidden and set(self.hidden) <= {"relu", "leaky_relu"}
-            method = "he" if rectified else "glorot"
+            methods = {ROWS[name].init for name in self.hidden}
+            method = methods.pop() if len(methods) == 1 else "glorot"
         checks.one_of("method", method, METHODS)
         self._check_writable()
         if scale is not None:

@@ -4,7 +4,7 @@
 columns, `described` checks a description from a file, `scores` judges predictions, and `mistakes`
 are those that a user can mend.
 
-May import: jit, network.
+May import: jit, kernels, network.
 
 Used above: columns, mistakes, pipeline, read, scores.
 """

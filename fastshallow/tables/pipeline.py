@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.losses import TABLE as OUTPUTS
 from ..network.checks import SHOWN_MOST, shown
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
@@ -70,7 +71,8 @@ class Pipeline:
         self._check_types()
         n = len(target.classes)
         outputs = 1 if n in (0, 2) else n
-        legal = {"sigmoid", "softmax"} if target.classes else {"linear", "relu", "exp"}
+        classifies = bool(target.classes)
+        legal = {name for name, row in OUTPUTS.items() if row.classifies == classifies}
         width = sum(column.width for column in self.columns)
         if (net.sizes[0], net.sizes[-1]) != (width, outputs) or net.output not in legal:
             kinds = " or ".join(sorted(legal))

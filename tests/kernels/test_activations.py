@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import naive
 import numba
 import numpy as np
 import pytest
 
 import fastshallow as fs
+from fastshallow import kernels
 from fastshallow.jit.compile import jit
-from fastshallow.kernels import activations
+from fastshallow.kernels import Examples, Model, activations
 from fastshallow.kernels.activations import ACTIVATIONS, HIDDEN
+from fastshallow.kernels.layout import G
+from fastshallow.network.checks import flat_rows
 
 SCALAR = [name for name in ACTIVATIONS if name != "softmax"]
 # Both signs, tiny and large, where exp overflows in either precision; no kink at 0.
@@ -19,11 +24,11 @@ ULP = {np.float32: 2.0**-23, np.float64: 2.0**-52}
 
 
 def test_the_table_of_names_is_the_documented_one():
-    assert list(ACTIVATIONS) == [
-        *("linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "exp")
-    ]
-    assert sorted(set(ACTIVATIONS.values())) == sorted(ACTIVATIONS.values())
-    assert set(HIDDEN) == {"sigmoid", "tanh", "relu", "leaky_relu", "linear"}
+    rows = re.findall(r"^(\w+) +\S.*?  (hidden|output)\b.*$", activations.__doc__, re.MULTILINE)
+    names = {name for name, _ in rows} | {"leaky_relu", "elu"}  # whose row is two lines
+    assert names == set(ACTIVATIONS)
+    assert sorted(ACTIVATIONS.values()) == list(range(len(ACTIVATIONS)))
+    assert {name for name, where in rows if where == "output"} == set(ACTIVATIONS) - set(HIDDEN)
 
 
 @pytest.mark.parametrize("name", SCALAR)
@@ -78,7 +83,10 @@ def test_derivative_from_a_is_the_difference_quotient(name):
 @pytest.mark.parametrize(
     ("name", "derivative"),
     # z = 0 exactly: relu's is 0 and leaky_relu's the slope; for the others see the table.
-    [("relu", 0), ("leaky_relu", 0.25), ("linear", 1), ("sigmoid", 0.25), ("tanh", 1), ("exp", 1)],
+    [
+        *[("relu", 0), ("leaky_relu", 0.25), ("linear", 1), ("sigmoid", 0.25), ("tanh", 1)],
+        *[("exp", 1), ("softplus", 0.5), ("elu", 1)],
+    ],
 )
 def test_derivative_at_zero(name, derivative):
     code = ACTIVATIONS[name]
@@ -150,9 +158,35 @@ def test_jacobian_is_the_difference_quotient(name):
         np.testing.assert_allclose(out[:, k], column, rtol=1e-8, atol=1e-9)
 
 
-def test_codes_without_a_scalar_form_give_nan():
-    assert np.isnan(activations.g(activations.SOFTMAX, 1.0, 0.01))
-    assert np.isnan(activations.dg(activations.SOFTMAX, 1.0, 0.01))
+@pytest.mark.parametrize("code", [-1, len(ACTIVATIONS), 99, activations.SOFTMAX])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unknown_codes_fail_alike(code, dtype):
+    # and softmax, which has no g of one unit
+    assert np.isnan(activations.g(code, dtype(1), 0.01))
+    assert np.isnan(activations.dg(code, dtype(1), 0.01))
+    assert np.isnan(dg_steps(code, 0.01)).all()
+    dZ = np.ones(3, dtype)
+    activations.multiply_dg(code, 0.01, dZ, 0, np.ones(3, dtype), 0, 3)
+    assert np.isnan(dZ).all()
+    A, out = np.ones(3, dtype), np.ones((3, 3), dtype)
+    if code != activations.SOFTMAX:
+        activations.activate(code, 0.01, A, 0, 3, 1)
+        activations.da_dz(code, 0.01, np.ones(3, dtype), out)
+        assert np.isnan(A).all() and np.isnan(out).all()
+
+
+@pytest.mark.parametrize("sizes", [(3, 20, 1), (3, 20, 2), (3, 4, 1)])
+@pytest.mark.parametrize("code", [-1, len(ACTIVATIONS), activations.EXP, activations.SOFTMAX])
+def test_a_hidden_layer_of_an_unknown_code_has_no_gradient(sizes, code):
+    # a table of layers that no `Network` makes, for every way backward
+    net = fs.Network(sizes, "relu", "linear").init(seed=0)
+    params, layers, slope = net.model
+    layers = layers.copy()
+    layers[0, G] = code
+    X, Y = (flat_rows(np.ones((n, 5), np.float32)) for n in (3, sizes[-1]))
+    examples, grad = Examples(X, Y, 0, np.empty(0, np.float32)), np.zeros_like(params)
+    kernels.cost_and_grad(Model(params, layers, slope), examples, 5, 5.0, 0.0, 1, grad)
+    assert np.isnan(grad[: 3 * sizes[1]]).all()
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.25, 1.0, 2.0])
