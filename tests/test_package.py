@@ -177,7 +177,7 @@ def test_the_oldest_versions_are_those_declared():
 def test_newcomers_commands_are_the_readmes():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert 'python -m pip install ".[cli,plot]" && fastshallow train\n' in readme
-    assert 'python -m pip install ".[test]" && python -m pytest\n' in readme
+    assert 'python -m pip install ".[test]" && python -m pytest -n auto --dist loadfile\n' in readme
     assert not re.search(r"python -m pytest", (ROOT / ".ci/run").read_text("utf-8"))
 
 
