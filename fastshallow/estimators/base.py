@@ -6,7 +6,6 @@ Rows are examples here, as in scikit-learn; the network below takes the same mem
 from __future__ import annotations
 
 import inspect
-import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -330,10 +329,9 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         m = data.X.shape[0]
         size = 200 if self.batch_size == "auto" else int(self.batch_size)
         if size > m and self.batch_size != "auto":
-            warnings.warn(
+            checks.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=5,
             )
         solver = self._optimizer
         trainer = self._trainer(data, solver.optimizer, size, solver.state(self.t_))
@@ -370,13 +368,12 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         else:
             self.best_validation_score_, self.best_loss_ = None, judgement.best
         if interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            checks.warn("Training interrupted by user.")
         elif history.stopped == "epochs" and not incremental:
-            warnings.warn(
+            checks.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _trainer(self, data: Data, optimizer: Any, size: int | None, state: Any = None) -> Trainer:

@@ -10,6 +10,8 @@ import math
 import numbers
 import os
 import reprlib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -25,7 +27,10 @@ from ..simd.matmul import Matrix
 DIGITS_MOST = 10_000
 SHOWN_MOST = 250
 
-__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "shown", "weights"]
+# Packages that stand between a user's line and a warning.
+PASSED = (__name__.partition(".")[0], "sklearn", "joblib")
+
+__all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "shown", "warn", "weights"]
 
 
 class _Short(reprlib.Repr):
@@ -288,6 +293,16 @@ def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
     start = (n - 1) * down * (array.strides[0] < 0) + (m - 1) * along * (array.strides[1] < 0)
     signs = [-1 if s < 0 else 1 for s in array.strides]
     return Matrix(flat, int(start), along * signs[1], down * (signs[0] if n > 1 else 1))
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the nearest line that is neither of this package nor of scikit-learn."""
+    frame, level = sys._getframe(), 1
+    while (
+        frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: Any) -> NoReturn:

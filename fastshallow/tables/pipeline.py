@@ -5,14 +5,13 @@ The ``fastshallow train`` command writes one, and `fastshallow.load` reads it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..kernels.losses import TABLE as OUTPUTS
-from ..network.checks import SHOWN_MOST, shown
+from ..network.checks import SHOWN_MOST, shown, warn
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
 from .mistakes import Mistake, listed
@@ -146,10 +145,9 @@ class Pipeline:
             what = "; ".join(
                 f"column {shown(name)}: {listed(new, 5)}" for name, new in unseen.items()
             )
-            warnings.warn(
+            warn(
                 f"categories that training did not see, taken as all zeros: {what}",
                 UnseenCategories,
-                stacklevel=3,
             )
         return X
 

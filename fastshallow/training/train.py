@@ -6,7 +6,6 @@ import importlib
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,11 +112,10 @@ def gradient_descent(
     cost = np.concatenate(parts)
     if not np.isfinite(cost).all():
         step = int(np.argmin(np.isfinite(cost)))
-        warnings.warn(
+        checks.warn(
             f"the cost is not finite from step {step} on (learning_rate {learning_rate:g}): "
             "a smaller learning_rate, or X and Y of a smaller range, may help",
             RuntimeWarning,
-            stacklevel=2,
         )
     return GradientDescentResult(cost)
 
@@ -268,7 +266,7 @@ def train(
             except DivergenceError as error:
                 if on_divergence == "raise":
                     raise
-                warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+                checks.warn(str(error), RuntimeWarning)
     return training.state.history
 
 

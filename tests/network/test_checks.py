@@ -8,6 +8,8 @@ import cases
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastshallow as fs
 from fastshallow.network import checks
@@ -338,3 +340,34 @@ def test_flat_rows_finds_every_value(layout, rng):
     assert not data.flags.writeable
     for (j, i), value in np.ndenumerate(array):
         assert data[start + i * row + j * col] == value
+
+
+# Warnings ------------------------------------------------------------------------------------
+
+
+ONE_EPOCH = fs.ShallowClassifier((2,), max_iter=1, random_state=0)
+
+
+def unconverged(_):
+    """Fit for one epoch, which warns."""
+    return ONE_EPOCH.fit(np.eye(4), [0, 1, 0, 1])
+
+
+def nested(_):
+    """Fit within an estimator of scikit-learn."""
+    return make_pipeline(StandardScaler(), ONE_EPOCH).fit(np.eye(4), [0, 1, 0, 1])
+
+
+def diverged(net):
+    """Descend too fast."""
+    return fs.gradient_descent(net, [[1.0, 2.0]], [2.0, 4.0], 1e30, 9)
+
+
+@pytest.mark.parametrize("work", [unconverged, nested, diverged])
+def test_a_warning_names_the_users_line(work):
+    net = fs.Network((1, 1), output="linear").init(seed=0)
+    with pytest.warns(Warning) as caught:
+        work(net)
+    first = work.__code__.co_firstlineno
+    assert {warning.filename for warning in caught} == {__file__}
+    assert all(first < warning.lineno <= first + 4 for warning in caught)
