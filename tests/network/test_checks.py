@@ -12,10 +12,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastshallow as fs
+from fastshallow.kernels.activations import HIDDEN
 from fastshallow.network import checks
 
 M = 6
 NAN, INF = float("nan"), float("inf")
+NAMES = ", ".join(HIDDEN)
 
 
 def good(output="sigmoid", dtype="float64"):
@@ -255,13 +257,17 @@ def test_wrong_n_iter(n_iter, error):
             {"sizes": (3, 4, 1), "hidden": "logistic"},
             *(
                 ValueError,
-                "hidden: expected one of sigmoid, tanh, relu, leaky_relu, linear; got 'l",
+                f"hidden: expected one of {NAMES}; got 'l",
             ),
         ),
-        ({"sizes": (3, 4, 1), "hidden": ["softmax"]}, ValueError, "hidden: expected one of sigm"),
+        (
+            {"sizes": (3, 4, 1), "hidden": ["softmax"]},
+            ValueError,
+            f"hidden: expected one of {NAMES}",
+        ),
         ({"sizes": (3, 4, 1), "hidden": []}, ValueError, "hidden: expected one name, or 1 for"),
         ({"sizes": (3, 4, 1), "hidden": None}, TypeError, "hidden: expected"),
-        ({"sizes": (3, 4, 1), "hidden": [3]}, ValueError, "hidden: expected one of sigmoid"),
+        ({"sizes": (3, 4, 1), "hidden": [3]}, ValueError, f"hidden: expected one of {NAMES}"),
         (
             {"sizes": (3, 1), "output": "tanh"},
             *(
