@@ -73,6 +73,7 @@ def train_on_digits(options: argparse.Namespace) -> int:
     for name in FOR_TABLES:
         if getattr(options, name):
             raise Mistake(f"--{name.replace('_', '-')}: expected DATA, a table, before it")
+    check_activation(options)
     options.plot = options.plot or "loss.png"
     check_outputs({"--out": options.out, "--plot": options.plot})
     data = digits(options.seed, options.test_size)
@@ -86,7 +87,6 @@ def train_on_digits(options: argparse.Namespace) -> int:
         say(options, "Compiling the kernels (many seconds in the first run, then kept) ...")
     compile_seconds = fs.warmup("float32")
     hidden = (64,) if options.hidden is None else options.hidden
-    check_activation(options)
     activation = ACTIVATIONS[options.activation or "relu"]
     net = fs.Network((n_x, *hidden, data.n_classes), activation, "softmax")
     history = fit(net.init(seed=options.seed), data, options)

@@ -111,6 +111,7 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--plot", "none/p"], "--plot none/p: cannot be written"),
         (["train", "--target", "y"], "--target: expected DATA"),
         (["train", "--early-stopping"], "--early-stopping: expected DATA"),
+        (["train", "--activation", "sine"], "--activation: expected one of"),
         (["train", "--out", "same", "--plot", "./same"], "--out and --plot name the same file"),
         (["info"], "required: MODEL"),
         (["info", "none"], "none: cannot be read .No such file"),

@@ -55,6 +55,7 @@ CASES = [
     (("train", "https://a.invalid/t.csv", "--target", "y"), "t.csv: cannot be read .No such file"),
     (("train", "good.csv"), "--target: expected the column of good.csv to predict"),
     (("train", "good.csv", "--target", "z"), "--target: .* which has 'a', 'b', 'y'; got 'z'"),
+    ((*TRAIN, "--activation", "sine"), "--activation: expected one of 'elu', .*; got sine"),
     ((*TRAIN, "--drop", "c"), "--drop: expected a column of good.csv, .*; got 'c'"),
     (("train", "alone.csv", "--target", "y"), "expected columns beside the target"),
     (("train", "empty.csv", "--target", "y"), "empty.csv: .* got an empty table"),
