@@ -20,8 +20,12 @@ import numpy as np
 try:
     from fastshallow.simd import elementary
     from fastshallow.simd.intrinsics import standalone
-except ImportError:  # an older commit
-    elementary = None
+except ImportError:  # a commit before the wings
+    try:
+        from fastshallow import elementary
+        from fastshallow.simd import standalone
+    except ImportError:  # an older one still
+        elementary = None
 
 N, ROUNDS = 1024, 2000
 NAMES = ("exp", "tanh", "sigmoid", "softplus", "log", "log1p", "log_sum_exp")

@@ -103,6 +103,32 @@ def test_names_in_documents_exist(document):
             thing = getattr(thing, part)
 
 
+def resolves(name):
+    """Return whether a dotted name leads to something, by way of modules and attributes."""
+    parts = name.split(".")
+    thing = fs
+    for i, part in enumerate(parts[1:], 2):
+        if not hasattr(thing, part):
+            try:
+                importlib.import_module(".".join(parts[:i]))
+            except ImportError:
+                return False
+        thing = getattr(thing, part)
+    return True
+
+
+def test_what_texts_refer_to_is_there():
+    texts = [*PACKAGE.rglob("*.py"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+    names, paths = set(), set()
+    for path in texts:
+        text = path.read_text("utf-8")
+        names |= set(re.findall(r"`(fastshallow\.[\w.]*\w)", text))
+        paths |= set(re.findall(r"`((?:fastshallow|tests|asv_bench|docs|\.ci)/[\w/.-]+)`", text))
+    assert len(names) > 40 and len(paths) > 30
+    assert {name for name in names if not resolves(name)} == set()
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+
+
 # Examples ------------------------------------------------------------------------------------
 
 

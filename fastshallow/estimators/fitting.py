@@ -123,7 +123,7 @@ class Solver:
     learning_rate : float
         Of the next step.
     vectors : ndarray
-        The optimiser's, see `fastshallow.training.optimizers.Rule`.
+        The optimiser's, see `fastshallow.kernels.rules.Rule`.
     steps : int
         Taken so far.
     """

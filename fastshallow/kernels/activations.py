@@ -90,8 +90,8 @@ class Activation(NamedTuple):
         Whether a hidden layer may have it.
     init : str
         The method of `Network.init` for hidden layers that have it.
-    flat_below : float
-        The largest g', if a unit can be saturated: if g' nears 0 on one side, and a does not.
+    largest_dg : float
+        The largest g' of an activation with a flat side, where a unit can be saturated; else 0.
     dies : bool
         Whether a unit can be dead: z <= 0 for every example, so that it learns little or nothing.
     """
@@ -100,19 +100,19 @@ class Activation(NamedTuple):
     estimator: str
     hidden: bool = True
     init: str = "glorot"
-    flat_below: float = 0.0
+    largest_dg: float = 0.0
     dies: bool = False
 
 
 #: What is known of every activation, by its name.
 TABLE = {
     "linear": Activation(LINEAR, "identity"),
-    "sigmoid": Activation(SIGMOID, "logistic", flat_below=0.25),
-    "tanh": Activation(TANH, "tanh", flat_below=1.0),
+    "sigmoid": Activation(SIGMOID, "logistic", largest_dg=0.25),
+    "tanh": Activation(TANH, "tanh", largest_dg=1.0),
     "relu": Activation(RELU, "relu", init="he", dies=True),
     "leaky_relu": Activation(LEAKY_RELU, "leaky_relu", init="he", dies=True),
-    "softplus": Activation(SOFTPLUS, "softplus", flat_below=1.0),
-    "elu": Activation(ELU, "elu", init="he", flat_below=1.0),
+    "softplus": Activation(SOFTPLUS, "softplus", largest_dg=1.0),
+    "elu": Activation(ELU, "elu", init="he", largest_dg=1.0),
     "softmax": Activation(SOFTMAX, "softmax", hidden=False),
     "exp": Activation(EXP, "exp", hidden=False),
 }

@@ -214,8 +214,8 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
     for i, (g, dg, positive) in enumerate(layers):
         hidden = i < len(net.hidden)
         saturated = dead = twins = None
-        if hidden and TABLE[g].flat_below:
-            saturated = float(np.mean(dg < FLAT * TABLE[g].flat_below))
+        if hidden and TABLE[g].largest_dg:
+            saturated = float(np.mean(dg < FLAT * TABLE[g].largest_dg))
         if TABLE[g].dies:
             dead = float(np.mean(~positive))
         if hidden:
@@ -254,7 +254,7 @@ def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
             checks.explain(BAD_X, X, None, 0, net)
         for i, a in enumerate(net.forward(part).A):
             active[i] |= (a > 0).any(axis=1)
-            if i < len(net.hidden) and TABLE[net.hidden[i]].flat_below:
+            if i < len(net.hidden) and TABLE[net.hidden[i]].largest_dg:
                 dg = np.ones(a.T.shape, a.dtype)
                 code = TABLE[net.hidden[i]].code
                 multiply_dg(code, net.leaky_slope, dg.ravel(), 0, a.T.ravel(), 0, a.size)

@@ -124,7 +124,7 @@ class State:
     """What an optimiser remembers from step to step, and how far training came.
 
     vectors : ndarray, (k, n)
-        The optimiser's vectors; see `fastshallow.training.optimizers.Rule`.
+        The optimiser's vectors; see `fastshallow.kernels.rules.Rule`.
     steps : int
         Steps taken.
     examples, epochs : int
