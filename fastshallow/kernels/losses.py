@@ -119,7 +119,9 @@ def unit_loss(output, z, y):
         return type(z)(0.5) * (a - y) * (a - y)
     if output == EXP:
         return xlogx(y) - y * z - y + exp(z)
-    return z - z  # a is 1; NaN stays NaN
+    if output == SOFTMAX:
+        return z - z  # a is 1; NaN stays NaN
+    return type(z)(np.nan)
 
 
 @jit(internal=True)
@@ -292,6 +294,8 @@ def unit_step(output, z, y, dz, losses, size):
     if output == RELU:
         for p in range(size):
             dz[p] = where(z[p] > 0, dz[p], type(dz[p])(0))
+    elif not has_loss(output):
+        dz[:] = np.nan
 
 
 @jit(internal=True)

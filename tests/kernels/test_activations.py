@@ -14,7 +14,7 @@ from fastshallow import kernels
 from fastshallow.jit.compile import jit
 from fastshallow.kernels import Examples, Model, activations
 from fastshallow.kernels.activations import ACTIVATIONS, HIDDEN
-from fastshallow.kernels.layout import G
+from fastshallow.kernels.layout import FAN_IN, FAN_OUT, G, W
 from fastshallow.network.checks import flat_rows
 
 SCALAR = [name for name in ACTIVATIONS if name != "softmax"]
@@ -174,18 +174,30 @@ def test_unknown_codes_fail_alike(code, dtype):
         assert np.isnan(A).all() and np.isnan(out).all()
 
 
+UNKNOWN = [-1, len(ACTIVATIONS), 99]
+
+
 @pytest.mark.parametrize("sizes", [(3, 20, 1), (3, 20, 2), (3, 4, 1)])
-@pytest.mark.parametrize("code", [-1, len(ACTIVATIONS), activations.EXP, activations.SOFTMAX])
-def test_a_hidden_layer_of_an_unknown_code_has_no_gradient(sizes, code):
+@pytest.mark.parametrize(
+    ("layer", "code"),
+    [
+        *[(0, code) for code in (*UNKNOWN, activations.EXP, activations.SOFTMAX)],
+        *[(-1, code) for code in (*UNKNOWN, activations.TANH, activations.ELU)],
+    ],
+)
+def test_a_layer_of_a_code_that_it_cannot_have_has_no_gradient(sizes, layer, code):
     # a table of layers that no `Network` makes, for every way backward
     net = fs.Network(sizes, "relu", "linear").init(seed=0)
     params, layers, slope = net.model
     layers = layers.copy()
-    layers[0, G] = code
+    layers[layer, G] = code
     X, Y = (flat_rows(np.ones((n, 5), np.float32)) for n in (3, sizes[-1]))
     examples, grad = Examples(X, Y, 0, np.empty(0, np.float32)), np.zeros_like(params)
-    kernels.cost_and_grad(Model(params, layers, slope), examples, 5, 5.0, 0.0, 1, grad)
-    assert np.isnan(grad[: 3 * sizes[1]]).all()
+    J, _ = kernels.cost_and_grad(Model(params, layers, slope), examples, 5, 5.0, 0.0, 1, grad)
+    # of a hidden layer that g and dg are for, J is a number
+    assert np.isnan(J) or layer == 0
+    first = layers[layer, W]
+    assert np.isnan(grad[first : first + layers[layer, FAN_IN] * layers[layer, FAN_OUT]]).all()
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.25, 1.0, 2.0])
