@@ -6,6 +6,7 @@ processes which tests start inherit.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -85,6 +86,14 @@ def nothing_global_changes():
     yield
     assert numba.get_num_threads() == threads
     assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@pytest.fixture
+def call_seconds(monkeypatch):
+    """Return a function that sets how long one call of the kernels takes; 0: a part of a step."""
+    from fastshallow.training import trainer
+
+    return functools.partial(monkeypatch.setattr, trainer, "CALL_SECONDS")
 
 
 @pytest.fixture

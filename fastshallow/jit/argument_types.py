@@ -153,8 +153,8 @@ examples = _record(
     "Examples", X=matrix(), Y=matrix("model"), labels=FLAG, weight=array(1, like="model")
 )
 
-#: The check of the `Ready` of the network in the argument ``model``.
-ready = _record("Ready", W=array(1, like="model"), W_T=array(1, like="model"))
+#: The check of the `WeightCopies` of the network in the argument ``model``.
+copies = _record("WeightCopies", W=array(1, like="model"), W_T=array(1, like="model"))
 
 
 def check(

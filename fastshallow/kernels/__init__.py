@@ -36,7 +36,7 @@ from __future__ import annotations
 from ..simd.matmul import Matrix
 from .blocks import block_count, block_step, in_panels, task_count
 from .few_examples import predict
-from .model import Examples, Model, Ready, ready_weights
+from .model import Examples, Model, WeightCopies, weight_copies
 from .passes import cost_and_grad, forward, forward_layers, gradient_descent
 from .propagation import OK
 
@@ -45,7 +45,7 @@ __all__ = [
     "Examples",
     "Matrix",
     "Model",
-    "Ready",
+    "WeightCopies",
     "block_count",
     "block_step",
     "cost_and_grad",
@@ -54,6 +54,6 @@ __all__ = [
     "gradient_descent",
     "in_panels",
     "predict",
-    "ready_weights",
     "task_count",
+    "weight_copies",
 ]

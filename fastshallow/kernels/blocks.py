@@ -1,19 +1,18 @@
-"""Blocks of examples: what one sums up, who goes through them, and how the sums are added.
+"""Blocks of examples: how m examples are split, shared out among threads, and summed.
 
-Blocks make the bits
-    The m examples are split into blocks by a rule that knows m and the sizes only. Each block
-    adds its gradient into a slot of its own, and the slots are summed along a fixed binary
-    tree. Threads share the blocks out among themselves, in a parallel region for each step or,
-    where steps are many and short, as a team (`fastshallow.kernels.team`): any number of them, none
-    but the caller's included, gives the same bits.
+Blocks make the bits the same for any number of threads
+    m and the sizes alone decide how the m examples are split. Each block adds its gradient into
+    its own slot. The slots are summed along a fixed binary tree. Threads share the blocks, in a
+    parallel region for each step or, where steps are many and short, as a
+    `fastshallow.kernels.team`.
 
 Tiles make the speed
-    A block goes through `fastshallow.kernels.propagation` in tiles that fit the cache: Z, A and dZ
+    A block goes through `fastshallow.kernels.propagation` in tiles that fit the cache. Z, A and dZ
     never leave it, and X is read from memory once.
 
-Large layers have one block
-    More slots of theirs would not fit the memory. Threads then share out the tiles of a few
-    together, and after that the rows of every dW, each summed over the tiles in the same order.
+A large network has one block
+    More slots would not fit the memory. Threads share a few tiles, then the rows of every dW. Each
+    row is summed over the tiles in the same order.
 """
 
 from __future__ import annotations
@@ -29,20 +28,27 @@ from ..jit.compile import ONE, ZERO, jit, prange
 from ..jit.linking import INT, out_of_line, vector
 from ..jit.refusals import fill, heard
 from ..simd.intrinsics import inlined
-from ..simd.matmul import Matrix
+from ..simd.matmul import Matrix, matrix
 from . import team
 from .layout import (
-    ACROSS,
+    LANES_OVER_EXAMPLES,
     WIDEST,
     aligned_empty,
-    constants,
     even_tile,
     n_params,
     prepare_scratch,
+    scratch_parts,
     scratch_size,
     tile_length,
 )
-from .model import Examples, Model, Ready, examples_type, fetch_to_update, fetch_weights, model_type
+from .model import (
+    Examples,
+    WeightCopies,
+    examples_type,
+    fetch_to_update,
+    fetch_weights,
+    model_type,
+)
 from .propagation import HELD, NEW, OK, REFUSED, USABLE, tile_gradient, tile_step
 from .sizes import examples_fit
 from .sums import own_subtree, sum_slots
@@ -50,28 +56,26 @@ from .sums import own_subtree, sum_slots
 __all__ = [
     "Part",
     "Workspace",
+    "all_tiles",
     "allocate",
     "assist",
     "block_count",
     "block_step",
     "known_after",
     "run",
-    "whole",
 ]
 
-# Blocks of a gradient: enough for many cores; each with examples enough to be worth its slot,
-# which is written and summed once, and of some floating-point operations; all slots together
-# within a bound.
+# Bounds of `block_count`. A block has examples and operations enough to be worth its slot, which is
+# written and summed once. All slots together have SLOTS_BYTES at most.
 BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500_000
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 
-# Two blocks may be smaller, for a second thread's sake: of so many examples and operations at
-# least, where the network has so many parameters at most (on one thread they cost some per cent,
-# which batches of 200 of larger networks would have to pay).
+# Two blocks may be smaller, so that a second thread has work, if the network is small. Larger
+# networks would pay some per cent for it on one thread.
 PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
 
-# Tiles in work at a time for each thread, where threads share out the rows of dW.
+# Tiles at work at a time for each thread, where threads share the rows of dW.
 TILES_TOGETHER = 4
 
 # One block -----------------------------------------------------------------------------------
@@ -79,20 +83,20 @@ TILES_TOGETHER = 4
 
 @jit(
     takes={
-        **{"model": argument_types.model(), "ready": argument_types.ready},
+        **{"model": argument_types.model(), "copies": argument_types.copies},
         **{"examples": argument_types.examples, "first": INTEGER, "last": INTEGER},
         **{name: array(1, like="model", written=True) for name in ("scratch", "slot")},
     }
 )
-def block_step(model, ready, examples, first, last, scratch, slot):
+def block_step(model, copies, examples, first, last, scratch, slot):
     """Take examples first ... last - 1 through forward, loss and backward.
 
     Parameters
     ----------
     model : Model
         The network.
-    ready : Ready
-        Its weights from `ready_weights`.
+    copies : WeightCopies
+        Of its weights, from `weight_copies`.
     examples : Examples
         All examples.
     first, last : int
@@ -119,19 +123,18 @@ def block_step(model, ready, examples, first, last, scratch, slot):
     """
     params, layers, _ = model
     known = examples_fit(model, examples, last) and 0 <= first < last
-    known &= ready.W.size in (0, params.size) and ready.W_T.size == params.size
+    known &= copies.W.size in (0, params.size) and copies.W_T.size == params.size
     known &= slot.size in (0, params.size)
-    if not known or scratch.size < scratch_size(layers, tile_length(layers, scratch.itemsize)):
+    if not known or scratch.size < scratch_size(layers, scratch.itemsize):
         fill(slot)
         if heard():
             raise ValueError(
-                "fastshallow.kernels.block_step: model, ready, examples, first, last, scratch and "
+                "fastshallow.kernels.block_step: model, copies, examples, first, last, scratch and "
                 "slot: expected sizes that fit each other, and an example at least"
             )
         return np.nan, REFUSED
-    tile = tile_length(model.layers, scratch.itemsize)
-    tiles = Tiles(first, first, last, tile, NEW)
-    loss, status = block_part(model, ready, examples, tiles, 0.0, scratch, slot)
+    tiles = Tiles(first, first, last, tile_length(layers, scratch.itemsize), NEW)
+    loss, status = block_part(model, copies, examples, tiles, 0.0, scratch, slot)
     if status != OK:
         loss = np.nan
         fill(slot)
@@ -139,63 +142,61 @@ def block_step(model, ready, examples, first, last, scratch, slot):
 
 
 class Tiles(NamedTuple):
-    """The tiles first, first + tile, ... below last, of the block that begins at ``begin``.
+    """The tiles of ``length`` examples from ``first`` to ``last``, in the block from ``begin`` on.
 
     ``known`` is `NEW`, `USABLE` or `HELD`: the last of a single tile only, whose scratch has its
     zeros and ones, too.
     """
 
-    begin: Any
-    first: Any
-    last: Any
-    tile: Any
-    known: Any
+    begin: int
+    first: int
+    last: int
+    length: int
+    known: int
 
 
 @jit(internal=True)
-def block_part(model, ready, examples, tiles, loss, scratch, slot):
+def block_part(model, copies, examples, tiles, loss, scratch, slot):
     """Do what `block_step` does for some tiles of a block.
 
     ``loss`` is the sum over the tiles before, whose sums the slot holds.
     """
     inlined()
-    layers, status = model.layers, OK
-    begin, first, last, tile, known = tiles
-    longest = tile_length(layers, scratch.itemsize)
-    _, room, _ = constants(layers, longest)
+    layers, status, backward = model.layers, OK, slot.size > 0
+    begin, first, last, length, known = tiles
     if known != HELD:
-        prepare_scratch(layers, longest, scratch)
-    for at in range(first, last, tile):
-        end, backward = min(at + tile, last), slot.size > 0
-        fresh = at == begin
+        prepare_scratch(layers, scratch)
+    _, at_free, _ = scratch_parts(layers, tile_length(layers, scratch.itemsize))
+    free = matrix(scratch, at_free, ZERO, ONE)
+    for at in range(first, last, length):
+        end, fresh = min(at + length, last), at == begin
         tile_loss, found = tile_step(
-            model, ready, examples, at, end, known, backward, scratch, slot, fresh
+            model, copies, examples, at, end, known, backward, scratch, slot, fresh
         )
         loss += tile_loss
         status |= found
         if backward:
-            tile_gradient(layers, examples.X, at, end, scratch, scratch, room, slot, fresh, 0, 1)
+            tile_gradient(layers, examples.X, at, end, scratch, free, slot, fresh, 0, 1)
     return loss, status
 
 
 @jit
 def tile_count(m, blocks, longest):
-    """Return into how many tiles m examples are split, if they are split into so many blocks."""
+    """Return how many tiles m examples in so many blocks are."""
     tile = even_tile(m, blocks, longest)
     return (m + tile - 1) // tile
 
 
 @jit(takes={"m": INTEGER, "layers": argument_types.table, "itemsize": INTEGER})
 def block_count(m, layers, itemsize):
-    """Return into how many blocks m examples are split: a function of m and the sizes alone.
+    """Return how many blocks m examples are: a function of m and the sizes alone.
 
-    A power of two, so that 2, 4, 8, ... threads have equal shares, of whole tiles but for the
-    last, and slots are added up in pairs.
+    It is a power of two: 2, 4, 8, ... threads have equal shares, and slots are summed in pairs.
     """
     slot = n_params(layers) * itemsize
     worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
     tile = tile_length(layers, itemsize)
-    least = max(min(BLOCK_MOST, worth), tile if layers[0, ACROSS] else ONE)
+    least = max(min(BLOCK_MOST, worth), tile if layers[0, LANES_OVER_EXAMPLES] else ONE)
     most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
     pair = max(PAIR_LEAST, PAIR_WORK // (6 * n_params(layers)))
     blocks = 2 if n_params(layers) <= PAIR_PARAMS and m >= 2 * pair else 1
@@ -208,14 +209,20 @@ def block_count(m, layers, itemsize):
 
 
 class Workspace(NamedTuple):
-    """Memory of a gradient: slots, losses and statuses by block, scratch by worker or block.
+    """Memory of a gradient.
 
-    ``team`` is the state of threads that stay together, if there are any: see
-    `fastshallow.kernels.team`.
+    W, W_T : ndarray, 1-D
+        The `WeightCopies`.
+    slots, losses, found : ndarray
+        Gradient, loss and status of each block.
+    scratch : ndarray, 2-D
+        A row for each worker, or for each block.
+    team : ndarray, 1-D
+        State of a `fastshallow.kernels.team`; empty without one.
     """
 
-    packed: Any
-    transposed: Any
+    W: Any
+    W_T: Any
     slots: Any
     losses: Any
     found: Any
@@ -224,29 +231,29 @@ class Workspace(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Which tiles of which blocks to do: those from ``tile`` on, below ``tile_end``, and so on.
+    """A part of a step: the tiles from ``tile`` to ``tile_end`` of a range of blocks.
 
     ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a tile.
     """
 
-    block: Any
-    block_end: Any
-    tile: Any
-    tile_end: Any
-    known: Any
+    block: int
+    block_end: int
+    tile: int
+    tile_end: int
+    known: int
 
 
 @jit(internal=True)
-def whole(m):
+def all_tiles(m):
     """Return the `Part` that is all of m examples."""
     return Part(ZERO, m, ZERO, m, NEW)
 
 
 @jit(internal=True)
 def known_after(part, m, work, longest):
-    """Return a whole part again, for the next step over the same examples, if they were usable.
+    """Return all tiles again, for the next step over the same examples, which were usable.
 
-    The scratch holds them if each block has one of its own, and is one tile.
+    Scratch still holds them if each block has its own scratch and is one tile.
     """
     block, block_end, first, end, _ = part
     blocks = work.losses.size
@@ -270,7 +277,7 @@ def task_count(m, layers, itemsize):
 
 @jit
 def scratch_count(blocks, workers):
-    """Return how many tiles are in work at a time: one by worker, and those of a pair of blocks."""
+    """Return how many tiles are at work at a time: one a worker, and both of a pair of blocks."""
     if blocks == 1 < workers:
         return TILES_TOGETHER * workers
     return max(workers, 2) if blocks == 2 else workers
@@ -281,7 +288,7 @@ def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
     params, layers, _ = model
     blocks = block_count(m, layers, params.itemsize)
-    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    size = scratch_size(layers, params.itemsize)
     scratches = scratch_count(blocks, workers)
     slot = (params.size + 15) // 16 * 16 if with_slots else 0
     return Workspace(
@@ -304,11 +311,11 @@ def _work_type(dtype):
 
 def _run_types(dtype, x_dtype):
     part = types.NamedUniTuple(INT, 5, Part)
-    return model_type(dtype), examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), part
+    return model_type(dtype), *examples_type(dtype, x_dtype), INT, INT, _work_type(dtype), part
 
 
-def _run_dtypes(model, examples, *_):
-    return model[0].dtype, examples[0][0].dtype
+def _run_dtypes(model, X, *_):
+    return model[0].dtype, X[0].dtype
 
 
 @jit
@@ -326,9 +333,9 @@ def is_whole(part, m, blocks, tile):
 
 @jit(internal=True)
 def run_share(model, examples, m, share, workers, member, work, part):
-    """Let one worker go through its share of the blocks, and sum them if they are a subtree.
+    """Let one worker go through its share of the blocks, and sum their slots if they are a subtree.
 
-    ``member`` is whose scratch is used, unless every block has its own.
+    ``member`` chooses the scratch, unless every block has its own.
     """
     inlined()
     blocks = work.losses.size
@@ -340,7 +347,7 @@ def run_share(model, examples, m, share, workers, member, work, part):
         loss, status = (0.0, OK) if part.tile == 0 else (work.losses[b], work.found[b])
         loss, found = block_part(
             model,
-            Ready(work.packed, work.transposed),
+            WeightCopies(work.W, work.W_T),
             examples,
             Tiles(
                 begin * tile,
@@ -363,98 +370,83 @@ def run_share(model, examples, m, share, workers, member, work, part):
 @out_of_line(
     _run_dtypes, _run_types, result=types.none, group="parallel", parallel=True, internal=True
 )
-def run_blocks(model, examples, m, workers, work, part):
+def run_blocks(model, X, Y, labels, weight, m, workers, work, part):
     """Do what `run_share` does for all blocks, which the workers share."""
-    # prange takes arrays and scalars only, so the tuples are taken apart and put together again
-    params, layers, slope = model
-    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
-    packed, transposed, slots, losses, found, scratch, state = work
-    block, block_end, tile, tile_end, known = part
     for share in prange(workers):
-        run_share(
-            Model(params, layers, slope),
-            Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
-            m,
-            np.int64(share),
-            workers,
-            np.int64(share),
-            Workspace(packed, transposed, slots, losses, found, scratch, state),
-            Part(block, block_end, tile, tile_end, known),
-        )
+        # here, as prange takes no nested tuple
+        examples = Examples(X, Y, labels, weight)
+        run_share(model, examples, m, np.int64(share), workers, np.int64(share), work, part)
 
 
 @out_of_line(
     _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
 )
-def run_panels(model, examples, m, workers, work, part):
+def run_panels(model, X, Y, labels, weight, m, workers, work, part):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
     Every sum is the one that `block_step` makes, so the bits are the same.
     """
-    params, layers, slope = model
-    (X, x, x_row, x_col), (Y, y, y_row, y_col), labels, weight = examples
-    packed, transposed, slots, losses, found, scratch, _ = work
-    longest = tile_length(layers, params.itemsize)
-    tile, together = even_tile(m, ONE, longest), scratch.shape[0]
+    layers, scratch, backward = model.layers, work.scratch, work.slots.size > 0
+    longest, together = tile_length(layers, scratch.itemsize), scratch.shape[0]
+    tile, free_size = even_tile(m, ONE, longest), longest * layers[0, WIDEST]
     tile_losses, tile_found = np.empty(together), np.empty(together, np.int64)
-    rooms = aligned_empty(workers * longest * layers[0, WIDEST], params)
+    free = aligned_empty(workers * free_size, model.params)
     if part.tile == 0:
-        losses[0], found[0] = 0.0, OK
+        work.losses[0], work.found[0] = 0.0, OK
     stop = min(m, part.tile_end * tile)
     for start in range(part.tile * tile, stop, together * tile):
         tiles = min(together, (stop - start + tile - 1) // tile)
         for t in prange(tiles):
             at = start + np.int64(t) * tile
-            prepare_scratch(layers, longest, scratch[t])
+            prepare_scratch(layers, scratch[t])
             tile_losses[t], tile_found[t] = tile_step(
-                Model(params, layers, slope),
-                Ready(packed, transposed),
-                Examples(Matrix(X, x, x_row, x_col), Matrix(Y, y, y_row, y_col), labels, weight),
+                model,
+                WeightCopies(work.W, work.W_T),
+                Examples(X, Y, labels, weight),
                 at,
                 min(at + tile, m),
                 NEW,
-                slots.size > 0,
+                backward,
                 scratch[t],
-                slots[0, :0],
+                work.slots[0, :0],
                 at == 0,
             )
         for t in range(tiles):
-            losses[0] += tile_losses[t]
-            found[0] |= tile_found[t]
-        if slots.size > 0:
-            for share in prange(workers):
-                for t in range(tiles):
-                    at = start + t * tile
-                    tile_gradient(
-                        layers,
-                        Matrix(X, x, x_row, x_col),
-                        at,
-                        min(at + tile, m),
-                        scratch[t],
-                        rooms,
-                        np.int64(share) * longest * layers[0, WIDEST],
-                        slots[0],
-                        at == 0,
-                        np.int64(share),
-                        workers,
-                    )
+            work.losses[0] += tile_losses[t]
+            work.found[0] |= tile_found[t]
+        for share in prange(workers if backward else 0):
+            for t in range(tiles):
+                at = start + t * tile
+                tile_gradient(
+                    layers,
+                    X,
+                    at,
+                    min(at + tile, m),
+                    scratch[t],
+                    Matrix(free, np.int64(share) * free_size, ZERO, ONE),
+                    work.slots[0],
+                    at == 0,
+                    np.int64(share),
+                    workers,
+                )
 
 
 @jit(internal=True)
 def run(model, examples, m, workers, work, part):
-    """Fill the slots, losses and statuses of a part of the blocks, or of their tiles.
+    """Fill the slots, losses and statuses of a part of a step.
 
-    Tiles go on where those before them ended: any cut of the whole gives the same bits. Several
-    workers need the kernels of the group "parallel", or "large" where there is one block; or they
-    are a team, whose helpers are in `assist`.
+    A part continues where the part before ended: the bits do not depend on how a step is cut.
+    Several workers need the kernels of the group "parallel", or "large" for one block. With a team
+    the helpers are in `assist`.
     """
     inlined()
     together = work.team.size > 0
     if workers > 1 and not together:
+        X, Y, labels, weight = examples
         if work.losses.size == 1:
-            run_panels(model, examples, m, workers, work, part)
+            run_panels(model, X, Y, labels, weight, m, workers, work, part)
         else:
-            run_blocks(model, examples, m, workers, work, part)
+            run_blocks(model, X, Y, labels, weight, m, workers, work, part)
         return
     step = team.begin(work.team, part.known) if together else ONE
     share = team.claim(work.team, team.first_share(work.team, ZERO), step) if together else ZERO
@@ -465,15 +457,15 @@ def run(model, examples, m, workers, work, part):
     if together:
         team.wait_for_shares(work.team, step)
         other = work.slots[summed_slots(work, workers)]  # of the last pair
-        fetch_to_update(model, Ready(work.packed, work.transposed), other)
+        fetch_to_update(model, WeightCopies(work.W, work.W_T), other)
 
 
 @jit(internal=True)
 def add_up(work, share, step):
-    """Add a block's slot to its neighbour's, and so on, up to where a neighbour is not there yet.
+    """Add a block's slot to its neighbour's, and so on up the tree, while the neighbour is ready.
 
-    The last two are left to the leader, who needs their sum: a helper's would have to come back
-    from its cache. Returns the next share to do, or `team.NO_MORE`. Blocks are a power of two.
+    Return the next share to do, or `team.NO_MORE`. The last pair is the leader's: it needs the sum
+    in its own cache.
     """
     pair, s = work.losses.size + share, ONE
     while pair > 1:
@@ -490,7 +482,7 @@ def add_up(work, share, step):
 
 @jit(internal=True)
 def summed_slots(work, workers):
-    """Return how many neighbours of the slots `run` has summed, if it ran through all of them."""
+    """Return how many neighbouring slots `run` has summed into one, if it did a whole step."""
     blocks = work.losses.size
     return blocks // 2 if work.team.size > 0 else own_subtree(blocks, workers)
 
@@ -506,7 +498,7 @@ def assist(model, examples, m, member, work, last):
     member : int
         Which member of the team this is, from 1; the leader is 0.
     last : int
-        Step up to which all has been seen to.
+        The last step that this member has finished.
 
     Returns
     -------
@@ -522,9 +514,9 @@ def assist(model, examples, m, member, work, last):
             return last
         share = team.claim(work.team, team.first_share(work.team, member), step)
         if share != team.NO_MORE:
-            fetch_weights(model, Ready(work.packed, work.transposed))
+            fetch_weights(model, WeightCopies(work.W, work.W_T))
         while share != team.NO_MORE:
-            block, block_end, tile, tile_end, _ = whole(m)
+            block, block_end, tile, tile_end, _ = all_tiles(m)
             part = Part(block, block_end, tile, tile_end, work.team[team.NEWS])
             run_share(model, examples, m, share, blocks, member, work, part)
             share = add_up(work, share, step)

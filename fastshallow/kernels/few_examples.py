@@ -1,7 +1,7 @@
 """One example or a few: forward on the stack of the caller, with all checks, allocating nothing.
 
-`fastshallow.kernels.forward` asks for memory, prepares copies of the weights, and shares tiles out
-among threads: one example of 30-64-1 takes 0.61 us there, and 0.38 us here (one core with AVX2).
+`fastshallow.kernels.forward` allocates memory, copies the weights and shares tiles out among
+threads. For one example that takes as long as the network itself.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..simd.matmul import matmul_add, matrix
 from ..simd.transpose import transpose
 from .activations import SIGMOID, SOFTMAX, activate
 from .layout import (
-    ACROSS,
     FAN_IN,
     FAN_OUT,
     IN,
+    LANES_OVER_EXAMPLES,
     OUT,
     TILE_LEAST,
     TILE_STEP,
@@ -30,14 +30,14 @@ from .layout import (
     B,
     G,
     W,
-    constants,
     input_rows,
+    layer_matrix,
     load_input,
-    padded,
+    new_tile,
     rows_finite,
 )
-from .model import Model, Ready, matrix_type, model_type, transposes
-from .propagation import BAD_X, OK, activate_output, forward_layer, tile_matrix
+from .model import Model, WeightCopies, matrix_type, model_type, transposes
+from .propagation import BAD_X, OK, activate_output, forward_layer
 from .sizes import is_network
 
 __all__ = ["predict", "predict_few"]
@@ -73,12 +73,12 @@ def predict_few(params, layers, slope, X, threshold, out):
     if not rows_finite(rows, m, n_x):
         return BAD_X
     model, scratch = Model(params, layers, slope), on_stack(params)
-    tile = tile_of_few(layers, scratch.size)
-    if tile < 1:
+    longest = longest_tile(layers, scratch.size)
+    if longest < 1:
         return STACK
-    for at in range(0, m, tile):
-        n = min(tile, m - at)
-        a = forward_few(model, rows, at, n, tile, scratch)
+    for at in range(0, m, longest):
+        n = min(longest, m - at)
+        a = forward_few(model, rows, at, n, longest, scratch)
         if a < 0:
             return OVERFLOW
         write_predictions(output, scratch, a, n, n_y, threshold, out, at)
@@ -204,20 +204,20 @@ def write_predictions(output, A, start, n, n_y, threshold, out, at):
 
 
 @jit(internal=True)
-def copies_of_few(layers):
-    """Return the room that `forward_few` needs for the copy of a layer's weights."""
-    room = ZERO
+def copy_size(layers):
+    """Return how many values `forward_few` needs for the copy of a layer's weights."""
+    size = ZERO
     for i in range(layers.shape[0]):
         if transposes(layers, i):
-            room = max(room, layers[i, FAN_IN] * layers[i, FAN_OUT])
-    return room
+            size = max(size, layers[i, FAN_IN] * layers[i, FAN_OUT])
+    return size
 
 
 @jit(internal=True)
-def tile_of_few(layers, size):
+def longest_tile(layers, size):
     """Return how many examples `forward_few` takes in scratch of a size."""
-    size -= copies_of_few(layers)
-    if layers[-1, ACROSS]:  # with dZ[L], and the zeros where a tile that has all of them has them
+    size -= copy_size(layers)
+    if layers[-1, LANES_OVER_EXAMPLES]:  # with dZ[L] and zeros
         tile = (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
         return tile // TILE_STEP * TILE_STEP if tile > TILE_LEAST else tile  # it may be padded
     return size // (layers[-1, OUT] + layers[-1, FAN_OUT])
@@ -225,44 +225,37 @@ def tile_of_few(layers, size):
 
 @out_of_line(
     lambda model, *_: (model[0].dtype,),
-    lambda dtype: (
-        *(model_type(dtype), matrix_type(vector(dtype))),
-        *(INT, INT, INT, vector(dtype)),
-    ),
+    lambda dtype: (model_type(dtype), matrix_type(vector(dtype)), INT, INT, INT, vector(dtype)),
     result=INT,
     group="few",
     internal=True,
 )
-def forward_few(model, X, at, n, tile, scratch):
-    """Take examples at ... at + n - 1 to A[L], and return where in scratch it is.
+def forward_few(model, X, at, n, longest, scratch):
+    """Take examples at ... at + n - 1 to A[L], and return where in scratch it begins.
 
-    -1 where a Z[l] is not finite. If all are, all parameters are: one that is not leaves no finite
-    Z[l], whatever it is multiplied by. For one example of 784-100-10 a test of all parameters takes
-    as long as all else.
+    Return -1 where a Z[l] is not finite. A parameter that is not finite makes one, so that the
+    parameters need no test of their own.
     """
     params, layers, slope = model
-    top, copy = layers.shape[0] - 1, scratch.size - copies_of_few(layers)
-    ready, length = Ready(scratch[:0], scratch[:0]), padded(layers, n)
-    if layers[top, ACROSS]:
-        at_zeros, _, _ = constants(layers, tile)
-        for p in range(at_zeros, at_zeros + max(length, layers[0, WIDEST])):
+    top, copy = layers.shape[0] - 1, scratch.size - copy_size(layers)
+    copies, tile = WeightCopies(scratch[:0], scratch[:0]), new_tile(layers, scratch, longest, n)
+    if layers[top, LANES_OVER_EXAMPLES]:
+        for p in range(tile.zeros, tile.zeros + max(tile.n, layers[0, WIDEST])):
             scratch[p] = 0
-    load_input(layers, X, at, n, tile, scratch)
-    x = input_rows(layers, X, at, n, scratch)
+    load_input(layers, X, at, n, tile)
+    x = input_rows(layers, X, at, tile)
     for i in range(top + 1):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        z = tile * layers[i, OUT]
-        across = layers[i, ACROSS]
-        Z = tile_matrix(across, scratch, z, fan_out, length)
+        Z = layer_matrix(layers, i, OUT, tile)
         if transposes(layers, i):  # as `forward_layer`, but with a copy of this layer alone
-            A = x if i == 0 else tile_matrix(across, scratch, tile * layers[i, IN], fan_in, n)
+            A = x if i == 0 else layer_matrix(layers, i, IN, tile)
             transpose(params, w, fan_out, scratch, copy, fan_in, fan_in, fan_out)
             b, W_l = matrix(params, layers[i, B], ZERO, ONE), matrix(scratch, copy, ONE, fan_in)
             matmul_add(Z, b, A, W_l, n, fan_out, fan_in)
         else:
-            forward_layer(model, ready, i, x, scratch, tile, length)
+            forward_layer(model, copies, i, x, tile)
         if not rows_finite(Z, n, fan_out):
             return np.int64(-1)
         if i < top:
-            activate(layers[i, G], slope, scratch, z, length * fan_out, 1)
-    return activate_output(layers, slope, scratch, tile, length)
+            activate(layers[i, G], slope, scratch, Z.start, tile.n * fan_out, 1)
+    return activate_output(layers, slope, tile).start

@@ -239,12 +239,12 @@ def dL_dz(output, a, y, out):
 
 
 @jit(internal=True)
-def softmax_step(z, y, dz, room, n, n_y):
+def softmax_step(z, y, dz, free, n, n_y):
     """Take n examples, unit by unit, from z to a = softmax(z) and dL/dz, and write their losses.
 
-    Lanes run over examples. ``room`` has 3 n values at least, of which the first n are the losses.
+    Lanes run over examples. ``free`` has 3 n values at least; the first n become the losses.
     """
-    loss, top, total = room[:n], room[n : 2 * n], room[2 * n : 3 * n]
+    loss, top, total = free[:n], free[n : 2 * n], free[2 * n : 3 * n]
     loss[:], total[:] = 0, 0
     for i in range(n):
         top[i] = z[i]
@@ -270,11 +270,11 @@ def softmax_step(z, y, dz, room, n, n_y):
 
 
 @jit(internal=True)
-def turn(z, room, M, N):
+def turn(z, free, M, N):
     """Transpose a matrix, (M, N), in its place."""
-    transpose(z, ZERO, N, room, ZERO, M, M, N)
+    transpose(z, ZERO, N, free, ZERO, M, M, N)
     for p in range(z.size):
-        z[p] = room[p]
+        z[p] = free[p]
 
 
 @jit(internal=True)
@@ -332,7 +332,7 @@ def sum_up(losses, size):
     lambda output, scratch, *_: (scratch.dtype,),
     lambda dtype: (INT, vector(dtype), *[INT] * 8, vector(dtype), INT),
 )
-def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first):
+def output_step(output, scratch, z, y, dz, free, n, n_y, row, col, weight, first):
     """Take a tile's output layer from Z to dZ = w dL/dz, and return the sum of w L.
 
     Parameters
@@ -342,8 +342,8 @@ def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first
     scratch : ndarray, 1-D
         n examples of n_y values each: linear steps from ``z`` on, which are overwritten; targets
         from ``y`` on (one-hot for softmax, and unit by unit); dZ is written from ``dz`` on, and
-        what is needed meanwhile from ``room`` on: as many values as dZ has, and 3 units at least.
-    z, y, dz, room, n, n_y : int
+        what is needed meanwhile from ``free`` on: as many values as dZ has, and 3 units at least.
+    z, y, dz, free, n, n_y : int
         As above.
     row, col : int
         Strides of examples and units in Z, Y and dZ: (n_y, 1), or (1, n), or more than n where the
@@ -362,7 +362,7 @@ def output_step(output, scratch, z, y, dz, room, n, n_y, row, col, weight, first
     length = unit_length(n, row, col)
     size = length * n_y
     Z, Y, dZ = scratch[z : z + size], scratch[y : y + size], scratch[dz : dz + size]
-    losses = scratch[room : room + length * max(n_y, 3)]
+    losses = scratch[free : free + length * max(n_y, 3)]
     turned = output == SOFTMAX and row != 1
     if turned:
         turn(Z, dZ, n, n_y)

@@ -15,10 +15,10 @@ from ..simd.intrinsics import inlined
 from ..simd.matmul import FEW, Matrix, matrix, pack, pays_to_pack
 from ..simd.processor import prefetch, prefetch_to_write
 from ..simd.transpose import transpose
-from .layout import ACROSS, FAN_IN, FAN_OUT, W, aligned_empty, n_params
+from .layout import FAN_IN, FAN_OUT, LANES_OVER_EXAMPLES, W, aligned_empty, n_params
 from .sizes import is_network
 
-__all__ = ["Examples", "Model", "Ready", "make_ready", "ready_weights"]
+__all__ = ["Examples", "Model", "WeightCopies", "fill_copies", "weight_copies"]
 
 # Examples from which on copies of the weights for forward pay.
 COPY_LEAST = 48
@@ -51,14 +51,13 @@ class Examples(NamedTuple):
     weight: Any
 
 
-class Ready(NamedTuple):
+class WeightCopies(NamedTuple):
     """Copies of the weights, made once a step, that products read faster.
 
     W : ndarray, 1-D
-        W[l] `pack`ed where that pays, in the place that it has in ``params``. Empty if there are
-        too few examples.
+        W[l], `pack`ed where that pays, at its place in ``params``. Empty for few examples.
     W_T : ndarray, 1-D
-        W[l]^T, (n_l, n_{l-1}), in C order or `pack`ed.
+        W[l]^T, (n_l, n_{l-1}), in C order or `pack`ed, at the place of W[l].
     """
 
     W: Any
@@ -73,8 +72,8 @@ def model_type(dtype):
     return types.NamedTuple((vector(dtype), table_type(), REAL), Model)
 
 
-def ready_type(dtype):
-    return types.NamedUniTuple(vector(dtype), 2, Ready)
+def copies_type(dtype):
+    return types.NamedUniTuple(vector(dtype), 2, WeightCopies)
 
 
 def matrix_type(data):
@@ -92,74 +91,72 @@ def examples_type(dtype, x_dtype):
 @jit(internal=True)
 def transposes(layers, i):
     """Return whether forward reads W[l]^T: lanes run over the units of the layer before."""
-    return not layers[i, ACROSS] and 1 < layers[i, FAN_OUT] <= FEW
+    return not layers[i, LANES_OVER_EXAMPLES] and 1 < layers[i, FAN_OUT] <= FEW
 
 
 @jit(internal=True)
 def packs(layers, i, itemsize):
     """Return whether forward reads W[l] packed, if there are examples enough."""
-    return not layers[i, ACROSS] and pays_to_pack(layers[i, FAN_IN], layers[i, FAN_OUT], itemsize)
+    over_units = not layers[i, LANES_OVER_EXAMPLES]
+    return over_units and pays_to_pack(layers[i, FAN_IN], layers[i, FAN_OUT], itemsize)
 
 
 @jit(internal=True)
-def make_ready(model, backward, ready):
+def fill_copies(model, backward, copies):
     """Fill the copies that forward needs, or forward and backward, which does not need W[1]^T."""
     inlined()
-    if not model.layers[0, ACROSS]:  # else the weights are broadcast, from wherever they lie
-        copy_weights(model, backward, ready)
+    # with lanes over examples a weight is broadcast, wherever it lies
+    if not model.layers[0, LANES_OVER_EXAMPLES]:
+        copy_weights(model, backward, copies)
 
 
 @out_of_line(
     lambda model, *_: (model[0].dtype,),
-    lambda dtype: (model_type(dtype), INT, ready_type(dtype)),
+    lambda dtype: (model_type(dtype), INT, copies_type(dtype)),
     result=types.none,
     internal=True,
 )
-def copy_weights(model, backward, ready):
+def copy_weights(model, backward, copies):
     """Pack every W[l], and transpose it, in C order or packed, where a product reads it so."""
     params, layers, _ = model
     for i in range(layers.shape[0]):
         fan_in, fan_out, w = layers[i, FAN_IN], layers[i, FAN_OUT], layers[i, W]
-        if ready.W.size > 0 and packs(layers, i, params.itemsize):
-            pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, ready.W, w)
+        if copies.W.size > 0 and packs(layers, i, params.itemsize):
+            pack(matrix(params, w, fan_out, ONE), fan_in, fan_out, copies.W, w)
         if transposes(layers, i) or (backward and i > 0):
             if pays_to_pack(fan_out, fan_in, params.itemsize):
-                pack(matrix(params, w, ONE, fan_out), fan_out, fan_in, ready.W_T, w)
+                pack(matrix(params, w, ONE, fan_out), fan_out, fan_in, copies.W_T, w)
             else:
-                transpose(params, w, fan_out, ready.W_T, w, fan_in, fan_in, fan_out)
+                transpose(params, w, fan_out, copies.W_T, w, fan_in, fan_in, fan_out)
 
 
 @jit(internal=True)
 def first_transposed(layers):
-    """Return where in `Ready.W_T` begins what `make_ready` may write of it; its end if nothing."""
+    """Return where in `WeightCopies.W_T` the first copy begins; its length if there is none."""
     if transposes(layers, 0):
         return ZERO
-    return n_params(layers) if layers[0, ACROSS] or layers.shape[0] == 1 else layers[1, W]
+    none = layers[0, LANES_OVER_EXAMPLES] or layers.shape[0] == 1
+    return n_params(layers) if none else layers[1, W]
 
 
 @jit(internal=True)
-def fetch_weights(model, ready):
-    """Ask for the weights that a step reads, which another thread has written.
-
-    All are asked for at once: a core of an Intel Xeon would wait some 70 ns for each line that
-    another has changed. (With this and `fetch_to_update`, 13-50-3 and 4-32-16-4 on two threads were
-    5 to 9 % faster there, 10-16-1 2 %, 30-100-1 within 2 %.)
-    """
+def fetch_weights(model, copies):
+    """Prefetch the weights that a step reads, all at once: another thread has written them."""
     prefetch(model.params, ZERO)
-    prefetch(ready.W_T, first_transposed(model.layers))
+    prefetch(copies.W_T, first_transposed(model.layers))
 
 
 @jit(internal=True)
-def fetch_to_update(model, ready, slot):
-    """Ask for a slot to read, and to write for the weights, which other threads have read."""
+def fetch_to_update(model, copies, slot):
+    """Prefetch a slot to read and the weights to write: other threads have used them."""
     prefetch(slot, ZERO)
     prefetch_to_write(model.params, ZERO)
-    prefetch_to_write(ready.W_T, first_transposed(model.layers))
+    prefetch_to_write(copies.W_T, first_transposed(model.layers))
 
 
 @jit(allocates=True, takes={"model": argument_types.model(), "m": INTEGER, "backward": FLAG})
-def ready_weights(model, m, backward):
-    """Return the `Ready` of a model, for m examples and forward alone or backward too.
+def weight_copies(model, m, backward):
+    """Return the `WeightCopies` of a model, for m examples and forward alone or backward too.
 
     Raises ValueError where there are not as many parameters as the layers have; in a ``prange`` the
     copies are empty then.
@@ -168,11 +165,11 @@ def ready_weights(model, m, backward):
     if not is_network(params, model.layers):
         if heard():
             raise ValueError(
-                "fastshallow.kernels.ready_weights: model: expected as many params as its layers "
+                "fastshallow.kernels.weight_copies: model: expected as many params as its layers "
                 "have"
             )
-        return Ready(aligned_empty(0, params), aligned_empty(0, params))
-    copies = params.size if m >= COPY_LEAST else 0
-    ready = Ready(aligned_empty(copies, params), aligned_empty(params.size, params))
-    make_ready(model, backward, ready)
-    return ready
+        return WeightCopies(aligned_empty(0, params), aligned_empty(0, params))
+    packed = params.size if m >= COPY_LEAST else 0
+    copies = WeightCopies(aligned_empty(packed, params), aligned_empty(params.size, params))
+    fill_copies(model, backward, copies)
+    return copies

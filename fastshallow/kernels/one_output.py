@@ -6,9 +6,8 @@ With a = A[L-1], w = W[L] and, for every example i, one number dz_i of dZ[L]:
     dA_{ij} = dz_i w_j, \\quad dZ_{ij} = dA_{ij} g'(a_{ij}), \\quad
     dW_j = \\sum_i dz_i a_{ij}, \\quad db_j = \\sum_i dZ_{ij}
 
-(dZ and db are those of layer L - 1.) dA has rank one: it need not be written, and a row of A is
-read once for all three. As products and `fastshallow.kernels.activations.multiply_dg` they take 1.1
-us for 128 examples of 30-64-1, of 7.3 us in all; so, less than 0.4 us.
+(dZ and db are those of layer L - 1.) dA has rank one, so that it is never written, and a row of A
+is read once for all three.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ..simd.matmul import PACKED, unpacked
 from ..simd.register_tile import PANEL_MOST, panel_columns, panel_width, sizes
 from ..simd.vectors import Vectors, integer
 from .activations import LEAKY_RELU, LINEAR, RELU, SIGMOID, TANH, dg, dg_steps
-from .layout import ACROSS, FAN_OUT, G
+from .layout import FAN_OUT, LANES_OVER_EXAMPLES, G
 
 __all__ = ["has_one_pass", "rank_one"]
 
@@ -36,7 +35,7 @@ CODES = (LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU)
 @jit(internal=True)
 def has_one_pass(layers):
     """Return whether backward goes through the output layer in this pass."""
-    if layers.shape[0] == 1 or layers[-1, FAN_OUT] > 1 or layers[-1, ACROSS]:
+    if layers.shape[0] == 1 or layers[-1, FAN_OUT] > 1 or layers[-1, LANES_OVER_EXAMPLES]:
         return False
     return layers[-2, G] in CODES
 
@@ -57,12 +56,7 @@ def _step_slope(vectors, x, one, up, down):
 
 
 def _make_pass(emit_slope):
-    """Return the pass over the units of a panel, whose g'(a) is what ``emit_slope`` emits.
-
-    (One for all, by the terms of a polynomial and a step, and with dZ[L-1] as rows, took 8.2
-    thousand cycles for 144 examples of 30-100-1 with AVX2; so, 6.0, and 5.6 without a pass of its
-    own for the last units. Two examples at a time: within 1 %.)
-    """
+    """Return the pass over the units of a panel; ``emit_slope`` emits g'(a)."""
 
     @intrinsic
     def panel_pass(typingctx, up, down, fresh, a, a_row, dz, w, below, below_row, dw, db, n, size):
@@ -176,11 +170,11 @@ def rank_one(code, slope, A, dZ, W, below, dW, db, n, width, fresh):
     -----
     Every sum is one chain of additions in rising i.
     """
+    zero, packed = A.data.dtype.type(0), below.row == PACKED
+    a, dz, w = address(A.data, A.start), address(dZ.data, dZ.start), address(W.data, W.start)
+    to, dw = address(below.data, below.start), address(dW.data, dW.start)
     rank_one_at(
-        *(A.data.dtype.type(0), code, slope, fresh, below.row == PACKED),
-        *(address(A.data, A.start), address(dZ.data, dZ.start), address(W.data, W.start)),
-        address(below.data, below.start),
-        *(address(dW.data, dW.start), address(db.data, db.start), n, width),
+        zero, code, slope, fresh, packed, a, dz, w, to, dw, address(db.data, db.start), n, width
     )
 
 

@@ -12,18 +12,11 @@ from ..jit import argument_types
 from ..jit.argument_types import INTEGER, REAL, array
 from ..jit.compile import ONE, ZERO, jit, prange
 from ..jit.refusals import fill, heard, no_answer
-from ..simd.matmul import Matrix, matrix
+from ..simd.matmul import matrix
 from ..simd.processor import flush_subnormals, restore_subnormals
 from .activations import activate
-from .blocks import (
-    allocate,
-    known_after,
-    run,
-    summed_slots,
-    whole,
-)
+from .blocks import all_tiles, allocate, known_after, run, summed_slots
 from .layout import (
-    ACROSS,
     FAN_IN,
     FAN_OUT,
     OUT,
@@ -32,24 +25,17 @@ from .layout import (
     W,
     aligned_empty,
     input_rows,
+    layer_matrix,
     load_input,
     load_rows,
-    padded,
+    new_tile,
     prepare_scratch,
     rows_finite,
     scratch_size,
     tile_length,
 )
-from .model import Model, Ready, make_ready, ready_weights
-from .propagation import (
-    BAD_X,
-    OK,
-    REFUSED,
-    activate_output,
-    forward_layer,
-    forward_tile,
-    tile_matrix,
-)
+from .model import WeightCopies, fill_copies, weight_copies
+from .propagation import BAD_X, OK, REFUSED, activate_output, forward_layer, forward_tile
 from .sizes import examples_fit, fill_matrix, fits, is_network
 from .sums import sum_gradient, sum_losses
 
@@ -95,7 +81,7 @@ def l2(model, factor, grad):
 @jit(internal=True)
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, part, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
-    make_ready(model, True, Ready(work.packed, work.transposed))
+    fill_copies(model, True, WeightCopies(work.W, work.W_T))
     run(model, examples, m, workers, work, part)
     summed = summed_slots(work, workers)
     loss, penalty, status = collect(model, total, alpha, summed, work, grad)
@@ -178,7 +164,9 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
             )
         return np.nan, REFUSED
     work = allocate(model, m, workers, grad.size > 0)
-    J, status = cost_and_grad_into(model, examples, m, total, alpha, workers, work, whole(m), grad)
+    J, status = cost_and_grad_into(
+        model, examples, m, total, alpha, workers, work, all_tiles(m), grad
+    )
     if status != OK:
         J = np.nan
         fill(grad)
@@ -233,7 +221,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
         return REFUSED
     rate = params.dtype.type(learning_rate)
     work = allocate(model, m, workers, True)
-    grad, part = np.empty_like(params), whole(m)
+    grad, part = np.empty_like(params), all_tiles(m)
     longest = tile_length(layers, params.itemsize)
     for i in range(cost.size):
         cost[i], status = cost_and_grad_into(
@@ -252,28 +240,27 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
 
 
 @jit(internal=True)
-def forward_share(model, ready, X, m, out, share, workers, scratch):
+def forward_share(model, copies, X, m, out, share, workers, scratch):
     """Let one worker write A[L] of its share of the tiles; return the status."""
     _, layers, slope = model
-    top = layers.shape[0] - 1
-    n_x, n_y = layers[0, FAN_IN], layers[top, FAN_OUT]
-    tile = tile_length(layers, scratch.itemsize)
-    prepare_scratch(layers, tile, scratch)
-    status, tiles = OK, (m + tile - 1) // tile
+    n_x, n_y = layers[0, FAN_IN], layers[layers.shape[0] - 1, FAN_OUT]
+    longest = tile_length(layers, scratch.itemsize)
+    prepare_scratch(layers, scratch)
+    status, tiles = OK, (m + longest - 1) // longest
     for t in range(share * tiles // workers, (share + 1) * tiles // workers):
-        at = t * tile
-        n = min(tile, m - at)
-        length = padded(layers, n)
-        load_input(layers, X, at, n, tile, scratch)
-        x = input_rows(layers, X, at, n, scratch)
+        at = t * longest
+        n = min(longest, m - at)
+        tile = new_tile(layers, scratch, longest, n)
+        load_input(layers, X, at, n, tile)
+        x = input_rows(layers, X, at, tile)
         usable = rows_finite(x, n, n_x)
         if not usable:
             status |= BAD_X
-        forward_tile(model, ready, x, scratch, tile, length)
-        a = activate_output(layers, slope, scratch, tile, length)
+        forward_tile(model, copies, x, tile)
+        start = activate_output(layers, slope, tile).start
         for i in range(n):
             for j in range(n_y):
-                value = scratch[a + i * n_y + j]
+                value = scratch[start + i * n_y + j]
                 out.data[out.start + (at + i) * out.row + j * out.col] = value
         if not usable:
             refuse_rows(X, out, at, n, n_x, n_y, scratch)
@@ -325,7 +312,7 @@ def forward(model, X, m, out, workers):
     ValueError
         Where sizes do not fit; all outputs are NaN.
     """
-    params, layers, slope = model
+    params, layers, _ = model
     if not is_network(params, layers):
         fill(out.data)
         if heard():
@@ -342,25 +329,16 @@ def forward(model, X, m, out, workers):
                 "n_y values, within their arrays, and a worker at least"
             )
         return REFUSED
-    size = scratch_size(layers, tile_length(layers, params.itemsize))
+    size = scratch_size(layers, params.itemsize)
     scratch = aligned_empty(workers * size, params).reshape(workers, size)
-    ready = ready_weights(model, m, False)
-    packed, transposed = ready
+    packed, transposed = weight_copies(model, m, False)
+    copies = WeightCopies(packed, transposed)  # made here, as prange wants
     if workers == 1:
-        return forward_share(model, ready, X, m, out, ZERO, ONE, scratch[0])
+        return forward_share(model, copies, X, m, out, ZERO, ONE, scratch[0])
     found = np.empty(workers, np.int64)
-    x_data, x, x_row, x_col = X
-    o_data, o, o_row, o_col = out
     for share in prange(workers):
         found[share] = forward_share(
-            Model(params, layers, slope),
-            Ready(packed, transposed),
-            Matrix(x_data, x, x_row, x_col),
-            m,
-            Matrix(o_data, o, o_row, o_col),
-            np.int64(share),
-            workers,
-            scratch[share],
+            model, copies, X, m, out, np.int64(share), workers, scratch[share]
         )
     status = OK
     for share in range(workers):
@@ -369,32 +347,30 @@ def forward(model, X, m, out, workers):
 
 
 @jit(internal=True)
-def forward_layers_into(model, ready, X, m, Z, A, scratch):
+def forward_layers_into(model, copies, X, m, Z, A, scratch):
     """Do what `forward_layers` does, in scratch made before."""
     _, layers, slope = model
-    n_x, tile = layers[0, FAN_IN], tile_length(layers, Z.itemsize)
-    prepare_scratch(layers, tile, scratch)
+    n_x, longest = layers[0, FAN_IN], tile_length(layers, Z.itemsize)
+    prepare_scratch(layers, scratch)
     status = OK
-    for at in range(0, m, tile):
-        n, start = min(tile, m - at), ZERO
-        length = padded(layers, n)
-        load_input(layers, X, at, n, tile, scratch)
-        x = input_rows(layers, X, at, n, scratch)
+    for at in range(0, m, longest):
+        n, start = min(longest, m - at), ZERO
+        tile = new_tile(layers, scratch, longest, n)
+        load_input(layers, X, at, n, tile)
+        x = input_rows(layers, X, at, tile)
         if not rows_finite(x, n, n_x):
             status |= BAD_X
         for i in range(layers.shape[0]):
-            a, width = tile * layers[i, OUT], layers[i, FAN_OUT]
+            width = layers[i, FAN_OUT]
             to = start + at * width
-            forward_layer(model, ready, i, x, scratch, tile, length)
-            layer = tile_matrix(layers[i, ACROSS], scratch, a, width, length)
-            load_rows(layer, ZERO, n, width, Z, to, width, ONE)
+            forward_layer(model, copies, i, x, tile)
+            layer = layer_matrix(layers, i, OUT, tile)
+            load_rows(layer, ZERO, n, width, matrix(Z, to, width, ONE))
             if i < layers.shape[0] - 1:
-                activate(layers[i, G], slope, scratch, a, length, width)
-                load_rows(layer, ZERO, n, width, A, to, width, ONE)
+                activate(layers[i, G], slope, scratch, layer.start, tile.n, width)
             else:
-                at_rows = activate_output(layers, slope, scratch, tile, length)
-                rows = matrix(scratch, at_rows, width, ONE)
-                load_rows(rows, ZERO, n, width, A, to, width, ONE)
+                layer = activate_output(layers, slope, tile)
+            load_rows(layer, ZERO, n, width, matrix(A, to, width, ONE))
             start += m * width
     return status
 
@@ -444,10 +420,8 @@ def forward_layers(model, X, m, Z, A):
                 "each other"
             )
         return REFUSED
-    tile = tile_length(model.layers, Z.itemsize)
-    scratch = aligned_empty(scratch_size(model.layers, tile), Z)
-    ready = ready_weights(model, m, False)
-    status = forward_layers_into(model, ready, X, m, Z, A, scratch)
+    scratch = aligned_empty(scratch_size(layers, Z.itemsize), Z)
+    status = forward_layers_into(model, weight_copies(model, m, False), X, m, Z, A, scratch)
     if status != OK:
         fill(Z)
         fill(A)

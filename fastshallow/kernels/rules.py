@@ -169,9 +169,7 @@ def update(rule, rate, t, params, grad, first, last):
 )
 def update_shared(rule, rate, t, params, grad, workers):
     """Take step t of all parameters, shared out among workers: the same bits."""
-    code, constants, state = rule
     size = params.size
     for share in prange(workers):
-        part = np.int64(share)
-        first, last = part * size // workers, (part + 1) * size // workers
-        update(Rule(code, constants, state), rate, t, params, grad, first, last)
+        first, last = np.int64(share) * size // workers, (np.int64(share) + 1) * size // workers
+        update(rule, rate, t, params, grad, first, last)

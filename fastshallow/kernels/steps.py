@@ -1,13 +1,12 @@
 """Steps over batches: gather a batch's examples, J and its gradient, the optimiser's update.
 
-An epoch goes through m examples in an order, batch by batch, the last one maybe smaller. Before
-each batch's update J is taken over it, weighted by its examples::
+An epoch goes through m examples in an order, batch by batch; the last batch may be smaller. J of a
+batch is taken before its update::
 
     cost of an epoch = sum over batches of (n_batch / m) J_batch
 
-`train` does many steps, or, where one step is long, a part of one: some of the tiles of every
-block (see `fastshallow.kernels.blocks`). The bits do not depend on how the steps are cut into
-calls.
+`train` takes many steps, or a part of a long step: some tiles of every block (see
+`fastshallow.kernels.blocks`). The bits do not depend on how steps are cut into calls.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ..jit.compile import ONE, ZERO, jit, prange
 from ..jit.linking import INT, out_of_line, vector
 from ..simd.gather import gather_rows
 from ..simd.intrinsics import all_finite, standalone, view_as
-from ..simd.matmul import Matrix, matrix
+from ..simd.matmul import matrix
 from .blocks import (
     Part,
     Workspace,
@@ -34,7 +33,7 @@ from .blocks import (
     tiles_a_block,
 )
 from .layout import FAN_IN, FAN_OUT, even_tile, tile_length
-from .model import COPY_LEAST, Examples, Model, Ready, examples_type, make_ready
+from .model import COPY_LEAST, Examples, Model, WeightCopies, examples_type, fill_copies
 from .passes import collect
 from .propagation import OK
 from .rules import DESCENT, NOTHING, descent, update, update_shared
@@ -112,16 +111,16 @@ def batch_sizes(m, size) -> tuple[int, int]:
 
 
 def allocate_work(model: Model, m: int, size: int, workers: int) -> Workspace:
-    """Return the workspace of steps over m examples in batches of ``size``, and a smaller last one.
+    """Return the workspace of steps over m examples in batches of ``size``.
 
-    That may be more blocks: 2,049 examples of 30-64-1 are 8, and 2,048 are 16.
+    A smaller last batch may be more blocks than a full one.
     """
     layers, itemsize = model.layers, model.params.itemsize
     most = max(batch_sizes(m, size), key=lambda n: block_count(n, layers, itemsize))
     work = allocate(model, most, workers, True)
     if size >= COPY_LEAST:
         return work
-    return work._replace(packed=work.packed[:0])
+    return work._replace(W=work.W[:0])
 
 
 def allocate_buffers(model, examples, size: int) -> Buffers:
@@ -153,45 +152,36 @@ def groups(model, epochs: Epochs, workers: int, code: int) -> tuple[str, ...]:
 # One batch -----------------------------------------------------------------------------------
 
 
-def _gather_dtypes(layers, examples, order, X, Y, *_):
-    return Y.dtype, X.dtype
+def _gather_dtypes(layers, X, Y, *_):
+    return Y[0].dtype, X[0].dtype
 
 
 def _gather_types(dtype, x_dtype):
     table, order = types.Array(types.int64, 2, "C"), vector(types.int64)
-    buffers = vector(x_dtype), vector(dtype), vector(dtype)
-    return table, examples_type(dtype, x_dtype), order, *buffers, INT, INT
+    arrays = vector(x_dtype), *[vector(dtype)] * 4
+    buffers = types.BaseTuple.from_types(arrays, Buffers)
+    return table, *examples_type(dtype, x_dtype), order, buffers, INT, INT
 
 
 @out_of_line(_gather_dtypes, _gather_types, result=types.none, group="batches")
-def gather(layers, examples, order, X, Y, weight, first, last):
-    """Copy a batch's examples first ... last - 1, in this order, to the buffers X, Y, weight."""
-    n_y = 1 if examples.labels else layers[layers.shape[0] - 1, FAN_OUT]
-    gather_rows(examples.X, order, layers[0, FAN_IN], X, first, last)
-    gather_rows(examples.Y, order, n_y, Y, first, last)
+def gather(layers, X, Y, labels, weight, order, buffers, first, last):
+    """Copy a batch's examples first ... last - 1, in this order, to the buffers."""
+    n_y = 1 if labels else layers[layers.shape[0] - 1, FAN_OUT]
+    gather_rows(X, order, layers[0, FAN_IN], buffers.X, first, last)
+    gather_rows(Y, order, n_y, buffers.Y, first, last)
     if weight.size > 0:
         for i in range(first, last):
-            weight[i] = examples.weight[order[i]]
+            buffers.weight[i] = weight[order[i]]
 
 
 @out_of_line(
     _gather_dtypes, _gather_types, result=types.none, group="large", parallel=True, internal=True
 )
-def gather_shared(layers, examples, order, X, Y, weight, n, workers):
+def gather_shared(layers, X, Y, labels, weight, order, buffers, n, workers):
     """Copy all n examples of a batch, shared out among workers."""
-    (x_data, x, x_row, x_col), (y_data, y, y_row, y_col), labels, w = examples
     for share in prange(workers):
-        part = np.int64(share)
-        gather(
-            layers,
-            Examples(Matrix(x_data, x, x_row, x_col), Matrix(y_data, y, y_row, y_col), labels, w),
-            order,
-            X,
-            Y,
-            weight,
-            part * n // workers,
-            (part + 1) * n // workers,
-        )
+        first, last = np.int64(share) * n // workers, (np.int64(share) + 1) * n // workers
+        gather(layers, X, Y, labels, weight, order, buffers, first, last)
 
 
 @jit(internal=True)
@@ -210,8 +200,8 @@ def workspace_for(work, n, layers, itemsize):
     """Return the part of the workspace that a batch of n examples uses."""
     blocks = block_count(n, layers, itemsize)
     return Workspace(
-        work.packed,
-        work.transposed,
+        work.W,
+        work.W_T,
         work.slots[:blocks],
         work.losses[:blocks],
         work.found[:blocks],
@@ -234,9 +224,9 @@ def lying_batch(examples, at, n):
 
 @jit(internal=True)
 def gathered_batch(model, examples, buffers, n):
-    """Return the n examples that lie in the buffers, in the types of `lying_batch`.
+    """Return the n examples in the buffers, with the types of `lying_batch`.
 
-    Those may be read-only; a second type of examples would be a second of compiling.
+    Those arrays may be read-only. A second type would compile the engine a second time.
     """
     layers = model.layers
     n_x = layers[0, FAN_IN]
@@ -259,14 +249,14 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
     order, at, n = batch
     begins = part.block == 0 and part.tile == 0
     if begins:
-        make_ready(model, ONE, Ready(work.packed, work.transposed))
+        fill_copies(model, ONE, WeightCopies(work.W, work.W_T))
     if begins and order.size > 0:
-        X, Y, w = buffers.X, buffers.Y, buffers.weight
+        X, Y, labels, weight = examples
         chosen = order[at : at + n]
         if workers > 1:
-            gather_shared(model.layers, examples, chosen, X, Y, w, n, workers)
+            gather_shared(model.layers, X, Y, labels, weight, chosen, buffers, n, workers)
         else:
-            gather(model.layers, examples, chosen, X, Y, w, ZERO, n)
+            gather(model.layers, X, Y, labels, weight, chosen, buffers, ZERO, n)
     if order.size > 0:
         examples = gathered_batch(model, examples, buffers, n)
     else:
@@ -327,21 +317,20 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     buffers : Buffers
         From `allocate_buffers`.
     costs : ndarray, (epochs, 2), float64
-        Modified in place: the loss and the penalty of each batch, before its update, times
-        its share of the examples, are added to its epoch's row.
+        Modified in place: loss and penalty of each batch, before its update, times its share of
+        the examples, are added to its epoch's row.
 
     Returns
     -------
     done : int
         Whole steps taken.
     status : int
-        0, or why the step after them was not taken: X (1) or Y (2) is not usable, or its
-        cost, or a parameter after it, is not finite (4). Nothing of that step stays but what it
-        added to the optimiser's state.
+        0, or why the next step was not taken: X (1) or Y (2) is not usable, or the cost or a
+        parameter is not finite (4). Only the optimiser's state keeps changes of that step.
     J : float
         The cost of the last step's batch, taken or not.
     """
-    standalone()  # sums and updates in the widest vectors: a step of a team 1 % faster (AVX-512)
+    standalone()
     params, layers, _ = model
     orders, m, size = epochs
     longest, part = tile_length(layers, params.itemsize), span.part
@@ -351,21 +340,23 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size
         n = min(size, m - at)
-        room = whole_batch if n == size else workspace_for(work, n, layers, params.itemsize)
+        memory = whole_batch if n == size else workspace_for(work, n, layers, params.itemsize)
         order = orders[epoch % orders.shape[0]]
-        total = step_forward_and_back(model, examples, (order, at, n), workers, room, buffers, part)
-        blocks = room.losses.size
+        total = step_forward_and_back(
+            model, examples, (order, at, n), workers, memory, buffers, part
+        )
+        blocks = memory.losses.size
         tile = even_tile(n, blocks, longest)
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
             return ZERO, OK, J
         if total == 0:  # a batch of which nothing counts
             continue
-        summed = summed_slots(room, workers) if is_whole(part, n, blocks, tile) else ONE
-        loss, penalty, status = collect(model, total, alpha, summed, room, buffers.grad)
+        summed = summed_slots(memory, workers) if is_whole(part, n, blocks, tile) else ONE
+        loss, penalty, status = collect(model, total, alpha, summed, memory, buffers.grad)
         if status != OK:
             return s - span.first, status, J
         if orders.size == 0 and n == m:
-            part = known_after(part, m, room, longest)
+            part = known_after(part, m, memory, longest)
         J = loss + penalty
         costs[epoch, 0] += loss * (n / m)
         costs[epoch, 1] += penalty * (n / m)

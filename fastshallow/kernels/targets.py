@@ -1,7 +1,7 @@
-"""Targets: a tile's Y, as the loss takes it, and which values are targets of a loss.
+"""Targets: a tile's Y as the loss takes it, and which values are targets of a loss.
 
-The functions that say which values are targets work on one number in kernels, and on a whole array
-in Python, where they find the first wrong one for the message.
+The rules work on one number in kernels, and on an array in Python, where a message names the first
+wrong value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def class_number(y, n_y):
 
 
 @jit(internal=True)
-def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
+def load_targets(output, labels, source, first, n, n_y, to):
     """Copy the targets of n examples into scratch, class numbers as one-hot rows.
 
     Parameters
@@ -50,9 +50,8 @@ def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
         Code of the output activation.
     labels : int
         1 where ``source`` holds class numbers, one a row; 0 where it holds n_y values a row.
-    source, first, n, out, start, row, col
-        As for `load_rows`. What lies between the n values of a unit and the next unit is
-        overwritten with zeros.
+    source, first, n, to
+        As for `load_rows`. The padding of ``to`` becomes 0.
 
     Returns
     -------
@@ -61,8 +60,9 @@ def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
         sigmoid; not negative for exp; a class number or a one-hot row for softmax.
     """
     if labels:
-        return load_labels(source, first, n, n_y, out, start, row, col)
-    load_rows(source, first, n, n_y, out, start, row, col)
+        return load_labels(source, first, n, n_y, to)
+    load_rows(source, first, n, n_y, to)
+    out, start, row, col = to
     zero_padding(out, start, n, n_y, row, col)
     size = unit_length(n, row, col) * n_y
     y = out[start : start + size]
@@ -85,8 +85,9 @@ def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
 
 
 @jit(internal=True)
-def load_labels(source, first, n, n_y, out, start, row, col):
+def load_labels(source, first, n, n_y, to):
     """Copy class numbers as one-hot rows; see `load_targets`."""
+    out, start, row, col = to
     o, bad = np.uint64(start), False
     for p in range(np.uint64(unit_length(n, row, col) * n_y)):
         out[o + p] = 0

@@ -1,29 +1,28 @@
-"""A team of threads that stays together over many short steps, each of which it shares out.
+"""A team of threads that shares out many short steps without entering a parallel region for each.
 
-Entering and leaving a parallel region takes some us, as long as half a step of 13-50-3 over 178
-examples. A team comes together once for many steps. Its leader, the thread that takes the
-steps, begins each; then leader and helpers claim its shares, one by one, until all are claimed, and
-add up what they found in pairs: whoever comes to a pair second adds it, so the order of a sum does
-not depend on who that is. The leader waits for what others have claimed; the last pair is its own.
+Entering and leaving a parallel region takes some microseconds, as long as a short step. A team
+comes together once for many steps. Its leader is the thread that takes the steps; it begins each
+step. Leader and helpers claim the shares of the step one by one, and add up their results in
+pairs. The thread that comes to a pair second adds it, so that the order of a sum does not depend
+on the threads. The leader waits for claimed shares and adds the last pair.
 
-Nobody waits for a thread that has claimed nothing: without helpers, or while they are late, the
-leader does all, and no order in which threads run can hold a step up for ever. One that the system
-stops within a share is waited for until it goes on, as at the end of a parallel region. Who does a
-share does not change its bits. What is done from `claim` to `finish` must not raise: the leader
-would wait on.
+The leader never waits for a thread that has claimed nothing. If helpers are late, it does all
+shares itself: no order of threads blocks a step. If the system stops a thread within a share, the
+leader waits for it, as at the end of a parallel region. Code between `claim` and `finish` must not
+raise, or the leader would wait for ever.
 
-The team's state is an array of 64-bit numbers, each on a cache line of its own, or two. All but
-`CLOSED`, `MEMBERS` and `NEWS` count steps from 1:
+The team's state is an array of 64-bit numbers, each on its own cache line or two. All but `CLOSED`,
+`MEMBERS` and `NEWS` count steps from 1:
 
 ==============  ==================================================================
-`BEGUN`         the step that was begun last
-`CLOSED`        1 when there are no more
+`BEGUN`         the last step that was begun
+`CLOSED`        1 when there are no more steps
 `MEMBERS`       threads of the team, its leader included
 `NEWS`          what is known of the examples: see `fastshallow.kernels.blocks.Part`
 from `SHARES`   for every share, the last step in which it was claimed; behind it,
-                for every pair, the last to which one side came: the pairs are a
-                binary heap, from the whole, 1, to those of shares. That of 0 is
-                the last step that was done.
+                for every pair, the last step in which one side was ready. Pairs
+                are a binary heap: 1 is the sum of all, and 0 stands for the last
+                step that was finished.
 ==============  ==================================================================
 """
 
@@ -55,15 +54,14 @@ __all__ = [
 LINE = 16
 BEGUN, CLOSED, MEMBERS, NEWS, SHARES = (LINE * i for i in range(5))
 
-# Looks that a helper takes before it gives up for a while: 0.2 ms on Zen 3, where what the leader
-# alone does in a step takes 0.5 to 7 us.
+# Looks of a helper for a new step before it returns to Python: 0.2 ms on Zen 3.
 LOOKS = 10_000
 
-# Looks that the leader takes before it sleeps between them: 0.1 to 0.3 ms. The processor that it
-# leaves goes to a helper whose own processor another program has taken.
+# Looks of the leader before it sleeps between them. Its processor then goes to a helper whose own
+# processor another program has taken.
 LOOKS_AWAKE = 5_000
 
-# Microseconds that it sleeps, at least.
+# Microseconds of such a sleep.
 SLEEP = 20
 
 # There are no more steps, or shares of one.
@@ -162,7 +160,7 @@ def _sleep(typingctx):
 
 @jit(internal=True)
 def begin(team, news):
-    """Begin a step; return its number, from 1. Everything its shares read is in memory."""
+    """Begin a step; return its number, from 1. All that its shares read must be in memory."""
     step = team[BEGUN] + 1
     team[NEWS] = news
     _store(address(team, BEGUN), step)
@@ -173,8 +171,8 @@ def begin(team, news):
 def first_share(team, member):
     """Return where a member begins to look for shares.
 
-    Members begin far from each other, and so come to the shares of the step before, whose memory is
-    near them, unless they are faster or slower than the others.
+    Members begin far from each other, so that each finds the shares that it did in the step before:
+    their memory is in its cache.
     """
     return member * share_count(team) // team[MEMBERS]
 
@@ -186,7 +184,7 @@ def claim(team, first, step):
     for i in range(shares):
         share = (first + i) % shares
         at = address(team, SHARES + 2 * LINE * share)
-        # looked at first, without taking the line from who writes it
+        # a look first: a failed exchange would take the line from its writer
         if _load(at) == step - 1 and _replace(at, step - 1, step):
             return np.int64(share)
     return NO_MORE
@@ -194,19 +192,19 @@ def claim(team, first, step):
 
 @jit(internal=True)
 def meet(team, pair, step):
-    """Say that one side of a pair of sums is in memory; return whether the other side is, too."""
+    """Note that one side of a pair of sums is ready; return whether the other side is, too."""
     return not _replace(address(team, SHARES + 2 * LINE * pair + LINE), step - 1, step)
 
 
 @jit(internal=True)
 def finish(team, step):
-    """Say that all shares of a step are done, and added up but for the last pair."""
+    """Note that all shares of a step are done, and all pairs but the last are added."""
     _store(address(team, SHARES + LINE), step)
 
 
 @jit(internal=True)
 def wait_for_shares(team, step):
-    """Wait until all shares of a step are done, the caller having found none to claim."""
+    """Wait until all shares of a step are done, when none is left to claim."""
     at, looks = address(team, SHARES + LINE), 0
     while _load(at) != step:
         if looks < LOOKS_AWAKE:

@@ -333,8 +333,17 @@ class Trainer:
             span = steps.Span(course.done, last, part, self.state.steps, self.guard)
             started = time.perf_counter()
             taken, status, J = steps.train(
-                *(self._model, self._examples, course.epochs, self.alpha, crew.workers),
-                *(self._rule, lr, span, work, buffers, course.costs),
+                model=self._model,
+                examples=self._examples,
+                epochs=course.epochs,
+                alpha=self.alpha,
+                workers=crew.workers,
+                rule=self._rule,
+                rates=lr,
+                span=span,
+                work=work,
+                buffers=buffers,
+                costs=course.costs,
             )
             ended = time.perf_counter()
             self._measure(threads, course.examples(count) * blocks.share(part), ended - started)
@@ -450,7 +459,7 @@ class Trainer:
         net, X = self.net, self.problem.X
         n = max(self._blocks(size).n for size in steps.batch_sizes(epochs.m, epochs.size))
         scratches = int(scratch_count(n, workers))
-        scratch = int(scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize)))
+        scratch = int(scratch_size(net.layers, net.dtype.itemsize))
         # transposed, packed and two gradients; a slot of each block
         values: int = (4 + n) * net.params.size + scratches * scratch
         values += gathered * net.sizes[-1]

@@ -159,12 +159,12 @@ def test_calls_in_many_python_threads(monkeypatch):
 
 
 @pytest.fixture
-def restless(monkeypatch):
+def restless(monkeypatch, call_seconds):
     """Let every look find a busy machine, and trials be short; note the numbers of threads."""
     seen = []
     monkeypatch.setattr(pace, "TRIAL_SECONDS", 1e-4)
     monkeypatch.setattr(trainer, "TRIAL_SECONDS", 1e-4)
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 1e-3)
+    call_seconds(1e-3)
     monkeypatch.setattr(pace, "PAUSE_LEAST", 1e-4)
     monkeypatch.setattr(pace, "PAUSE_MOST", 1e-4)
     monkeypatch.setattr(pace, "LOOK_SECONDS", 1e-4)

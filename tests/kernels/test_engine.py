@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, ready_weights
+from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, weight_copies
 from fastshallow.kernels.blocks import tile_count
 from fastshallow.kernels.layout import even_tile, scratch_size, tile_length
 
@@ -70,10 +70,10 @@ def bits(net, X, Y, **options):
 def one_block(params, layers, X, Y, weight, first, last, scratch, slot):
     """Return the loss and the status of one block; X and Y have examples as rows."""
     model = Model(params, layers, 0.01)
-    ready = ready_weights(model, X.shape[0], True)
+    copies = weight_copies(model, X.shape[0], True)
     x = Matrix(X.reshape(-1), 0, X.shape[1], 1)
     y = Matrix(Y.reshape(-1), 0, Y.shape[1], 1)
-    return block_step(model, ready, Examples(x, y, 0, weight), first, last, scratch, slot)
+    return block_step(model, copies, Examples(x, y, 0, weight), first, last, scratch, slot)
 
 
 @pytest.mark.usefixtures("prepared")
@@ -82,7 +82,7 @@ def one_block(params, layers, X, Y, weight, first, last, scratch, slot):
 def test_scratch_and_slot_may_hold_anything(network, dtype):
     net, X, Y = network_and_data(*network, dtype, 700)
     rows = [np.ascontiguousarray(a.T) for a in (X, Y)]
-    needed = scratch_size(net.layers, tile_length(net.layers, net.dtype.itemsize))
+    needed = scratch_size(net.layers, net.dtype.itemsize)
     weight, around = np.random.default_rng(1).random(700).astype(dtype), 80
     for first, last in ((0, 700), (0, 1), (3, 40), (130, 699)):
         results = []

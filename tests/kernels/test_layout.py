@@ -13,7 +13,17 @@ from fastshallow.jit.compile import jit
 from fastshallow.kernels import block_count, targets
 from fastshallow.kernels import layout as layout_module
 from fastshallow.kernels.activations import ACTIVATIONS
-from fastshallow.kernels.layout import ACROSS, DZ, FAN_IN, FAN_OUT, IN, OUT, WIDEST, Y_AT, B, G, W
+from fastshallow.kernels.layout import (
+    DZ,
+    FAN_IN,
+    FAN_OUT,
+    IN,
+    LANES_OVER_EXAMPLES,
+    OUT,
+    Y_AT,
+    B,
+    W,
+)
 from fastshallow.network.checks import flat_rows
 from fastshallow.simd.matmul import Matrix
 
@@ -22,30 +32,36 @@ pytestmark = pytest.mark.usefixtures("prepared")
 
 # These kernels have no entry for Python of their own.
 @jit
-def load_rows(source, first, n, width, out, start, row, col):
+def load_rows(source, first, n, width, to):
     """Call the kernel of that name."""
-    layout_module.load_rows(source, first, n, width, out, start, row, col)
+    layout_module.load_rows(source, first, n, width, to)
 
 
 @jit
-def load_targets(output, labels, source, first, n, n_y, out, start, row, col):
+def load_targets(output, labels, source, first, n, n_y, to):
     """Call the kernel of that name."""
-    return targets.load_targets(output, labels, source, first, n, n_y, out, start, row, col)
+    return targets.load_targets(output, labels, source, first, n, n_y, to)
 
 
 @jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
-    layout_module.load_input(layers, X, first, n, layout_module.padded(layers, n), scratch)
-    return layout_module.rows_finite(
-        layout_module.input_rows(layers, X, first, n, scratch), n, layers[0, FAN_IN]
-    )
+    tile = layout_module.new_tile(layers, scratch, n, n)
+    layout_module.load_input(layers, X, first, n, tile)
+    rows = layout_module.input_rows(layers, X, first, tile)
+    return layout_module.rows_finite(rows, n, layers[0, FAN_IN])
 
 
 @jit
 def rows_finite(rows, n, width):
     """Return what the kernel of that name does."""
     return layout_module.rows_finite(rows, n, width)
+
+
+@jit
+def scratch_parts(layers, longest):
+    """Return what the kernel of that name does."""
+    return layout_module.scratch_parts(layers, longest)
 
 
 @jit
@@ -59,43 +75,55 @@ LINEAR, SIGMOID, SOFTMAX, EXP = (
 )
 
 
-def test_the_table_of_layers_by_hand():
-    layers = fs.Network((65, 5, 1), "tanh", "sigmoid").layers
-    # W1 has 325 values, b1 5, W2 5, b2 1; of an example come 65 values of X, then 5 of A[1]
-    assert layers[:, FAN_IN].tolist() == [65, 5]
-    assert layers[:, FAN_OUT].tolist() == [5, 1]
-    assert layers[:, W].tolist() == [0, 330]
-    assert layers[:, B].tolist() == [325, 335]
-    assert layers[:, G].tolist() == [ACTIVATIONS["tanh"], SIGMOID]
-    assert layers[:, IN].tolist() == [0, 65]
-    assert layers[:, OUT].tolist() == [65, 70]
-    assert layers[:, DZ].tolist() == [71, 76]
-    assert layers[:, Y_AT].tolist() == [77, 77]
-    assert layers[:, WIDEST].tolist() == [65, 65]
-    assert layers[:, ACROSS].tolist() == [0, 0]
-    assert layout_module.n_params(layers) == 336
+@pytest.mark.parametrize("sizes", [(65, 5, 1), (3, 5, 2), (65, 16, 4), (7, 1), (4, 32, 16, 3)])
+def test_parameters_follow_each_other_without_a_gap(sizes):
+    net = fs.Network(sizes)
+    ends = []
+    for fan_in, fan_out, row in zip(sizes, sizes[1:], net.layers, strict=False):
+        assert (row[FAN_IN], row[FAN_OUT]) == (fan_in, fan_out)
+        ends += [(row[W], fan_in * fan_out), (row[B], fan_out)]
+    at = 0
+    for start, size in ends:
+        assert start == at
+        at += size
+    assert layout_module.n_params(net.layers) == at == net.params.size
 
 
-def test_the_table_of_a_small_network_by_hand():
-    # lanes run over examples: a unit that is 1 follows those of X and of A[1]
-    layers = fs.Network((3, 5, 2), "tanh", "softmax").layers
-    assert layers[:, W].tolist() == [0, 20]
-    assert layers[:, B].tolist() == [15, 30]
-    assert layers[:, IN].tolist() == [0, 4]
-    assert layers[:, OUT].tolist() == [4, 10]
-    assert layers[:, DZ].tolist() == [12, 17]
-    assert layers[:, Y_AT].tolist() == [19, 19]
-    assert layers[:, ACROSS].tolist() == [1, 1]
-
-
-def test_the_table_of_a_network_with_a_narrow_output_layer_by_hand():
-    # that layer has a copy of A[1] of its own, unit by unit, which a unit that is 1 follows
-    layers = fs.Network((65, 16, 4), "tanh", "softmax").layers
-    assert layers[:, IN].tolist() == [0, 81]
-    assert layers[:, OUT].tolist() == [65, 98]
-    assert layers[:, DZ].tolist() == [102, 118]
-    assert layers[:, Y_AT].tolist() == [122, 122]
-    assert layers[:, ACROSS].tolist() == [0, 1]
+@pytest.mark.parametrize("itemsize", [4, 8])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (65, 5, 1),
+        (3, 5, 2),
+        (65, 16, 4),
+        (7, 1),
+        (784, 10),
+        (4, 32, 16, 3),
+        (64, 96, 12),
+        (2, 300, 2),
+    ],
+)
+def test_nothing_in_scratch_overlaps(sizes, itemsize):
+    layers = fs.Network(sizes).layers
+    longest = layout_module.tile_length(layers, itemsize)
+    over_examples, n_y = layers[:, LANES_OVER_EXAMPLES], sizes[-1]
+    parts = [(longest * layers[0, Y_AT], longest * n_y)]
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        ones = over_examples[i]  # a unit that is 1 follows what such a layer reads
+        if i == 0 or over_examples[i] != over_examples[i - 1]:
+            parts.append((longest * layers[i, IN], longest * (fan_in + ones)))
+        else:
+            assert layers[i, IN] == layers[i - 1, OUT]
+        ones = ones if i < len(sizes) - 2 else 0
+        parts.append((longest * layers[i, OUT], longest * (fan_out + ones)))
+        parts.append((longest * layers[i, DZ], longest * fan_out))
+    zeros, free, ones = scratch_parts(layers, longest)
+    parts += [(zeros, max(longest, *sizes)), (free, longest * max(*sizes, 3)), (ones, longest)]
+    parts.sort()
+    for (start, size), (following, _) in itertools.pairwise(parts):
+        assert start + size <= following
+    assert parts[0][0] == 0
+    assert sum(parts[-1]) == layout_module.scratch_size(layers, itemsize)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +143,7 @@ def test_the_table_of_a_network_with_a_narrow_output_layer_by_hand():
     ],
 )
 def test_lanes_run_over_examples_where_units_are_few(sizes, across):
-    assert fs.Network(sizes).layers[:, ACROSS].tolist() == across
+    assert fs.Network(sizes).layers[:, LANES_OVER_EXAMPLES].tolist() == across
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 8, 128])
@@ -138,7 +166,7 @@ def test_tiles_are_a_function_of_the_sizes_within_their_bounds(itemsize):
         tile = layout_module.tile_length(layers, itemsize)
         assert layout_module.TILE_LEAST <= tile <= layout_module.TILE_MOST
         # X, A[1], A[2], dZ[1], dZ[2] and Y at the least
-        assert layout_module.scratch_size(layers, tile) >= tile * (width + 2 * 17 + 1)
+        assert layout_module.scratch_size(layers, itemsize) >= tile * (width + 2 * 17 + 1)
 
 
 def test_blocks_are_a_function_of_m_and_the_sizes():
@@ -168,7 +196,7 @@ def test_no_block_is_empty(sizes):
 def test_rows_are_loaded_from_any_layout(layout, kind, dtype, rng):
     X = cases.lay_out(rng.standard_normal((5, 30)), layout, kind)
     out = np.full(7 + 4 * 5 + 7, 99, dtype)
-    load_rows(flat_rows(X), 20, 4, 5, out, 7, 5, 1)
+    load_rows(flat_rows(X), 20, 4, 5, Matrix(out, 7, 5, 1))
     assert np.array_equal(out[7:-7].reshape(4, 5), X.T[20:24].astype(dtype))
     assert (out[:7] == 99).all()
     assert (out[-7:] == 99).all()
@@ -187,7 +215,8 @@ def test_any_rows_of_any_strides_go_to_any_strides(kind, dtype, rng):
             for to_row, to_col in ((width, 1), (1, n), (1, n + 2), (width + 1, 1)):
                 at = 3 + np.arange(n)[:, None] * to_row + np.arange(width) * to_col
                 out = np.full(at.max() + 4, 99, dtype)
-                load_rows(Matrix(source, 2000, row, col), first, n, width, out, 3, to_row, to_col)
+                to = Matrix(out, 3, to_row, to_col)
+                load_rows(Matrix(source, 2000, row, col), first, n, width, to)
                 assert np.array_equal(out[at], wanted), (n, width, first, row, col, to_row, to_col)
                 untouched = np.ones(out.size, bool)
                 untouched[at] = False
@@ -250,7 +279,7 @@ def loaded(output, labels, Y):
     found = []
     for row, col in ((n_y, 1), (1, m), (1, m + 5)):  # by example, by unit, and padded
         out = np.full(max(m, col) * n_y, 99.0)
-        fit = load_targets(output, labels, flat_rows(Y), 0, m, n_y, out, 0, row, col)
+        fit = load_targets(output, labels, flat_rows(Y), 0, m, n_y, Matrix(out, 0, row, col))
         values = out.reshape(m, n_y).T if col == 1 else out.reshape(n_y, col)
         assert not values[:, m:].any()
         found.append((fit, values[:, :m].tolist()))

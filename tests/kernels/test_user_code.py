@@ -19,9 +19,9 @@ from fastshallow.kernels import (
     forward_layers,
     gradient_descent,
     losses,
-    ready_weights,
+    weight_copies,
 )
-from fastshallow.kernels.layout import scratch_size, tile_length
+from fastshallow.kernels.layout import scratch_size
 
 # Code that numba has cached calls kernels which the process must have loaded before.
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -115,10 +115,10 @@ def test_networks_trained_in_the_users_own_loop(function, dtype):
 def block_sums(params, layers, X, Y, first, last, slot):
     """Add the gradient's sums over a block of examples to the slot; return the sum of losses."""
     model = Model(params, layers, 0.01)
-    scratch = np.empty(scratch_size(layers, tile_length(layers, params.itemsize)), params.dtype)
-    ready = ready_weights(model, X.shape[0], True)
+    scratch = np.empty(scratch_size(layers, params.itemsize), params.dtype)
+    copies = weight_copies(model, X.shape[0], True)
     examples = Examples(rows(X), rows(Y), 0, np.empty(0, params.dtype))
-    loss, status = block_step(model, ready, examples, first, last, scratch, slot)
+    loss, status = block_step(model, copies, examples, first, last, scratch, slot)
     return loss if status == 0 else np.nan
 
 

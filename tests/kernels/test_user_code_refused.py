@@ -15,8 +15,8 @@ from test_user_code import rows
 import fastshallow as fs
 from fastshallow import kernels
 from fastshallow.jit import refusals
-from fastshallow.kernels import Examples, Matrix, Model, Ready, activations, losses
-from fastshallow.kernels.layout import scratch_size, tile_length
+from fastshallow.kernels import Examples, Matrix, Model, WeightCopies, activations, losses
+from fastshallow.kernels.layout import scratch_size
 from fastshallow.simd import elementary, matmul
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -52,8 +52,8 @@ def calls():
         kernels.forward_layers: (model, whole, 1, x, x),
         kernels.cost_and_grad: (model, examples, 1, 1.0, 0.0, 1, x),
         kernels.gradient_descent: (model, examples, 1, 1.0, 0.0, 1, 0.1, x),
-        kernels.block_step: (model, Ready(x, x), examples, 0, 1, x, x),
-        kernels.ready_weights: (model, 1, True),
+        kernels.block_step: (model, WeightCopies(x, x), examples, 0, 1, x, x),
+        kernels.weight_copies: (model, 1, True),
         kernels.block_count: (1, net.layers, 8),
         kernels.task_count: (1, net.layers, 8),
         kernels.in_panels: (net.layers, 8),
@@ -301,7 +301,7 @@ def descent(params, layers, X, Y, labels, weight, m, workers, cost):
 def block(params, layers, X, Y, labels, weight, first, last, scratch, W, W_T, slot):
     examples = Examples(rows(X), rows(Y), labels, weight)
     model = Model(params, layers, 0.01)
-    return kernels.block_step(model, Ready(W, W_T), examples, first, last, scratch, slot)
+    return kernels.block_step(model, WeightCopies(W, W_T), examples, first, last, scratch, slot)
 
 
 class Sizes:
@@ -313,12 +313,12 @@ class Sizes:
         rng = np.random.default_rng(0)
         X = rng.standard_normal((M, 3))
         Y = np.eye(4)[rng.integers(0, 4, M)]
-        scratch = np.empty(int(scratch_size(net.layers, tile_length(net.layers, 8))))
-        ready = kernels.ready_weights(net.model, M, True)
+        scratch = np.empty(int(scratch_size(net.layers, 8)))
+        copies = kernels.weight_copies(net.model, M, True)
         of_net = {"params": net.params, "layers": net.layers, "X": X}
         examples = of_net | {"Y": Y, "labels": 0, "weight": np.ones(M)}
         steps = examples | {"m": M, "workers": 1}
-        part = {"first": 0, "last": M, "scratch": scratch, "W": ready.W, "W_T": ready.W_T}
+        part = {"first": 0, "last": M, "scratch": scratch, "W": copies.W, "W_T": copies.W_T}
         self.right = {
             whole: of_net | {"m": M, "out": np.empty((M, 4)), "workers": 1},
             by_layer: of_net | {"m": M, "Z": np.empty(M * units), "A": np.empty(M * units)},

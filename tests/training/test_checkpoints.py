@@ -23,7 +23,7 @@ from fastshallow.files import tensor_files
 from fastshallow.files.models import ModelFileError
 from fastshallow.files.tensor_files import TensorFile, to_bytes
 from fastshallow.kernels import steps as step_kernels
-from fastshallow.training import checkpoints, lbfgs, trainer
+from fastshallow.training import checkpoints, lbfgs
 from fastshallow.training import train as train_module
 
 
@@ -153,9 +153,11 @@ def signal_after(monkeypatch, call):
     ],
 )
 @pytest.mark.parametrize("on_interrupt", ["return", "raise"])
-def test_ctrl_c_saves_the_last_whole_step(case, calls, on_interrupt, tmp_path, monkeypatch):
+def test_ctrl_c_saves_the_last_whole_step(
+    case, calls, on_interrupt, tmp_path, monkeypatch, call_seconds
+):
     monkeypatch.setattr(checkpoints, "PAUSE", 10**9)  # a write after the first epoch, and no other
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 1e-12)
+    call_seconds(1e-12)
     dtype = CASES[case].get("dtype", "float32")
 
     def train(net, epoch=None, **more):
@@ -186,8 +188,8 @@ def test_ctrl_c_saves_the_last_whole_step(case, calls, on_interrupt, tmp_path, m
         assert net == wanted
 
 
-def test_ctrl_c_within_a_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 1e-12)  # a call takes a part of a step
+def test_ctrl_c_within_a_step(tmp_path, monkeypatch, call_seconds):
+    call_seconds(1e-12)  # a call takes a part of a step
     options = {"optimizer": fs.SGD(0.1), "epochs": 4, "batch_size": 4000, "n_threads": 1}
     wanted, X, Y = problem(m=9000)
     history = fs.train(wanted, X, Y, **options)

@@ -80,7 +80,7 @@ CUT = [((5, 12, 3), 40), ((5, 12, 3), 500), ((5, 12, 3), None), ((70, 450, 3), 2
 @pytest.mark.slow_in_plain_python
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("sizes", "size"), CUT)
-def test_neither_calls_nor_threads_change_the_bits(sizes, size, dtype, monkeypatch):
+def test_neither_calls_nor_threads_change_the_bits(sizes, size, dtype, call_seconds):
     net, X, Y, w = problem(sizes, dtype=dtype)
     orders = None
     if size is not None:
@@ -88,14 +88,14 @@ def test_neither_calls_nor_threads_change_the_bits(sizes, size, dtype, monkeypat
     n = 4 if orders is None else 2
     wanted = None
     for seconds, n_threads in itertools.product((1e9, 0.0), (1, 3)):
-        monkeypatch.setattr(trainer, "CALL_SECONDS", seconds)
+        call_seconds(seconds)
         found = bits(*(net, X, Y, fs.Adam(), size, w, 0.1, n_threads), orders=orders, n=n)
         wanted = wanted or found
         assert found == wanted, f"{seconds} s a call, {n_threads} threads"
 
 
-def test_a_long_step_is_taken_in_parts(monkeypatch):
-    monkeypatch.setattr(trainer, "CALL_SECONDS", 0.0)
+def test_a_long_step_is_taken_in_parts(call_seconds):
+    call_seconds(0.0)
     net, X, Y, _ = problem(m=2500)
     before = net.params.copy()
     taken = Trainer(net, X, Y, fs.GradientDescent(0.1))
@@ -112,8 +112,8 @@ def test_a_long_step_is_taken_in_parts(monkeypatch):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("seconds", [1e-12, 0.1])
 @pytest.mark.parametrize(("m", "size"), [(500, 256), (460, 256), (4097, 2049), (300, 100)])
-def test_a_smaller_last_batch_may_be_more_blocks_or_tiles(m, size, seconds, n_threads, monkeypatch):
-    monkeypatch.setattr(trainer, "CALL_SECONDS", seconds)
+def test_a_smaller_last_batch_may_be_more_blocks(m, size, seconds, n_threads, call_seconds):
+    call_seconds(seconds)
     net = fs.Network((30, 64, 1), dtype="float64").init(seed=0)
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((30, m)), rng.integers(0, 2, (1, m))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow.training import trainer
 
 
 @pytest.mark.parametrize("output", cases.OUTPUTS)
@@ -58,11 +57,11 @@ def test_a_step_is_w_minus_rate_times_gradient():
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-def test_one_long_run_is_many_short_ones(dtype, monkeypatch):
+def test_one_long_run_is_many_short_ones(dtype, call_seconds):
     # The loop goes back to Python now and then, to let Ctrl-C through: when must not matter.
     nets, costs = [], []
     for seconds in (0.0, 1e9):
-        monkeypatch.setattr(trainer, "CALL_SECONDS", seconds)
+        call_seconds(seconds)
         net, X, Y = problem()
         net = fs.Network((3, 5, 1), "tanh", dtype=dtype).init(seed=0)
         costs.append(fs.gradient_descent(net, X, Y, 0.5, 101).cost)
