@@ -1,7 +1,7 @@
-"""Benchmarks for asv, one module a stage; see docs/benchmarks.md.
+"""Benchmarks for asv, one module per stage; see docs/benchmarks.md.
 
-Importing this names the folder of compiled kernels after the sources that are measured, before
-Numba reads the name: a kernel of another commit can never be timed.
+The import of this package sets a folder of compiled kernels for the measured sources, so that a
+benchmark never uses a kernel of another commit.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import fastshallow as fs
 
 
 def use_fresh_kernels() -> None:
-    """Name the folder of compiled kernels after a hash of the package that was imported."""
+    """Set the folder of compiled kernels by a hash of the imported package's sources."""
     digest = hashlib.sha256()
     for path in sorted(Path(fs.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
-    # In the repository, where only its owner writes: cached kernels are pickles.
+    # within the repository, not in a shared folder: cached kernels are pickles
     folder = Path(__file__).resolve().parents[1] / ".asv" / "kernels" / digest.hexdigest()[:16]
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
-use_fresh_kernels()  # fastshallow imports numba when a name of it is first used: not yet
+use_fresh_kernels()  # before Numba is imported, which reads the name

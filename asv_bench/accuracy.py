@@ -1,7 +1,6 @@
-"""How far gradients are off: from central differences, and in float32 from float64.
+"""Errors of gradients, against central differences and of float32 against float64.
 
-Each figure is the worst over the activations of the hidden layer. asv calls a larger one a
-regression, which it is.
+Each figure is the largest error over the activations of the hidden layer.
 """
 
 from __future__ import annotations
@@ -28,22 +27,21 @@ def problems(output):
 class Gradient:
     """Largest relative error of the gradient of 5-7-3 over 40 examples."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(OUTPUTS),)
     param_names = ("output",)
     unit = "relative error"
 
     def track_against_differences(self, output):
-        """Track the formulas: 1e-8 or so, which is the error of the differences."""
+        """Track the error of the formulas, about 1e-8 due to the differences."""
         return max(max(fs.gradient_check(*problem).values()) for problem in problems(output))
 
     def track_float32(self, output):
-        """Track the rounding: a float32 has 6e-8."""
+        """Track the rounding error of float32, with a unit roundoff of 6e-8."""
         return max(self.rounding(*problem) for problem in problems(output))
 
     def rounding(self, net, X, Y):
-        """Return the largest difference of the gradient in float32, over its largest value."""
+        """Return the largest error of the float32 gradient relative to the largest entry."""
         exact = net.backward(X, Y).vector
         single = fs.Network(net.sizes, list(net.hidden), net.output, "float32")
         single.params = net.params

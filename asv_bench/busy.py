@@ -1,12 +1,11 @@
-"""A machine that is busy: how much slower the default is than one thread.
+"""Busy machine: time with the default number of threads relative to one thread.
 
-Each figure is a ratio: seconds with the threads that fastshallow chooses itself, by seconds with
-``n_threads=1`` in the same company. Above 1.3 the default does harm. Processes take turns, and the
-median of some counts; a quiet machine stands beside the busy ones.
+A figure is the median ratio of seconds with the default to seconds with ``n_threads=1``, beside the
+same other processes. Above 1.3 the default does harm. The quiet machine is shown for comparison.
 
     python asv_bench/busy.py [--repeat N] [--layer omp|tbb|workqueue] [--spin]
 
-prints all of them. With --spin GNU OpenMP waits awake as it does by itself.
+prints all ratios. With --spin, GNU OpenMP busy-waits as it does by default.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if __package__:
 
 
 class Work(NamedTuple):
-    """A network, m examples, which call, and how often: a second on one thread, about."""
+    """A network, m examples, a call and its repetitions: about a second on one thread."""
 
     sizes: tuple[int, ...]
     m: int
@@ -45,7 +44,7 @@ WORKS = {
     "predict, m 20,000": Work((30, 64, 1), 20_000, "predict", 1_000),
 }
 
-#: Processes that do the work at once, and busy loops beside them.
+#: Number of processes that do the work at once, and of busy loops beside them.
 COMPANY = {
     "quiet": (1, 0),
     "one busy loop": (1, 1),
@@ -57,7 +56,7 @@ LOOP = "while True: pass"
 
 
 def do(work: Work, times: int, n_threads: int | None) -> None:
-    """Do the work so often."""
+    """Repeat a work."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((work.m, work.sizes[0]), dtype=np.float32).T
     Y = rng.integers(0, 2, work.m)
@@ -75,7 +74,7 @@ def do(work: Work, times: int, n_threads: int | None) -> None:
 
 
 def be_a_process(name: str, threads: str) -> None:
-    """Load the kernels, wait for a line, do the work, and print the seconds."""
+    """Load the kernels, wait for a line on standard input, and print the seconds of the work."""
     n_threads = None if threads == "None" else int(threads)
     do(WORKS[name], 2, n_threads)
     print("ready", flush=True)
@@ -86,9 +85,9 @@ def be_a_process(name: str, threads: str) -> None:
 
 
 def seconds(name: str, company: str, n_threads: int | None) -> float:
-    """Return how long the slowest of the processes took."""
+    """Return the seconds of the slowest process."""
     processes, loops = COMPANY[company]
-    # as a script: so that the package is the installed one, of whichever commit
+    # a script imports the installed package, which may be that of another commit
     command = [sys.executable, os.path.abspath(__file__), name, str(n_threads)]
     with contextlib.ExitStack() as stack:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -109,16 +108,15 @@ def seconds(name: str, company: str, n_threads: int | None) -> float:
 
 
 def ratios(name: str, company: str, repeat: int) -> list[float]:
-    """Return the seconds of the default by those of one thread, sorted."""
-    seconds(name, "quiet", None)  # compiles, if that is still to do
+    """Return the sorted ratios of the default's seconds to those of one thread."""
+    seconds(name, "quiet", None)  # compiles
     pairs = [(seconds(name, company, None), seconds(name, company, 1)) for _ in range(repeat)]
     return sorted(default / one for default, one in pairs)
 
 
 class Busy:
-    """How much slower the default is than one thread, beside others."""
+    """Time of the default relative to one thread, beside other processes."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (["steps of 30-64-1, m 4,000"], ["one busy loop", "four at once"])
     param_names = ("work", "company")
@@ -126,11 +124,11 @@ class Busy:
     timeout = 600
 
     def setup(self, name, company):
-        """Leave out commits without steps."""
+        """Skip commits without gradient_descent."""
         needs("gradient_descent")
 
     def track_ratio(self, name, company):
-        """Return one ratio: asv repeats, and compares commits, on its own."""
+        """Track one ratio; asv repeats it."""
         return ratios(name, company, 1)[0]
 
 
@@ -141,14 +139,14 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--layer", choices=("omp", "tbb", "workqueue"), help="Numba's layer")
-    parser.add_argument("--spin", action="store_true", help="OpenMP waits awake for long")
-    parser.add_argument("--only", default="", help="works whose name holds this")
+    parser.add_argument("--layer", choices=("omp", "tbb", "workqueue"), help="threading layer")
+    parser.add_argument("--spin", action="store_true", help="OpenMP busy-waits")
+    parser.add_argument("--only", default="", help="works with this in their name")
     arguments = parser.parse_args()
     if arguments.layer:
         os.environ["NUMBA_THREADING_LAYER"] = arguments.layer
     if arguments.spin:
-        os.environ["GOMP_SPINCOUNT"] = "300000"  # what it takes by itself with as many threads
+        os.environ["GOMP_SPINCOUNT"] = "300000"  # its default
     print("| work |", " | ".join(COMPANY), "|", flush=True)
     print("|---" * (1 + len(COMPANY)) + "|")
     for name in WORKS:

@@ -1,7 +1,10 @@
-"""What the suites share: networks of three sizes and their data.
+"""Networks of three sizes and their data, for all suites.
 
-asv calls setup before each timing, so whatever takes microseconds is repeated inside one timing,
-`Work.calls` times; and every setup calls once what is measured, so that no timing compiles.
+asv calls setup before each timing. So a timing repeats short calls `Work.calls` times, and every
+setup makes one call, which compiles.
+
+The ``version`` of a benchmark is set by hand, and incremented if the work changes. By default asv
+derives it from the source, and would start a new series after every edit.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ LEARNING_RATE = 0.1
 
 
 class Work(NamedTuple):
-    """A network, m examples, and how many calls one timing takes: some milliseconds."""
+    """A network, m examples, and the number of calls in one timing of some milliseconds."""
 
     sizes: tuple[int, ...]
     hidden: str
@@ -37,7 +40,7 @@ LARGEST = "30-64-1, m 100,000"
 
 @functools.cache
 def data(name: str) -> tuple[fs.Network, np.ndarray, np.ndarray]:
-    """Return the network, X and Y of a work, always the same."""
+    """Return the network, X and Y of a work, from a fixed seed."""
     work = WORKS[name]
     rng = np.random.default_rng(0)
     X = rng.standard_normal((work.m, work.sizes[0]), dtype=np.float32).T
@@ -46,13 +49,7 @@ def data(name: str) -> tuple[fs.Network, np.ndarray, np.ndarray]:
 
 
 def needs(*names: str) -> None:
-    """Have asv write "n/a" for a commit that is older than what a suite measures.
-
-    Parameters
-    ----------
-    names : str
-        Names in fastshallow, its modules among them.
-    """
+    """Let asv skip ("n/a") a commit without these names or modules of fastshallow."""
     for name in names:
         if not hasattr(fs, name):
             try:

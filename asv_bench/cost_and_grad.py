@@ -1,4 +1,4 @@
-"""The cost J and its gradient: forward, loss and backward over all examples."""
+"""Time of the cost J, and of J with its gradient, over all examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from .common import WORKS, data
 class CostAndGrad:
     """Time of J alone, and with its gradient."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(WORKS),)
     param_names = ("work",)
@@ -19,11 +18,11 @@ class CostAndGrad:
         self.net.cost_and_grad(self.X, self.Y)
 
     def time_cost(self, name):
-        """Time J, again and again."""
+        """Time J."""
         for _ in range(WORKS[name].calls):
             self.net.cost(self.X, self.Y)
 
     def time_cost_and_grad(self, name):
-        """Time J, dW and db, again and again."""
+        """Time J, dW and db."""
         for _ in range(WORKS[name].calls):
             self.net.cost_and_grad(self.X, self.Y)

@@ -1,9 +1,9 @@
-"""exp, tanh and their kin: time of a value, in a loop over an array that stays in the cache.
+"""Time per value of exp, tanh and other elementary functions, on an array in the cache.
 
     python asv_bench/elementary.py [--n N]
 
-prints the table of docs/elementary.md: fastshallow's functions and those of the C library (`math`)
-in the same compiled loop, and NumPy's.
+prints the table of docs/elementary.md. It compares fastshallow's functions and those of the C
+library (`math`), in the same compiled loop, with NumPy's.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ DTYPES = ("float32", "float64")
 
 @numba.njit
 def sigmoid_of_math(x):
-    """Return 1 / (1 + exp(-x)), as one would write it with `math`."""
+    """Return 1 / (1 + exp(-x)), by `math`."""
     return 1 / (1 + math.exp(-x))
 
 
 @numba.njit
 def softplus_of_math(x):
-    """Return log(1 + exp(x)) likewise."""
+    """Return log(1 + exp(x)), by `math`."""
     return max(x, 0) + math.log1p(math.exp(-abs(x)))
 
 
@@ -73,7 +73,7 @@ OF_NUMPY = {
 
 
 def loop(function) -> Callable[[np.ndarray, np.ndarray, int], None]:
-    """Return compiled code that takes an array through a function, ``rounds`` times."""
+    """Return compiled code that applies a function to an array, ``rounds`` times."""
 
     @numba.njit(error_model="numpy")
     def once(x, out):
@@ -91,13 +91,13 @@ def loop(function) -> Callable[[np.ndarray, np.ndarray, int], None]:
 
 @numba.njit(error_model="numpy")
 def sums(x, out, rounds):
-    """Take the log-sum-exp of all values, ``rounds`` times."""
+    """Compute the log-sum-exp of all values, ``rounds`` times."""
     for _ in range(rounds):
         out[0] = elementary.log_sum_exp(x, 0, x.size)
 
 
 def run_numpy(name):
-    """Return a function like those of `loop` that calls NumPy."""
+    """Return a function with the arguments of `loop`'s result that calls NumPy."""
 
     def run(x, out, rounds):
         for _ in range(rounds):
@@ -108,7 +108,7 @@ def run_numpy(name):
 
 @functools.cache  # asv calls setup before each timing
 def implementations(name) -> dict[str, Callable]:
-    """Return what is measured for one function, by whose it is."""
+    """Return the measured implementations of a function, by name of the library."""
     ours = sums if name == "log_sum_exp" else loop(getattr(elementary, name))
     found = {"fastshallow": ours, "NumPy": run_numpy(name)}
     if name in OF_MATH:
@@ -117,7 +117,7 @@ def implementations(name) -> dict[str, Callable]:
 
 
 def arguments(name, dtype, n=N) -> np.ndarray:
-    """Return n values, z of a network that has learnt something; positive for logarithms."""
+    """Return n normal values with standard deviation 3; positive ones for logarithms."""
     x = (3 * np.random.default_rng(0).standard_normal(n)).astype(dtype)
     return np.abs(x) if name in ("log", "log1p") else x
 
@@ -125,7 +125,6 @@ def arguments(name, dtype, n=N) -> np.ndarray:
 class Elementary:
     """Time of 2,000 times 1,024 values."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(NAMES), list(DTYPES))
     param_names = ("function", "dtype")
@@ -140,7 +139,7 @@ class Elementary:
         self.run(self.x, self.out, 1)
 
     def time_values(self, name, dtype):
-        """Time all of it."""
+        """Time the loop."""
         self.run(self.x, self.out, ROUNDS)
 
 

@@ -1,4 +1,4 @@
-"""The estimators: fit, predict, and predict of a single row, with scikit-learn's checks."""
+"""Time of the estimators: fit, predict, and predict of single rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ M, N_X, HIDDEN, EPOCHS, ROWS = 10_000, 30, (64,), 3, 100
 
 @functools.cache
 def examples(name):
-    """Return X, rows of which are examples, and y of classes or of a function."""
+    """Return X with examples as rows, and y with classes or numbers."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((M, N_X), dtype=np.float32)
     f = np.tanh(X[:, 0] * X[:, 1] + X[:, 2])
@@ -26,7 +26,7 @@ def examples(name):
 def fitted(name):
     """Return an estimator after a few epochs of Adam over batches of 200."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it has not converged: nor shall it
+        warnings.simplefilter("ignore")  # too few epochs to converge
         model = getattr(fs, name)(hidden_layer_sizes=HIDDEN, max_iter=EPOCHS, random_state=0)
         return model.fit(*examples(name))
 
@@ -34,13 +34,12 @@ def fitted(name):
 class Estimators:
     """Time with 10,000 examples of 30 features, and 64 hidden units."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (["ShallowClassifier", "ShallowRegressor"],)
     param_names = ("estimator",)
 
     def setup(self, name):
-        """Load the kernels, and fit what predicts."""
+        """Load the kernels, and fit an estimator."""
         needs(name)
         self.model = fitted(name)
         self.X = examples(name)[0]

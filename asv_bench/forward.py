@@ -1,4 +1,4 @@
-"""Forward propagation and prediction: all examples at once, and one by one."""
+"""Time of forward propagation and prediction: all examples in one call, or one per call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ ROWS = 1000
 class Forward:
     """Time from X to A[L], of all examples in one call."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(WORKS),)
     param_names = ("work",)
@@ -21,13 +20,13 @@ class Forward:
         self.net.predict_proba(self.X)
 
     def time_outputs(self, name):
-        """Time A[L] alone, as prediction takes it, again and again."""
+        """Time A[L]."""
         for _ in range(WORKS[name].calls):
             self.net.predict_proba(self.X)
 
 
 class Layers:
-    """Time of Z[l] and A[l] of every layer, kept to be looked at."""
+    """Time of `Network.forward`, which returns Z[l] and A[l] of every layer."""
 
     version = "1"
     params = (list(WORKS),)
@@ -39,13 +38,13 @@ class Layers:
         self.net.forward(self.X)
 
     def time_all_layers(self, name):
-        """Time `Network.forward`, again and again."""
+        """Time `Network.forward`."""
         for _ in range(WORKS[name].calls):
             self.net.forward(self.X)
 
 
 class OneRow:
-    """Time of 1,000 calls with one example each: what a server does."""
+    """Time of 1,000 calls with one example each, as in a server."""
 
     version = "1"
     params = (list(WORKS),)
@@ -59,11 +58,11 @@ class OneRow:
         self.net.predict(self.x, out=self.out)
 
     def time_predict(self, name):
-        """Time calls that make an array each."""
+        """Time calls that allocate their result."""
         for _ in range(ROWS):
             self.net.predict(self.x)
 
     def time_predict_into_out(self, name):
-        """Time calls that write into one array."""
+        """Time calls that write into an existing array."""
         for _ in range(ROWS):
             self.net.predict(self.x, out=self.out)

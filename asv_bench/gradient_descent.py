@@ -1,4 +1,4 @@
-"""Gradient descent: full-batch steps, in a loop that is compiled whole."""
+"""Time of gradient descent over all examples."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from .common import LEARNING_RATE, WORKS, data
 
 
 class GradientDescent:
-    """Time of some steps, each over all examples."""
+    """Time of `Work.calls` steps."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(WORKS),)
     param_names = ("work",)
 
     def setup(self, name):
-        """Load the kernels, and start each timing from the same weights."""
+        """Load the kernels, and restore the initial weights."""
         net, self.X, self.Y = data(name)
         fs.gradient_descent(net.copy(), self.X, self.Y, LEARNING_RATE, 1)
         self.net = net.copy()

@@ -1,6 +1,6 @@
-"""Peak memory of a process: Python, Numba, the data, and what is measured.
+"""Peak memory of a process, including Python, Numba and the data.
 
-The data of 30-64-1, m 100,000, are 12 MB; A[1] of all examples would be 26 MB and is never made.
+The data of 30-64-1, m 100,000, are 12 MB. A[1] of all examples would be 26 MB.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from .common import LARGEST, LEARNING_RATE, data, needs
 class Memory:
     """Peak memory with 30-64-1 and 100,000 examples."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
 
     def setup_cache(self):
-        """Compile in a process of its own, which asv starts for this: that takes memory too."""
+        """Compile in a separate process of asv, because compilation takes memory."""
         net, X, Y = data(LARGEST)
         net.predict(X)
         fs.gradient_descent(net.copy(), X, Y, LEARNING_RATE, 1)
@@ -29,7 +28,7 @@ class Memory:
         self.net, self.X, self.Y = data(LARGEST)
 
     def peakmem_data(self):
-        """Measure the data alone: what the others are to be compared with."""
+        """Measure the data alone, for comparison."""
 
     def peakmem_predict(self):
         """Measure prediction of all examples."""

@@ -1,14 +1,14 @@
-"""fastshallow beside its peers: the same training, in one run on one machine.
+"""Compare the speed of fastshallow and other packages on the same training.
 
     python asv_bench/peers.py                 steps of full-batch gradient descent
     python asv_bench/peers.py --epochs        epochs of Adam over batches of 200
-    python asv_bench/peers.py --estimators    fit and predict, beside scikit-learn's
-    python asv_bench/peers.py --batches       a step of Adam, by the size of its batch
+    python asv_bench/peers.py --estimators    fit and predict, against scikit-learn's estimators
+    python asv_bench/peers.py --batches       a step of Adam, by batch size
     python asv_bench/peers.py --flat          time per example of a step, from m = 10^4 to 10^7
 
-Everything is checked first, then timed in turn, `--repeat` times over; printed are medians, half
-the range beside them, and the ratio of the fastest float32 peer to fastshallow. Peers that are not
-installed are named and left out. The modules in `compare` say what is compared.
+The results are checked first. Then the packages are timed in turns, `--repeat` times. The output is
+the median, half the range, and the ratio of the fastest float32 peer to fastshallow. Packages that
+are not installed are skipped. The modules in `compare` have the details.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 
 import fastshallow as fs
 
-# A folder that asv, which imports this file too, does not look into.
+# A separate folder, because asv imports the modules beside this file.
 sys.path.insert(0, str(Path(__file__).parent / "compare"))
 
 
 def use_threads(threads: int | None) -> None:
-    """Let every peer use so many threads; None leaves them as they are."""
+    """Set the number of threads of every peer; None keeps the defaults."""
     if threads is None:
         return
     import numba
@@ -59,10 +59,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", nargs="*", metavar="PART", help="works whose name contains it")
+    parser.add_argument("--work", nargs="*", metavar="PART", help="works with this in their name")
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--threads", type=int, help="of every peer; else as many as it likes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, too")
+    parser.add_argument("--threads", type=int, help="of every peer; default: its own choice")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     what = parser.add_mutually_exclusive_group()
     for name in ("epochs", "estimators", "batches", "flat"):
         what.add_argument(f"--{name}", action="store_true")

@@ -1,8 +1,8 @@
-"""Draw the ratios that `peers.py --json` wrote: how many times as fast as the fastest peer.
+"""Draw docs/peers.svg: the speed of fastshallow relative to the fastest peer.
 
 python asv_bench/peers.py --json steps.json
 python asv_bench/peers.py --epochs --json epochs.json
-python asv_bench/peers_figure.py steps.json epochs.json     draws docs/peers.svg
+python asv_bench/peers_figure.py steps.json epochs.json
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
-# Peers whose arithmetic is not float32 are not compared with.
+# Excluded from the fastest peer: fastshallow, and arithmetic that is not float32.
 NOT_COUNTED = ("fastshallow", "PyTorch bf16")
 
 
 class Ratio(NamedTuple):
-    """A work, its fastest peer, and the least, middle and largest ratio of their times."""
+    """A work, its fastest peer, and the least, median and largest ratio of times."""
 
     work: str
     peer: str
@@ -30,7 +30,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(row: dict, kind: str) -> Ratio:
-    """Return what a row of the file says: medians, and the extremes of the repeats."""
+    """Return the ratio of medians and the extremes of the repeats, for a row of the file."""
     seconds = {name: times for name, times in row["seconds"].items() if name not in NOT_COUNTED}
     ours = row["seconds"]["fastshallow"]
     peer = min(seconds, key=lambda name: statistics.median(seconds[name]))
@@ -42,7 +42,7 @@ def ratio(row: dict, kind: str) -> Ratio:
 
 
 def draw(ratios: list[Ratio], out: Path) -> None:
-    """Draw one bar a work, always the same for the same figures."""
+    """Draw one bar per work, reproducibly."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,7 +1,7 @@
-"""The register tile: GFLOP/s of the products that networks are made of, in the cache, one thread.
+"""GFLOP/s of matrix products of typical layers, in the cache, on one thread.
 
-Beside it stands what the processor can do at most: multiply-adds of vectors that never leave the
-registers, in chains enough to hide their latency, timed in turn with the product.
+The reference is the processor's peak: multiply-adds on registers, with enough independent sums to
+hide their latency. Product and reference are timed alternately.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ except ImportError:  # a commit before the wings
     except ImportError:  # an older one still
         Vectors = None
 
-# M, N, K of C = D + A B with 192 examples, and whether A is read transposed, as dW reads A[l-1].
+# M, N, K of C = D + A B with 192 examples, and whether A is transposed, as A[l-1] in dW.
 PRODUCTS = {
     "Z of 30-64": (192, 64, 30, False),
     "Z of 64-1": (192, 1, 64, False),
     "dW of 30-64": (30, 64, 192, True),
     "Z of 784-128": (192, 128, 784, False),
 }
-SECONDS, REPEATS = 2e-3, 25  # of one timing, and timings; the best one counts
+SECONDS, REPEATS = 2e-3, 25  # least time of a timing, and number of timings
 
 
 @intrinsic
 def multiply_add_chains(typingctx, x, start, rounds):
-    """Emit a vector multiply-add for each of `chains` sums, ``rounds`` times: s = s x + x."""
+    """Emit the multiply-add s = s x + x for each of `chains` sums, ``rounds`` times."""
 
     def codegen(context, builder, signature, arguments):
         x, start, rounds = arguments
         vectors = Vectors(builder, signature.args[0])
         factor = vectors.splat(x)
-        # two chains with the same first value would be one to the compiler
+        # different first values, because the compiler would merge equal chains
         value, sums = start, []
         for _ in range(chains()):
             sums.append(cgutils.alloca_once_value(builder, vectors.splat(value)))
@@ -64,25 +64,25 @@ def multiply_add_chains(typingctx, x, start, rounds):
 
 
 def chains() -> int:
-    """Return how many sums stay in registers, beside the factor."""
+    """Return the number of independent sums in registers."""
     return 3 * REGISTERS // 4
 
 
 @numba.njit
 def run_chains(x, start, rounds):
-    """Do nothing but multiply and add."""
+    """Compute multiply-adds only."""
     return multiply_add_chains(x, start, rounds)
 
 
 @numba.njit
 def run_products(C, D, A, B, M, N, K, rounds):
-    """Compute one product again and again."""
+    """Compute one product ``rounds`` times."""
     for _ in range(rounds):
         matmul_add(C, D, A, B, M, N, K)
 
 
 def operands(name, dtype):
-    """Return C, D, A, B as the kernels take them, and M, N, K."""
+    """Return C, D, A, B, M, N, K for `matmul_add`."""
     M, N, K, transposed = PRODUCTS[name]
     rng = np.random.default_rng(0)
     C, D, A, B = (rng.standard_normal(size).astype(dtype) for size in (M * N, M * N, M * K, K * N))
@@ -91,7 +91,7 @@ def operands(name, dtype):
 
 
 def gflops(run, work) -> float:
-    """Return 10^9 operations a second of one call of ``run(rounds)``, ``work`` each round."""
+    """Return the GFLOP/s of ``run(rounds)`` with ``work`` operations per round."""
     rounds = 1
     while True:
         began = time.perf_counter()
@@ -104,7 +104,7 @@ def gflops(run, work) -> float:
 
 @functools.cache
 def speeds(name, dtype) -> tuple[float, float]:
-    """Return the GFLOP/s of the product and of multiply-adds alone, the best of each."""
+    """Return the largest GFLOP/s of the product and of multiply-adds alone."""
     arguments = operands(name, dtype)
     M, N, K = arguments[-3:]
     one = np.dtype(dtype).type(1)
@@ -114,7 +114,7 @@ def speeds(name, dtype) -> tuple[float, float]:
     def products(rounds):
         return run_products(*arguments, rounds)
 
-    def multiply_adds(rounds):  # s = s / 2 + 1 / 2 goes to 1: never infinite, never subnormal
+    def multiply_adds(rounds):  # s / 2 + 1 / 2 converges to 1: no infinite or subnormal values
         return run_chains(one / 2, one, rounds)
 
     for _ in range(REPEATS):
@@ -124,25 +124,24 @@ def speeds(name, dtype) -> tuple[float, float]:
 
 
 class RegisterTile:
-    """GFLOP/s of a product, and its share of what the processor can do at most."""
+    """GFLOP/s of a product, and its share of the processor's peak."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(PRODUCTS), ["float32", "float64"])
     param_names = ("product", "dtype")
 
     def setup(self, name, dtype):
-        """Load the kernels, which these functions of ours find in memory."""
+        """Load the kernels that the functions above call."""
         if Vectors is None:
             raise NotImplementedError("an older commit")
         _ = fs.Network((1, 1), dtype=dtype).model
 
     def track_gflops(self, name, dtype):
-        """Track the speed; asv, which takes all that grows for slower, must be read so."""
+        """Track the speed. Larger is better, although asv reports an increase as a regression."""
         return speeds(name, dtype)[0]
 
     def track_share_of_peak(self, name, dtype):
-        """Track the speed over that of multiply-adds alone."""
+        """Track the speed relative to multiply-adds alone."""
         tile, peak = speeds(name, dtype)
         return 100 * tile / peak
 

@@ -1,10 +1,10 @@
-"""Time of a step of gradient descent as m, n_h and the threads grow: docs/benchmarks.md.
+"""Time of a step of gradient descent by examples m, hidden units n_h and threads.
 
     python asv_bench/scaling.py
 
-measures with up to NUMBA_NUM_THREADS threads (all cores, where it is not set), draws
-docs/scaling.svg, and writes the tables, with what they were measured on, between the two marks of
-docs/benchmarks.md. On two cores that takes about a minute; they should do nothing else meanwhile.
+measures with up to NUMBA_NUM_THREADS threads (default: all cores), draws docs/scaling.svg, and
+writes the tables and the machine between two marks of docs/benchmarks.md. It takes about a minute
+on two cores, which should be idle.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import fastshallow as fs
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MARKS = ("<!-- by scaling.py -->\n", "<!-- end -->\n")
 
-N_X, HIDDEN, M = 28, 64, 100_000  # where they are not what grows
+N_X, HIDDEN, M = 28, 64, 100_000  # while another one varies
 EXAMPLES = (10**3, 10**4, 10**5, 10**6, 10**7)
 UNITS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-THREADED = ((64, 10**4), (64, 10**6), (1024, 10**4))  # n_h and m, by number of threads
-REPEATS, SECONDS = 7, 0.1  # timings of a point, and the least time of one
+THREADED = ((64, 10**4), (64, 10**6), (1024, 10**4))  # n_h and m, for varying threads
+REPEATS, SECONDS = 7, 0.1  # number of timings of a point, and least time of each
 
 
 class Point(NamedTuple):
-    """Seconds of a step: the median, and the quartiles."""
+    """Seconds of a step: median and quartiles."""
 
     n_h: int
     m: int
@@ -45,8 +45,7 @@ class Point(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Multiplications and additions: forward twice a weight, and backward twice as many."""
-        # but for dA[0], which nobody needs
+        """Multiplications and additions: 2 per weight and example for Z, dW and dA[l > 0]."""
         weights = N_X * self.n_h + self.n_h
         return self.m * (6 * weights - 2 * N_X * self.n_h)
 
@@ -80,13 +79,13 @@ def table(head: str, rows: list[list[str]]) -> str:
 def readable(seconds: float) -> str:
     """Return a time with three digits in a fitting unit."""
     for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= 0.9995 * scale:  # what is rounded to 1,000 of the next unit is 1 of this
+        if seconds >= 0.9995 * scale:  # 999.5 rounds to 1,000 of the smaller unit
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
 
 
 def cells(point: Point) -> list[str]:
-    """Return median, spread, time of an example and speed."""
+    """Return median, spread, time per example and speed."""
     spread = (point.high - point.low) / point.median
     return [
         readable(point.median),
@@ -97,7 +96,7 @@ def cells(point: Point) -> list[str]:
 
 
 def tables(by_m: list[Point], by_units: list[Point], by_threads: list[list[Point]]) -> str:
-    """Return all tables, with what they were measured on."""
+    """Return all tables and the description of the machine."""
     columns = "step | spread | an example | GFLOP/s |"
     versions = io.StringIO()
     with contextlib.redirect_stdout(versions):
@@ -125,12 +124,12 @@ def tables(by_m: list[Point], by_units: list[Point], by_threads: list[list[Point
 
 
 def gain(point: Point, line: list[Point]) -> float:
-    """Return how many times as fast as with one thread a point is."""
+    """Return the speedup of a point over one thread."""
     return line[0].median / point.median
 
 
 def processor() -> str:
-    """Return the processor's own name, where Linux tells it."""
+    """Return the name of the processor (Linux only)."""
     with contextlib.suppress(OSError):
         names = re.findall(
             r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
@@ -141,7 +140,7 @@ def processor() -> str:
 
 
 def draw(by_m: list[Point], by_units: list[Point], by_threads: list[list[Point]]) -> None:
-    """Draw docs/scaling.svg, always the same for the same figures."""
+    """Draw docs/scaling.svg reproducibly."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -175,7 +174,7 @@ def draw(by_m: list[Point], by_units: list[Point], by_threads: list[list[Point]]
 
 
 def counts(most: int) -> list[int]:
-    """Return 1, 2, 4, ... and the most threads."""
+    """Return 1, 2, 4, ... and ``most``."""
     return sorted({*(2**i for i in range(most.bit_length())), most})
 
 

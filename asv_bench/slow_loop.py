@@ -1,7 +1,7 @@
-"""The notes' slow loop over examples against the form that takes all columns of X at once.
+"""Time of one gradient by a loop over examples and by all columns of X at once.
 
-The same gradient of 2-4-1, in plain NumPy as the notes write it, and by fastshallow called for one
-example or for all: what vectorising is worth, and what is left of it where the loop is compiled.
+Both forms compute the gradient of 2-4-1 in NumPy, as in the notes, and by fastshallow. The figures
+show the gain of vectorising in NumPy and with compiled kernels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WORK = "2-4-1, m 400"
 
 
 def by_example_in_numpy(net, X, Y):
-    """Return the gradient, from a loop over examples."""
+    """Return the gradient by a loop over examples."""
     m = X.shape[1]
     (W1, W2), (b1, b2) = net.W, net.b
     dW1, db1, dW2, db2 = (np.zeros_like(p) for p in (W1, b1, W2, b2))
@@ -32,7 +32,7 @@ def by_example_in_numpy(net, X, Y):
 
 
 def by_columns_in_numpy(net, X, Y):
-    """Return the gradient, from all columns at once."""
+    """Return the gradient by matrix products."""
     m = X.shape[1]
     (W1, W2), (b1, b2) = net.W, net.b
     A1 = np.tanh(W1 @ X + b1)
@@ -43,7 +43,7 @@ def by_columns_in_numpy(net, X, Y):
 
 
 def by_example(net, X, Y):
-    """Return the gradient, from one call an example."""
+    """Return the gradient by one call per example."""
     m = X.shape[1]
     total = net.backward(X[:, :1], Y[:1])
     for i in range(1, m):
@@ -53,12 +53,12 @@ def by_example(net, X, Y):
 
 
 def by_columns(net, X, Y):
-    """Return the gradient, from one call."""
+    """Return the gradient by one call."""
     g = net.backward(X, Y)
     return [g.dW1, g.db1, g.dW2, g.db2]
 
 
-# What is called, and how often in one timing.
+# Function and number of calls in one timing.
 FORMS = {
     "NumPy, by example": (by_example_in_numpy, 1),
     "NumPy, by columns": (by_columns_in_numpy, 100),
@@ -70,20 +70,19 @@ FORMS = {
 class SlowLoop:
     """Time of one gradient over 400 examples."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (list(FORMS),)
     param_names = ("form",)
 
     def setup(self, form):
-        """Load the kernels, and make sure that all forms compute the same."""
+        """Load the kernels, and check that the forms agree."""
         self.arguments = data(WORK)
         function, _ = FORMS[form]
         for got, wanted in zip(function(*self.arguments), by_columns(*self.arguments), strict=True):
             assert np.abs(got - wanted).max() < 1e-6
 
     def time_gradient(self, form):
-        """Time it, as often as makes milliseconds."""
+        """Time the calls."""
         function, calls = FORMS[form]
         for _ in range(calls):
             function(*self.arguments)

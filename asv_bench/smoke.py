@@ -1,11 +1,10 @@
-"""Run every benchmark once, with what is installed; exit with 1 unless each gives a figure.
+"""Run every benchmark once in this environment; exit with 1 unless each gives a figure.
 
     python asv_bench/smoke.py [--bench REGEX ...]
 
-asv itself exits with 2 where a benchmark raises or takes too long, and with 1 where a module cannot
-be imported. It exits with 0 where a benchmark says that it does not apply ("n/a"), which a suite
-says of commits older than what it measures, and where a module has lost all of its benchmarks:
-here both are errors.
+asv exits with 2 if a benchmark fails, and with 1 if a module cannot be imported. It exits with 0 if
+a benchmark does not apply ("n/a", meant for old commits), and if a module has no benchmark. Here
+these two are errors as well.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ASV = (sys.executable, "-m", "asv")
 
 
 def run_all(folder: Path, bench: list[str]) -> int:
-    """Run asv with results in a folder of its own, and return its exit status."""
+    """Run asv with results in ``folder``, and return its exit status."""
     config = json.loads((ROOT / "asv.conf.json").read_text("utf-8"))
     config |= {
         "repo": str(ROOT),
@@ -35,17 +34,17 @@ def run_all(folder: Path, bench: list[str]) -> int:
         "env_dir": str(folder / "env"),
     }
     (folder / "asv.conf.json").write_text(json.dumps(config), "utf-8")
-    # asv keeps what it knows of the machine at home, and asks where there is nothing
+    # asv stores the machine's description in HOME, and would ask for a missing one
     home = os.environ | {"HOME": str(folder), "USERPROFILE": str(folder)}
     subprocess.run([*ASV, "machine", "--yes"], cwd=folder, env=home, check=True)
     command = [*ASV, "run", "-E", "existing", "--quick", "--show-stderr", "--durations", "all"]
-    command += ["--set-commit-hash", "HEAD"]  # else nothing is written
+    command += ["--set-commit-hash", "HEAD"]  # else asv writes no results
     command += [word for regex in bench for word in ("--bench", regex)]
     return subprocess.run(command, cwd=folder, env=home, check=False).returncode
 
 
 def complaints(folder: Path, bench: list[str]) -> list[str]:
-    """Return what the results of the chosen benchmarks lack."""
+    """Return the missing results of the chosen benchmarks."""
     found = []
     results = {}
     for path in (folder / "results").glob("*/*-existing-*.json"):
@@ -73,7 +72,7 @@ def main() -> None:
     bench = parser.parse_args().bench
     with tempfile.TemporaryDirectory() as folder:
         status = run_all(Path(folder), bench)
-        if status not in (0, 2):  # 2: some failed, and are named below
+        if status not in (0, 2):  # 2: `complaints` names the failed benchmarks
             raise SystemExit(f"asv exited with {status}")
         found = complaints(Path(folder), bench)
     if found or status:

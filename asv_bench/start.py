@@ -1,7 +1,6 @@
-"""What a process pays before its first result: imports, and kernels compiled or loaded.
+"""Time of a new process until its first result: imports, and compiling or loading kernels.
 
-Each is timed in a process of its own, and each cold one has an empty folder for its kernels, which
-is removed with it: time to compile is seen here, and nowhere else.
+Each timing has its own process. A cold start has an empty folder of kernels.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from contextlib import suppress
 
 from .common import needs
 
-# Until all is imported and the data are made: that is not timed.
+# Imports and data, which are not timed.
 PREPARE = """
 import numpy as np
 import fastshallow as fs
@@ -33,7 +32,7 @@ FIRST = {
 
 
 def available(name):
-    """Leave a call out for a commit that is older than it."""
+    """Skip commits without a call."""
     if name != "predict":  # a method of every network
         needs(name)
 
@@ -41,19 +40,18 @@ def available(name):
 class Import:
     """Time of importing, in a new process."""
 
-    # Set by hand, and raised when the work changes: asv would take every edit for a new work.
     version = "1"
     params = (["Network", "ShallowClassifier"],)
     param_names = ("name",)
 
     def timeraw_import_name(self, name):
-        """Time a name's import: NumPy and Numba, and scikit-learn for the estimators."""
+        """Time the import of a name with NumPy and Numba, or with scikit-learn too."""
         needs(name)
         return f"from fastshallow import {name}"
 
 
 def timeraw_import():
-    """Time the import of the package alone, which loads nothing else."""
+    """Time the import of the package alone."""
     return "import fastshallow"
 
 
@@ -61,27 +59,27 @@ timeraw_import.version = "1"
 
 
 class ColdStart:
-    """Time of a first call where nothing is compiled yet."""
+    """Time of a first call that compiles."""
 
     version = "1"
     params = (list(FIRST),)
     param_names = ("call",)
-    # asv would compile twice for nothing, to warm up, and in two rounds
+    # no warm-up and one round, because each compiles everything
     warmup_time = 0
     rounds = 1
     repeat = 2
 
     def setup(self, name):
-        """Leave out what an old commit has not."""
+        """Skip commits without the call."""
         available(name)
 
     def timeraw_first_call(self, name):
-        """Time the call: it compiles."""
+        """Time the call."""
         return FIRST[name], EMPTY_FOLDER + PREPARE
 
 
 class WarmStart:
-    """Time of a first call in a second process, which loads what an earlier one has compiled."""
+    """Time of a first call that loads kernels, which another process has compiled."""
 
     version = "1"
     params = (list(FIRST),)
@@ -89,16 +87,16 @@ class WarmStart:
     warmup_time = 0
 
     def setup_cache(self):
-        """Be the earlier process, which is one of its own."""
+        """Compile in a separate process."""
         for name, call in FIRST.items():
             with suppress(NotImplementedError):
                 available(name)
                 exec(PREPARE + call, {})
 
     def setup(self, name):
-        """Leave out what an old commit has not."""
+        """Skip commits without the call."""
         available(name)
 
     def timeraw_first_call(self, name):
-        """Time the call: it loads."""
+        """Time the call."""
         return FIRST[name], PREPARE

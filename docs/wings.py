@@ -1,8 +1,8 @@
-"""Draw docs/wings.svg, the picture of the house, from the imports of the package.
+"""Draw docs/wings.svg, the picture of the package's wings and their imports.
 
     python docs/wings.py
 
-`tests/test_wings.py` reads the imports from here, too, and compares the picture.
+`tests/test_wings.py` uses this module to check the imports and the picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "fastshallow"
 
-# From the ground up: a wing imports only those before it.
+# From the lowest to the highest: a wing imports only wings before it.
 WINGS = (
     "jit",
     "simd",
@@ -27,14 +27,14 @@ WINGS = (
     "training",
     "estimators",
     "cli",
-    "",  # what lies in no wing
+    "",  # modules outside of the wings
 )
 
 Module = tuple[str, ...]
 
 
 def path_of(module: Module) -> Path:
-    """Return the file of a module or a wing, which is named by its parts."""
+    """Return the file of a module or a wing."""
     folder = PACKAGE.joinpath(*module)
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
@@ -47,13 +47,13 @@ def modules() -> list[Module]:
 
 
 def wing_of(module: Module) -> str:
-    """Return the name of a module's wing, "" if it lies in none."""
+    """Return the name of a module's wing, or "" outside of the wings."""
     return module[0] if module and module[0] in WINGS else ""
 
 
 @functools.cache
 def imported(module: Module) -> set[Module]:
-    """Return which modules and wings a module imports, within functions too."""
+    """Return the modules and wings that a module imports, also within functions."""
     is_folder = path_of(module).name == "__init__.py"
     folder = ("fastshallow", *(module if is_folder else module[:-1]))
     names: set[tuple[str, ...]] = set()
@@ -70,13 +70,16 @@ def imported(module: Module) -> set[Module]:
 
 
 def wing_imports(wing: str) -> set[str]:
-    """Return which other wings a wing imports."""
+    """Return the names of the other wings that a wing imports."""
     own = [module for module in modules() if wing_of(module) == wing]
     return {wing_of(other) for module in own for other in imported(module)} - {wing}
 
 
 def in_order(wing: str) -> list[str]:
-    """Return the modules of a wing, each after those that it imports; CycleError in a circle."""
+    """Return the modules of a wing, each after those that it imports.
+
+    Raises CycleError for circular imports.
+    """
     own = [
         module for module in modules() if wing_of(module) == wing and module not in ((), (wing,))
     ]
@@ -111,7 +114,7 @@ STYLE = """
 
 
 def lines_of(names: list[str], most: int = 88) -> list[str]:
-    """Return names, joined, in lines of at most so many characters."""
+    """Return the names in comma-separated lines of at most ``most`` characters."""
     lines = [""]
     for name in names:
         longer = f"{lines[-1]}, {name}" if lines[-1] else name
@@ -123,7 +126,7 @@ def lines_of(names: list[str], most: int = 88) -> list[str]:
 
 
 def picture() -> str:
-    """Return the picture as SVG: a row for each wing, the ground below, and dots for imports."""
+    """Return the picture as SVG: a row per wing, the lowest at the bottom, and dots for imports."""
     rows = WINGS[::-1]
     columns = WINGS[:-1]
     width, height = LEFT + TEXT + CELL * len(columns) + LEFT, ROW * len(rows) + 60

@@ -1,6 +1,6 @@
 """fastshallow: the shallow neural network of the course notes, fast on CPUs.
 
-The notation, everywhere, with examples as the columns of X::
+The notation of the whole package, with examples as columns of X::
 
     X = A[0]                  (n_x, m)        inputs
     Y                         (n_y, m)        targets
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
-# Loaded when first asked for: importing numba takes longer than most things done with it.
+# Names are loaded at first use, because importing Numba is slow.
 _HOMES = {
     "Adam": "training.optimizers",
     "AdamW": "training.optimizers",
@@ -59,7 +59,7 @@ _MODULES = {
     "propagation": "kernels.propagation",
 }
 
-# In full, not from the tables above: editors and linters read it, and a test compares them.
+# Not computed from the tables above: editors and linters read this list.
 __all__ = [
     "LBFGS",
     "SGD",

@@ -1,4 +1,4 @@
-"""What fastshallow runs on, and compiling its kernels ahead of time."""
+"""The functions `show_versions` and `warmup`: a bug report, and ahead-of-time compilation."""
 
 from __future__ import annotations
 
@@ -39,23 +39,22 @@ PACKAGES = (
 
 
 def warmup(dtype: Any = None) -> float:
-    """Compile the kernels of training and prediction, or load them where they are kept.
+    """Compile the kernels of training and prediction, or load them from the cache.
 
-    The first call of a kernel compiles it; later processes load it from a folder. All kernels take
-    one to two minutes to compile, those of one dtype half a minute, and a second to load. Call this
-    first where the time of the first step matters, or in the build of a container image.
+    The first call of a kernel compiles it, and later processes load it from a folder. Compilation
+    takes half a minute for one dtype, and one to two minutes for all kernels. Loading takes a
+    second. Call this function if the first step must be fast, or in the build of a container image.
 
     Parameters
     ----------
     dtype : {"float32", "float64"} or None
-        Of a network and its X alone. None is what users call: a network in float32 with X in
-        float32 or in float64, NumPy's own dtype, and in float64 with X in float64, as the
-        estimators have it by default.
+        Dtype of the network and of X. None means the usual pairs: a network in float32 with X in
+        float32 or float64, and a network in float64 with X in float64.
 
     Returns
     -------
     float
-        Seconds that it took.
+        Elapsed seconds.
 
     Examples
     --------
@@ -68,16 +67,16 @@ def warmup(dtype: Any = None) -> float:
     with unannounced(), ctrl_c_noted() as ctrl_c:
         for of_net, of_X in pairs if dtype is None else [(dtype, dtype)]:
             _warm(of_net, of_X)
-            if ctrl_c:  # of an estimator's Ctrl-C only a warning is left
+            if ctrl_c:  # the estimators turn Ctrl-C into a warning
                 raise KeyboardInterrupt
     return time.perf_counter() - began
 
 
 def _warm(dtype: Any, x_dtype: Any) -> None:
-    """Call what trains and predicts, with a network and an X of two dtypes."""
+    """Train and predict with a network and an X of these dtypes."""
     net = Network((16, 32, 1), dtype=dtype)
     X, Y = np.ones((16, 160), x_dtype), np.ones((1, 160), net.dtype)
-    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # by a team, where there are threads
+    gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # with a team, too
     train(net, X, Y, epochs=1, on_interrupt="raise")
     X, Y = X[:, :3], Y[:, :3]
     for optimizer in (None, LBFGS()):
@@ -90,14 +89,15 @@ def _warm(dtype: Any, x_dtype: Any) -> None:
         one = X[:, 0]
         for some in (X, X[:, :1], one, one.copy(), np.asfortranarray(X)):
             other.predict(some)
-            other.predict(some, out=other.predict(some, n_threads=1))  # by the way of many
+            # with n_threads, few examples take the path for many
+            other.predict(some, out=other.predict(some, n_threads=1))
         if output != "linear":
             other.predict_proba(X)
     _warm_estimators(x_dtype)
 
 
 def _warm_estimators(dtype: Any) -> None:
-    """Fit and predict by every solver, with an X of a dtype."""
+    """Fit and predict with every solver and an X of this dtype."""
     from .estimators.classifier import ShallowClassifier
     from .estimators.regressor import ShallowRegressor
 
@@ -140,7 +140,7 @@ def show_versions() -> None:
         "processor": f"{platform.machine()}, {llvmlite.binding.get_host_cpu_name()}",
         "SIMD width": f"{simd_bits()} bits",
         "cores": _cores(),
-        # asking for the number makes Numba choose the layer, which the next line asks for
+        # this call makes Numba choose the layer of the next line
         "threads": f"{numba.get_num_threads()} (NUMBA_NUM_THREADS sets the number)",
         "threading layer": threading_layer(),
         "kernel cache": cache_directory(kernels.gradient_descent) or "none: each process compiles",
@@ -151,10 +151,9 @@ def show_versions() -> None:
 
 
 def simd_bits() -> int:
-    """Return how wide the vectors of the kernels are: 512 (AVX-512), 256 (AVX2) or 128 bits.
+    """Return the bits of the kernels' vectors: 512 (AVX-512), 256 (AVX2) or 128.
 
-    They are as wide as the processor's, or as those of ``NUMBA_CPU_NAME``, which
-    ``NUMBA_CPU_FEATURES`` may narrow or widen.
+    They depend on the processor, ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES``.
 
     Examples
     --------
@@ -174,6 +173,6 @@ def _version(package: str) -> str:
 
 def _cores() -> str:
     cores = f"{os.cpu_count()}"
-    if hasattr(os, "sched_getaffinity"):  # Linux; containers and job queues narrow it
+    if hasattr(os, "sched_getaffinity"):  # Linux; containers and job queues limit it
         cores += f", {len(os.sched_getaffinity(0))} of them for this process"
     return cores

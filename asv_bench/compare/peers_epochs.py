@@ -1,7 +1,6 @@
 """Epochs of Adam over shuffled batches, by scikit-learn, PyTorch and fastshallow.
 
-Each peer first trains for a few epochs, in orders of its own, and must reach the cost that NumPy in
-float64 reaches.
+First each peer trains for a few epochs, and must reach the cost of NumPy in float64.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ BATCHES = (1, 32, 200, 1_000, 10_000)
 
 
 def make_classes(work: Work) -> tuple[np.ndarray, np.ndarray, Params]:
-    """Return `make_data`, with class numbers that can be learned from X."""
+    """Return the data of `make_data` with classes that depend on X."""
     X, _, params = make_data(work)
     rng = np.random.default_rng(1)
     directions = rng.standard_normal((work.sizes[0], work.sizes[-1]), dtype=np.float32)
@@ -89,8 +88,8 @@ def adam_with_sklearn(work: Work, X, y, params):
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(work.sizes[1:-1], alpha=0.0, learning_rate_init=ADAM_RATE, random_state=0)
-    # One example of every class makes the arrays, whose values are then the common start;
-    # the state that this step leaves in Adam is made anew.
+    # A fit of one example per class makes the arrays. Then they get the common initial parameters,
+    # and Adam's state is deleted.
     _, firsts = np.unique(y, return_index=True)
     model.partial_fit(X[firsts], y[firsts], classes=np.arange(work.sizes[-1]))
     expected = {layer.shape for layer in model.coefs_}
@@ -139,7 +138,7 @@ ADAM_PEERS = {
 
 COUNTED = ("scikit-learn", "PyTorch")
 
-# Orders differ, so costs do, by the noise of batches.
+# The costs differ, because the peers shuffle differently.
 CHECK_EPOCHS, COST_TOLERANCE = 2, 0.05
 
 
@@ -154,7 +153,7 @@ def cost_of(work: Work, X, y, params: Params) -> float:
 
 
 def set_up(work: Work) -> dict[str, Run]:
-    """Return each peer's function that takes epochs, checked."""
+    """Return each peer's function that takes epochs, after a check of its cost."""
     X, y, params = make_classes(work)
     run, result = adam_with_numpy(work, X, y, params)
     run(CHECK_EPOCHS)
@@ -167,7 +166,7 @@ def set_up(work: Work) -> dict[str, Run]:
             continue
         run(CHECK_EPOCHS)
         cost = cost_of(work, X, y, result())
-        # two classes by one sigmoid move otherwise than by two outputs: another model of theirs
+        # for two classes scikit-learn has one sigmoid output, which is another model
         same = name != "scikit-learn" or work.sizes[-1] > 2
         if not abs(cost - wanted) < COST_TOLERANCE * start and (same or cost > start):
             raise SystemExit(f"{name} is wrong on {work.name}: cost {cost:.4g}, not {wanted:.4g}")
@@ -176,7 +175,7 @@ def set_up(work: Work) -> dict[str, Run]:
 
 
 def report(works: list[Work], repeat: int) -> list[dict]:
-    """Print the table of epochs; return what it says."""
+    """Print the table of epochs; return its rows."""
     table = Table("epoch", *ADAM_PEERS, "ratio", "must / aim", "reached")
     for work in works:
         times = measure(set_up(work), repeat, CHECK_EPOCHS)
@@ -185,10 +184,10 @@ def report(works: list[Work], repeat: int) -> list[dict]:
 
 
 def batches(repeat: int, threads: int | None) -> list[dict]:
-    """Print the time of a step of Adam by batch size, and what of it is not arithmetic.
+    """Print the time of a step of Adam by batch size, and its overhead.
 
-    The arithmetic is taken from the step over all examples: so much an example. What is left holds
-    the optimiser's update, too.
+    The overhead is the time of a step minus the arithmetic of its examples, which is estimated from
+    a step over all examples. It includes the optimiser's update.
     """
     work = EPOCHS[0]
     X, y, params = make_classes(work)

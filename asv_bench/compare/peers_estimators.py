@@ -1,11 +1,10 @@
-"""The estimators beside scikit-learn's: the same fit, and predictions, in one run on one machine.
+"""Fit and predict of the estimators and of scikit-learn's.
 
     python asv_bench/peers.py --estimators [--work NAME ...] [--repeat N]
 
-Both estimators are made with the same arguments and fitted to the same arrays; in float64 the
-models are the same, and the difference of their scores on all examples is printed. Each time is the
-median of calls taken in turn. Nothing is downloaded: where a name is followed by "like", the data
-are drawn, of the shape of the data set that is named.
+Both estimators get the same arguments and arrays. In float64 the models are equal; the difference
+of their scores is printed. Each time is the median of calls in turns. Nothing is downloaded: "like"
+before the name of a data set means random data of the same shape.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import fastshallow as fs
 
 
 class Fit(NamedTuple):
-    """Data, by a function that makes them, and what the estimators are given."""
+    """A function that makes the data, and the arguments of the estimators."""
 
     name: str
     data: Callable[[], tuple[np.ndarray, np.ndarray]]
@@ -33,7 +32,7 @@ class Fit(NamedTuple):
 
 
 def loaded(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a data set that comes with scikit-learn, its features scaled."""
+    """Return a data set of scikit-learn with scaled features."""
     from sklearn import datasets
     from sklearn.preprocessing import scale
 
@@ -42,7 +41,7 @@ def loaded(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn(m: int, n_x: int, classes: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
-    """Return features, and classes or (for 1) numbers that are a noisy function of them."""
+    """Return random features, and noisy classes or (for classes = 1) noisy numbers."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((m, n_x), dtype=np.float32)
     hidden = np.tanh(X @ rng.standard_normal((n_x, 8), dtype=np.float32) / np.sqrt(n_x))
@@ -69,7 +68,7 @@ FITS = (
 
 
 def estimators(fit: Fit) -> dict[str, Any]:
-    """Return scikit-learn's estimator and ours, for one fit."""
+    """Return scikit-learn's estimator and ours."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     given = {"hidden_layer_sizes": fit.hidden, "max_iter": fit.epochs, "random_state": 0}
@@ -87,7 +86,7 @@ def seconds(call: Callable[[], Any], calls: int = 1) -> float:
 
 
 def measure(fit: Fit, repeat: int) -> tuple[dict[str, list[float]], float]:
-    """Return the medians (theirs, ours) of fit, predict and one row, and the scores' difference."""
+    """Return the median times (theirs, ours) by call, and the difference of the scores."""
     X, y = fit.data()
     models = estimators(fit)
     row = X[:1].copy()
@@ -111,12 +110,12 @@ def measure(fit: Fit, repeat: int) -> tuple[dict[str, list[float]], float]:
 
 
 def report(fits: list[Fit], repeat: int) -> list[dict]:
-    """Print the table; return what it says."""
+    """Print the table; return its rows."""
     head = ("fit", "ours", "ratio", "predict", "ours", "ratio", "one row", "ours", "ratio")
     table = Table("data", *head, "score")
     for fit in fits:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that epochs are few is meant
+            warnings.simplefilter("ignore")  # the epochs are few
             medians, difference = measure(fit, repeat)
         cells = []
         for theirs, ours in medians.values():

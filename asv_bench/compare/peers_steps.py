@@ -1,8 +1,8 @@
 """Steps of full-batch gradient descent, by NumPy, PyTorch, JAX and fastshallow.
 
-Every peer starts from the same parameters and takes the same steps. First each must agree with
-NumPy in float64. PyTorch is eager float32 (its bf16 autocast is shown, not counted); JAX has the
-loop inside jit, as `lax.scan`.
+Every peer starts from the same parameters and takes the same steps. First its parameters must agree
+with NumPy in float64. PyTorch is eager float32; its bf16 autocast is shown, but not counted. JAX
+has the loop inside jit, as `lax.scan`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS = (
 )
 
 
-# The peers: each returns a function that takes n steps and one that returns its parameters ------
+# Peers: each returns a function that takes n steps, and a function that returns the parameters ---
 
 
 def with_numpy(work: Work, X, y, params, dtype="float32"):
@@ -160,12 +160,12 @@ PEERS = {
 }
 COUNTED = ("NumPy", "PyTorch", "JAX")
 
-# Steps that are compared with float64 before timing, and how far float32 may be off.
+# Number of steps in the check against float64, and tolerated relative errors.
 CHECK_STEPS, TOLERANCE = 3, {"PyTorch bf16": 5e-2}
 
 
 def largest_error(got: Params, wanted: Params) -> float:
-    """Return the largest difference of an array, over that array's largest value."""
+    """Return the largest error of an array, relative to the array's largest entry."""
     return max(
         float(np.abs(g - w).max() / np.abs(w).max())
         for pair, wanted_pair in zip(got, wanted, strict=True)
@@ -174,7 +174,7 @@ def largest_error(got: Params, wanted: Params) -> float:
 
 
 def set_up(work: Work) -> tuple[dict[str, Run], list[str]]:
-    """Return each peer's function that takes steps, checked; and what was left out."""
+    """Return each peer's function that takes steps, after a check, and the missing peers."""
     data = make_data(work)
     run, result = with_numpy(*(work, *data), dtype="float64")
     run(CHECK_STEPS)
@@ -195,7 +195,7 @@ def set_up(work: Work) -> tuple[dict[str, Run], list[str]]:
 
 
 def report(works: list[Work], repeat: int) -> list[dict]:
-    """Print the table of steps; return what it says."""
+    """Print the table of steps; return its rows."""
     table = Table("step", *PEERS, "ratio", "must / aim", "reached")
     for work in works:
         runs, missing = set_up(work)
@@ -206,7 +206,7 @@ def report(works: list[Work], repeat: int) -> list[dict]:
 
 
 def flat(repeat: int) -> list[dict]:
-    """Print the time per example of a step of 28-64-1, as m grows; return what it says."""
+    """Print the time per example of a step of 28-64-1 for growing m; return the rows."""
     table = Table("m", "step", "per example")
     for m in (10**4, 10**5, 10**6, 10**7):
         work = Work((28, 64, 1), m, "tanh", 0, 0)

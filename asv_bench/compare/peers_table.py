@@ -1,4 +1,4 @@
-"""What the comparisons have in common: works, their data, timing in turn, rows of a table."""
+"""Helpers of the comparisons: works, data, timing in turns, and tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Params = list[tuple[np.ndarray, np.ndarray]]  # W (n_l, n_{l-1}) and b (n_l, 1), by layer
-Run = Callable[[int], object]  # takes that many steps
+Run = Callable[[int], object]  # takes a number of steps
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def make_data(work: Work) -> tuple[np.ndarray, np.ndarray, Params]:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds that something took, time after time."""
+    """Repeated timings in seconds."""
 
     values: tuple[float, ...]
 
@@ -56,7 +56,7 @@ class Times:
 
     @property
     def spread(self) -> float:
-        """Half the range, as a share of the median."""
+        """Half the range, relative to the median."""
         return (max(self.values) - min(self.values)) / 2 / self.median
 
     def __str__(self) -> str:
@@ -64,9 +64,9 @@ class Times:
 
 
 def steps_that_take(seconds: float, run: Run, warm: int) -> int:
-    """Return how many steps take so long, once a function has been called with that number.
+    """Return the number of steps that take this time, after a call with the same number.
 
-    Found by taking more and more, as what a call costs by itself would hide the time of a few.
+    The number grows step by step, because the overhead of a call distorts a short timing.
     """
     steps = warm
     while True:
@@ -80,25 +80,15 @@ def steps_that_take(seconds: float, run: Run, warm: int) -> int:
 
 
 def measure(runs: dict[str, Run], repeat: int, warm: int, seconds: float = 0.2) -> dict[str, Times]:
-    """Return the time of a step of each peer, timed in turn.
+    """Return the times of a step of each peer, timed in turns, ``repeat`` times each.
 
-    Parameters
-    ----------
-    runs : dict
-        By name, a function that takes so many steps.
-    repeat : int
-        Times that each is timed.
-    warm : int
-        Steps of the first call.
-    seconds : float
-        What is timed at once, unless a step takes longer.
+    ``warm`` is the number of steps of the first call, and ``seconds`` the least time of a timing.
     """
     counts = {name: steps_that_take(seconds, run, warm) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeat):
         for name, run in runs.items():
-            # untimed: its threads wake up, and those of the peer before, which wait awake for more
-            # work, fall asleep (28-64-1 after JAX: 42 ms a step at first, 34 ms then)
+            # untimed, until this peer's threads are awake and the last peer's threads are asleep
             run(counts[name])
             began = time.perf_counter()
             run(counts[name])
@@ -107,7 +97,7 @@ def measure(runs: dict[str, Run], repeat: int, warm: int, seconds: float = 0.2) 
 
 
 def readable(seconds: float) -> str:
-    """Return a time in a fitting unit."""
+    """Return a time with its unit."""
     for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale or unit == "us":
             return f"{seconds / scale:.3g} {unit}"
@@ -115,7 +105,7 @@ def readable(seconds: float) -> str:
 
 
 class Table:
-    """Rows that are printed as they come, in Markdown, and kept for a file."""
+    """A Markdown table whose rows are printed at once, and kept for a file."""
 
     def __init__(self, *columns: str):
         self.rows: list[dict] = []
@@ -123,12 +113,12 @@ class Table:
         print("| --- " * len(columns) + "|")
 
     def add(self, cells: list[str], record: dict) -> None:
-        """Print a row, and keep what it stands for."""
+        """Print a row, and keep its record."""
         print("| " + " | ".join(cells) + " |", flush=True)
         self.rows.append(record)
 
     def compare(self, work: Work, names: list[str], times: dict[str, Times], counted) -> None:
-        """Add a row of all peers, with the ratio of the fastest that counts to fastshallow."""
+        """Add a row of all peers, with the ratio of the fastest counted peer to fastshallow."""
         peers = [times[name].median for name in counted if name in times]
         ratio = min(peers) / times["fastshallow"].median if peers else float("nan")
         reached = "aim" if ratio >= work.aim else "must" if ratio >= work.must else "neither"

@@ -1,7 +1,7 @@
 """scikit-learn's interface.
 
-`classifier` and `regressor` are the two estimators, `base` what they share, `fitting` how they fit,
-and `coefs` their scikit-learn attributes.
+`classifier` and `regressor` have the two estimators, and `base` their base class. `fitting` runs
+one fit, and `coefs` has the attributes ``coefs_`` and ``intercepts_``.
 
 May import: kernels, network, training.
 

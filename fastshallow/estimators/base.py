@@ -1,6 +1,6 @@
-"""What the two estimators share: parameters, validation, and the way into the trainer and back.
+"""Base class of the two estimators: parameters, validation, fitting and prediction.
 
-Rows are examples here, as in scikit-learn; the network below takes the same memory as columns.
+Examples are rows here, as in scikit-learn. The network takes the transpose, which is a view.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,
     Data,
-    Judgement,
+    Monitoring,
     Reshuffled,
     Solver,
-    Watch,
+    StoppingRule,
     run,
     run_lbfgs,
     scipy_result,
@@ -49,10 +49,10 @@ from .fitting import (
 
 __all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
 
-#: Names of hidden activations in the estimators, and in a `Network`.
+#: Hidden activations: the estimators' names and those of `Network`.
 ACTIVATIONS = {row.estimator: name for name, row in TABLE.items() if row.hidden}
 
-#: Names of output activations in the estimators, and in a `Network`.
+#: Output activations: the estimators' names and those of `Network`.
 OUTPUTS = {TABLE[name].estimator: name for name in LOSSES}
 
 NOT_FINITE = (
@@ -64,7 +64,7 @@ FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class BaseShallow(HasCoefs, BaseEstimator, ABC):
-    """What `ShallowClassifier` and `ShallowRegressor` share; not to be used by itself."""
+    """Abstract base class of `ShallowClassifier` and `ShallowRegressor`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -116,7 +116,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     _no_improvement_count: int
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up what pickle, joblib or skops kept, maybe of a version with fewer parameters."""
+        """Restore a pickled state, maybe of a version with fewer parameters."""
         given = inspect.signature(type(self).__init__).parameters.values()
         defaults = {p.name: p.default for p in given if p.default is not p.empty}
         super().__setstate__({**defaults, **state})
@@ -130,8 +130,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     # The network ---------------------------------------------------------------------------------
 
-    def _adopt(self) -> None:
-        """Make the network of parameters that were assigned before there was one."""
+    def _adopt_coefs(self) -> None:
+        """Make the network from ``coefs_`` and ``intercepts_`` that were assigned without a fit."""
         if "net_" in self.__dict__ or not (
             hasattr(self, "coefs_") and hasattr(self, "intercepts_")
         ):
@@ -145,13 +145,13 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         self.coefs_, self.intercepts_ = coefs, intercepts
 
     def _network(self, sizes: list[int], dtype: Any) -> Network:
-        """Return a new network of the architecture that the parameters describe."""
+        """Return a new network with the estimator's activations."""
         names = self._activations(len(sizes) - 2)
         hidden = [ACTIVATIONS[name] for name in names]
         return Network(sizes, hidden, OUTPUTS[self._output()], dtype)
 
     def _activations(self, n: int) -> list[str]:
-        """Return scikit-learn's names of the activations of n hidden layers."""
+        """Return the estimators' names of the activations of n hidden layers."""
         if isinstance(self.activation, str):
             return [self.activation] * n
         names = [checks.one_of("activation", name, ACTIVATIONS) for name in self.activation]
@@ -162,12 +162,12 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return names
 
     def _draw(self, net: Network) -> None:
-        """Fill a network with initial parameters."""
+        """Draw the initial parameters of a network."""
         if self.init != "auto":
             net.init(self.init, seed=self._random_state.randint(np.iinfo(np.int32).max))
             return
         names = self._activations(len(net.hidden))
-        # the output layer goes by the last hidden one, as where there is one name for all
+        # scikit-learn scales the output layer by the hidden activation
         names = [*names, *(names[-1:] or [str(self.activation)])]
         for W, b, name in zip(net.W, net.b, names, strict=True):
             fan_out, fan_in = W.shape
@@ -176,7 +176,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
                 W.T[...] = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
                 b[:, 0] = self._random_state.uniform(-bound, bound, fan_out)
 
-    # What differs --------------------------------------------------------------------------------
+    # Methods of the subclasses -------------------------------------------------------------------
 
     @abstractmethod
     def _output(self) -> str:
@@ -184,26 +184,26 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     @abstractmethod
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """Return X, and y as (m,) or (m, n_outputs) as the network learns it."""
+        """Return checked X, and targets of the network, (m,) or (m, n_outputs)."""
 
     @abstractmethod
     def _check_targets(self, y: Any) -> Any:
-        """Return the y of an ``eval_set`` in the same form."""
+        """Return the targets of an ``eval_set`` in the same form."""
 
     @abstractmethod
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
-        """Return what the validation split keeps the shares of."""
+        """Return labels for a stratified validation split, or None."""
 
     @abstractmethod
     def _score(self, values: np.ndarray, data: Data) -> float:
-        """Return the score of A[L], (n_outputs, m), that early stopping goes by."""
+        """Return the score of A[L], (n_outputs, m), for early stopping."""
 
     def _loss_scale(self) -> float:
-        """Return the factor of the reported loss."""
+        """Return the factor of the loss in reports."""
         return 1.0
 
     def _class_weights(self, y: Any, weight: Any, incremental: bool) -> Any:
-        """Return the weights of the examples, times those of their classes."""
+        """Return the weights of the examples multiplied by those of their classes."""
         return weight
 
     # Fitting -------------------------------------------------------------------------------------
@@ -219,11 +219,11 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Class labels or, for regression, numbers.
         sample_weight : array_like, (n_samples,), or None
-            Weights, not negative and not all 0.
+            Weights of the examples, not negative and not all 0.
         eval_set : (X, y), (X, y, sample_weight) or None
-            Examples whose loss, without penalty, is ``eval_loss_curve_``. The weights of the epoch
-            where it is lowest are kept, unless ``restore_best=False``. With ``early_stopping`` they
-            are the validation set, in the place of a part of X, and their score decides.
+            Validation examples. Their loss, without penalty, becomes ``eval_loss_curve_``, and the
+            parameters of the epoch with the lowest loss are restored unless ``restore_best=False``.
+            With ``early_stopping`` they replace the split from X, and their score decides.
 
         Returns
         -------
@@ -251,9 +251,9 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     def _prepare(
         self, X: Any, y: Any, weight: Any, eval_set: Any, incremental: bool
     ) -> tuple[Trainer, Data | None, Data | None]:
-        """Check all arguments and make the network, or take that of the fit before.
+        """Check all arguments, and make the network or keep that of the last fit.
 
-        Returns what takes the epochs, the examples of ``eval_set``, and those whose score decides.
+        Return the trainer, the examples of ``eval_set``, and the examples for early stopping.
         """
         sizes = np.atleast_1d(self.hidden_layer_sizes).tolist()
         for n in sizes:
@@ -275,13 +275,13 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return self._start(Data(X, targets, weight), self._check_eval_set(eval_set), incremental)
 
     def _set_network(self, sizes: list[int], dtype: Any, again: bool) -> None:
-        """Make the network, or take the one of the fit before."""
+        """Make the network, or keep that of the last fit, and reset the fitted attributes."""
         if again:
-            self._adopt()
+            self._adopt_coefs()
             if self.net_.sizes != tuple(sizes):
                 raise ValueError(
-                    f"hidden_layer_sizes: expected the layers of the fit before, "
-                    f"{self.net_.sizes}, to go on with; got {tuple(sizes)}"
+                    f"hidden_layer_sizes: expected the layers of the last fit, "
+                    f"{self.net_.sizes}, to continue it; got {tuple(sizes)}"
                 )
             net = self._network(sizes, self.net_.dtype)
             if net._described() != self.net_._described():  # other activations
@@ -293,7 +293,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             for name in ("_coefs", "_intercepts", "eval_loss_curve_", "_optimizer"):
                 self.__dict__.pop(name, None)
             self.net_ = net
-        nothing = {
+        initial = {
             "n_iter_": 0,
             "t_": 0,
             "_no_improvement_count": 0,
@@ -302,24 +302,24 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             "best_validation_score_": None,
             "validation_scores_": None,
         }
-        for name, value in nothing.items():
-            if not (again and hasattr(self, name)):  # parameters given by hand lack them
+        for name, value in initial.items():
+            if not (again and hasattr(self, name)):  # assigned coefs_ come without them
                 setattr(self, name, value)
         self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output()
 
-    def _scored(self) -> bool:
-        """Return whether a validation score decides."""
+    def _stops_by_score(self) -> bool:
+        """Return whether the score of validation examples stops the fit."""
         return bool(self.early_stopping) and self.solver != "lbfgs"
 
     def _start(
         self, data: Data, eval_set: Data | None, incremental: bool
     ) -> tuple[Trainer, Data | None, Data | None]:
-        """Return what `_prepare` does, from checked examples."""
+        """Return the results of `_prepare` from checked examples."""
         if self.solver == "lbfgs":
             optimizer = LBFGS(gtol=self.tol, max_evaluations=int(self.max_fun))
             return self._trainer(data, optimizer, None), eval_set, None
-        scored = self._scored()
+        scored = self._stops_by_score()
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = Solver.start(self, self.net_)
         held_out = eval_set if scored else None
@@ -338,35 +338,35 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return trainer, eval_set, held_out
 
     def _fit_lbfgs(self, trainer: Trainer, eval_set: Data | None) -> None:
-        watch = self._watch(eval_set, None)
-        history, interrupted = run_lbfgs(trainer, int(self.max_iter), watch)
+        monitoring = self._watch(eval_set, None)
+        history, interrupted = run_lbfgs(trainer, int(self.max_iter), monitoring)
         self._keep_history(history)
         self.n_iter_ = len(history)
         if interrupted:
             raise KeyboardInterrupt
         result = scipy_result(history, self.callbacks_)
         _check_optimize_result("lbfgs", result, self.max_iter)
-        if len(history) == 0:  # the start was a minimum
+        if len(history) == 0:  # it started at a minimum
             self.loss_ = float(trainer.epoch(rates=0.0))
 
     def _fit_stochastic(
         self, trainer: Trainer, eval_set: Data | None, held_out: Data | None, incremental: bool
     ) -> None:
-        scored, m = self._scored(), trainer.m
+        scored, m = self._stops_by_score(), trainer.m
         order = Reshuffled(m, self._random_state) if self.shuffle else InOrder(m)
         epochs = 1 if incremental else int(self.max_iter)
-        judgement = self._judgement(scored)
-        watch = self._watch(eval_set, held_out)
-        history, interrupted = run(trainer, self._optimizer, epochs, order, judgement, watch)
+        rule = self._stopping_rule(scored)
+        monitoring = self._watch(eval_set, held_out)
+        history, interrupted = run(trainer, self._optimizer, epochs, order, rule, monitoring)
         self.n_iter_, self.t_ = len(history), trainer.state.examples
-        self._no_improvement_count = judgement.count
+        self._no_improvement_count = rule.count
         self._keep_history(history)
         if scored:
-            self.best_validation_score_, self.best_loss_ = judgement.best, None
+            self.best_validation_score_, self.best_loss_ = rule.best, None
             scores = [float(score) for score in history.validation_score]
             self.validation_scores_ = [*(self.validation_scores_ or []), *scores]
         else:
-            self.best_validation_score_, self.best_loss_ = None, judgement.best
+            self.best_validation_score_, self.best_loss_ = None, rule.best
         if interrupted:
             checks.warn("Training interrupted by user.")
         elif history.stopped == "epochs" and not incremental:
@@ -385,34 +385,34 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         )
 
     def _columns(self, y: np.ndarray) -> np.ndarray:
-        """Return targets as the network takes them."""
+        """Return targets in the network's form."""
         if self.net_.output == "softmax":
             numbers: np.ndarray = y.argmax(axis=1).astype(self.net_.dtype)
             return numbers
-        with np.errstate(all="ignore"):  # infinity is found by the kernels
+        with np.errstate(all="ignore"):  # kernels refuse infinity
             return np.ascontiguousarray(y, self.net_.dtype).T
 
-    def _judgement(self, scored: bool) -> Judgement:
+    def _stopping_rule(self, scored: bool) -> StoppingRule:
         monitor, best = "cost", getattr(self, "best_loss_", None)
         worst = np.inf
         if scored:
             monitor, best, worst = "validation_score", self.best_validation_score_, -np.inf
         count = self._no_improvement_count
-        return Judgement(
+        return StoppingRule(
             *(monitor, self.n_iter_no_change, float(self.tol)),
             *(worst if best is None else best, count),
         )
 
-    def _watch(self, eval_set: Data | None, held_out: Data | None) -> Watch:
-        """Return what looks on, with examples to judge by loss and by score."""
+    def _watch(self, eval_set: Data | None, held_out: Data | None) -> Monitoring:
+        """Return the `Monitoring` with the scorer, callbacks, and the value of the best epoch."""
         keep = "validation_score" if held_out else None
         if eval_set and self.restore_best and not held_out:
             keep = "validation_cost"
         score = self._scorer(eval_set, held_out)
-        return Watch(score, self.callbacks_, keep, bool(self.verbose), bool(self.progress))
+        return Monitoring(score, self.callbacks_, keep, bool(self.verbose), bool(self.progress))
 
     def _keep_history(self, history: Any) -> None:
-        """Add what an epoch left to the curves."""
+        """Append a history to the curves."""
         self.loss_curve_ += [float(cost) for cost in history.cost]
         if len(history):
             self.loss_ = self.loss_curve_[-1]
@@ -424,7 +424,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     # Held-out examples ---------------------------------------------------------------------------
 
     def _check_eval_set(self, eval_set: Any) -> Data | None:
-        """Return checked examples of fit's argument."""
+        """Return the checked examples of ``eval_set``."""
         if eval_set is None:
             return None
         if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
@@ -447,7 +447,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return Data(X, y, weight)
 
     def _scorer(self, eval_set: Data | None, held_out: Data | None) -> Score | None:
-        """Return what computes the loss of the one and the score of the other, NaN for None."""
+        """Return a function of the loss of ``eval_set`` and the score of ``held_out``, or NaN."""
         if eval_set is None and held_out is None:
             return None
         net, scale = self.net_, self._loss_scale()
@@ -469,7 +469,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     # Prediction ----------------------------------------------------------------------------------
 
     def _dtypes(self) -> Any:
-        """Return the dtypes that inputs may keep; the first is what others become."""
+        """Return the dtypes of X that are kept; others are converted to the first."""
         return FLOATS if self.dtype == "auto" else np.dtype(self.dtype)
 
     def _values(self, columns: np.ndarray) -> np.ndarray:
@@ -480,9 +480,9 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return net.predict(columns, n_threads=self.n_threads)
 
     def _plain(self, X: Any) -> np.ndarray | None:
-        """Return X as columns where scikit-learn's validation would find nothing but bad values.
+        """Return X as columns if it needs no validation but that of its values, else None.
 
-        That is, for a float array of the right width, and without names to compare with.
+        X is then a float array of the right width, and fit saw no feature names.
         """
         fitted = self.__dict__
         net = fitted.get("net_")
@@ -494,19 +494,19 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             if X.dtype not in FLOATS:
                 return None
             if X.size <= FEW_VALUES:
-                X = checks.cast(X, net.dtype)  # infinity is found by the kernel
+                X = checks.cast(X, net.dtype)  # the kernel refuses infinity
         columns: np.ndarray = X.T
         return columns
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Return A[L], (n_outputs, m), for X of any kind."""
+        """Return A[L], (n_outputs, m), for any X that scikit-learn accepts."""
         columns = self._plain(X)
         if columns is not None:
             try:
                 return self._values(columns)
             except ValueError:
-                pass  # scikit-learn's words for what is wrong come below
-        self._adopt()
+                pass  # `validate_data` below raises scikit-learn's message
+        self._adopt_coefs()
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=FLOATS)
         return self._values(X.T)

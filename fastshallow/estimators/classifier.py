@@ -1,7 +1,7 @@
-"""ShallowClassifier: what scikit-learn's MLPClassifier is, on the engine.
+"""ShallowClassifier: the interface of scikit-learn's MLPClassifier on fastshallow's kernels.
 
-Arguments, attributes, warnings, errors and the fitted model are scikit-learn's; `docs/migration.md`
-lists where they differ, and what is new.
+Arguments, attributes, warnings, errors and the fitted model are scikit-learn's. `docs/migration.md`
+lists the differences.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from .fitting import Data, unchanged_if_refused
 __all__ = ["ShallowClassifier"]
 
 NAN = float("nan")
-# Arrays, as a number would be converted in every call: 0.2 us of the 3 that a row takes.
-# Of the dtype of the probabilities: one of another costs 0.6 us a row.
+# Arrays of the dtype of the probabilities: NumPy would convert others in every call.
 ONE = {np.dtype(t): np.array(1, t) for t in (np.float32, np.float64)}
 BELOW_ONE = {np.dtype(t): np.array(np.nextafter(t(1), t(0))) for t in (np.float32, np.float64)}
 
@@ -39,83 +38,88 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     """A shallow neural network that classifies: scikit-learn's MLPClassifier.
 
     It minimises cross-entropy. Binary and multi-label targets have sigmoid outputs, multi-class
-    ones softmax. Up to ``max_fun`` the parameters are those of MLPClassifier, in its order.
+    targets a softmax output. The parameters up to ``max_fun`` are those of MLPClassifier, in the
+    same order.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int
-        Units of the hidden layers; () for logistic regression.
+        Units of the hidden layers; () is logistic regression.
     activation : {"relu", "tanh", "logistic", "identity", "leaky_relu", "softplus", "elu"} or list
-        Of the hidden layers: one name, or a list with one for each.
+        Activation of the hidden layers: one name, or a list with one name per layer.
     solver : {"adam", "sgd", "lbfgs"}
         See `Adam`, `SGD` and `LBFGS`.
     alpha : float
-        L2 penalty on the weights, divided by the examples of a batch, or the sum of their weights.
+        L2 penalty on the weights, divided by the number of examples of a batch, or by the sum of
+        their sample weights.
     batch_size : int or "auto"
-        Examples of a batch; "auto" is min(200, n_samples). "lbfgs" takes all.
+        Examples per batch; "auto" is min(200, n_samples). "lbfgs" takes all examples.
     learning_rate : {"constant", "invscaling", "adaptive"}
-        Schedule of "sgd"; see `Constant`, `InverseScaling` and `Adaptive`.
+        Learning rate schedule of "sgd"; see `Constant`, `InverseScaling` and `Adaptive`.
     learning_rate_init : float
-        Learning rate of "sgd" and "adam".
+        Initial learning rate of "sgd" and "adam".
     power_t : float
         Exponent of "invscaling".
     max_iter : int
-        Epochs, or iterations of "lbfgs", at most.
+        Largest number of epochs, or of iterations of "lbfgs".
     shuffle : bool
-        Whether every epoch takes the examples in another order.
+        Whether every epoch takes the examples in a new order.
     random_state : int, RandomState or None
-        Start of the initial weights, the validation split and the orders; None is NumPy's global
+        Seed of the initial weights, the validation split and the orders; None means NumPy's global
         generator.
     tol : float
-        An epoch is no improvement if its loss is above the best less ``tol``, or its validation
-        score below the best plus ``tol``. For "lbfgs" the largest entry of the gradient at the end.
+        An epoch is no improvement if its loss is above the best loss minus ``tol``, or its
+        validation score is below the best score plus ``tol``. "lbfgs" stops if no entry of the
+        gradient is larger.
     verbose : bool or int
         Whether to print the loss of every epoch.
     warm_start : bool
-        Whether ``fit`` goes on from the parameters that are there.
+        Whether ``fit`` continues from the current parameters.
     momentum : float
-        Of "sgd", from 0 to 1.
+        Momentum of "sgd", from 0 to 1.
     nesterovs_momentum : bool
-        Whether its steps look ahead.
+        Whether "sgd" uses Nesterov's momentum.
     early_stopping : bool
-        Whether to stop by the accuracy on held-out examples, and keep the best weights.
+        Whether to stop by the accuracy on held-out examples, and restore the best parameters.
     validation_fraction : float
-        Share of examples held out by ``early_stopping``.
+        Fraction of the examples that ``early_stopping`` holds out.
     beta_1, beta_2, epsilon : float
-        Of "adam".
+        Hyper-parameters of "adam"; see `Adam`.
     n_iter_no_change : int or inf
-        Epochs without improvement that are let pass.
+        Tolerated epochs without improvement.
     max_fun : int
-        Evaluations of the loss by "lbfgs" at most.
+        Largest number of evaluations of the loss by "lbfgs".
     class_weight : dict, list of dict, "balanced" or None
-        Weights of the classes, by which those of their examples are multiplied; as in
+        Weights of the classes, which multiply the sample weights; as in
         `sklearn.utils.class_weight.compute_sample_weight`.
     output_activation : {"auto", "logistic", "softmax"}
-        Of the output layer. "auto" is softmax for more than two classes, else logistic. "logistic"
-        with more than two classes is one sigmoid for each, and probabilities that are divided by
-        their sum.
+        Activation of the output layer. "auto" is softmax for more than two classes, else logistic.
+        "logistic" with more than two classes is one sigmoid per class, and the probabilities are
+        divided by their sum.
     init : {"auto", "glorot", "he", "course"}
-        Initial weights; "auto" is scikit-learn's, the others are those of `Network.init`.
+        Initial weights; "auto" is scikit-learn's method, the others are those of `Network.init`.
     dtype : {"auto", "float32", "float64"}
-        Of the parameters and all arithmetic; "auto" is that of X where it is one of these, else
-        float64.
+        Type of the parameters and all arithmetic; "auto" is the dtype of X if it is one of these,
+        else float64.
     restore_best : bool
-        Whether ``fit`` with an ``eval_set`` leaves the weights of the epoch of its lowest loss.
+        Whether ``fit`` with an ``eval_set`` restores the parameters of the epoch with the lowest
+        loss.
     callbacks : list or None
         Objects with ``on_epoch_end(state)``; see `fastshallow.training.callbacks`. ``fit`` calls
-        deep copies of them, ``callbacks_``.
+        deep copies, ``callbacks_``.
     progress : bool
         Whether to show a progress bar.
     n_threads : int or None
-        Threads; None is by the work. The model is the same with any number.
+        Number of threads; None means a choice by the amount of work. The model is the same with
+        any number.
 
     Attributes
     ----------
     net_ : Network
         The network.
     coefs_, intercepts_ : list of ndarray
-        Its weights (fan_in, fan_out) and biases (fan_out,) by layer: views of ``net_``, into which
-        assignments copy.
+        Weights (fan_in, fan_out) and biases (fan_out,) by layer. They are views of ``net_``;
+        assignment copies values.
     classes_ : ndarray or list of ndarray
         Class labels.
     loss_ : float
@@ -123,17 +127,17 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     loss_curve_ : list of float
         Loss of every epoch.
     best_loss_ : float or None
-        The lowest; None with ``early_stopping``.
+        Lowest loss; None with ``early_stopping``.
     validation_scores_, best_validation_score_ : list of float and float, or None
         Accuracy on held-out examples; None without ``early_stopping``.
     eval_loss_curve_ : list of float
-        Loss of the ``eval_set`` after every epoch, if fit was given one.
+        Loss of the ``eval_set`` after every epoch, if fit had one.
     callbacks_ : list
-        What the last call of fit or partial_fit had copied of ``callbacks``, to be read.
+        Deep copies of ``callbacks`` from the last call of fit or partial_fit.
     n_iter_ : int
         Epochs of the last call.
     t_ : int
-        Examples that epochs took so far.
+        Examples of all epochs so far.
     n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_
         As in scikit-learn.
 
@@ -226,7 +230,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
 
     # Targets -------------------------------------------------------------------------------------
 
-    @np.errstate(all="ignore")  # scikit-learn casts, and says what became infinite
+    @np.errstate(all="ignore")  # scikit-learn reports values that its cast makes infinite
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(self, X, y, multi_output=True, dtype=self._dtypes(), reset=reset)
         if y.ndim == 2 and y.shape[1] == 1:
@@ -271,11 +275,11 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         return self.output_activation
 
     def _one_against_rest(self) -> bool:
-        """Return whether each of several classes has a sigmoid of its own."""
+        """Return whether there is one sigmoid per class for more than two classes."""
         return self.net_.output == "sigmoid" and self._label_binarizer.y_type_ == "multiclass"
 
     def _predicts_dense(self) -> bool:
-        """Return whether several outputs are labels of an array: y was no sparse matrix."""
+        """Return whether the prediction of several outputs is a dense array of 0 and 1."""
         return not (self._one_against_rest() or self._label_binarizer.sparse_input_)
 
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
@@ -293,7 +297,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         if weight is None:
             return factors
         given = _check_sample_weight(weight, factors, ensure_non_negative=True)
-        with np.errstate(all="ignore"):  # infinity is refused as any weight
+        with np.errstate(all="ignore"):  # fit refuses infinite weights
             return factors * given
 
     def _score(self, values: np.ndarray, data: Data) -> float:
@@ -311,7 +315,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Take one epoch over the given examples, and keep the solver's state.
+        """Take one epoch over the given examples, and keep the state of the optimiser.
 
         Parameters
         ----------
@@ -320,9 +324,9 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Class labels.
         sample_weight : array_like, (n_samples,), or None
-            Weights, not negative and not all 0.
+            Weights of the examples, not negative and not all 0.
         classes : array_like or None
-            All classes; needed in the first call.
+            All classes; required in the first call.
 
         Returns
         -------
@@ -347,7 +351,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
-            Class labels; for multi-label targets 0 and 1.
+            Class labels; 0 and 1 for multi-label targets.
         """
         labels: np.ndarray
         columns = self._plain(X)
@@ -383,7 +387,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, with classes in the order of ``classes_``.
         """
         columns = self._plain(X)
         if columns is not None and columns.size <= FEW_VALUES:
@@ -398,21 +402,21 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
             else:
                 values = np.empty((n_y, m), net.dtype, "F")
                 if net._predict_few(columns, NAN, values):
-                    return self._of_several(values).T
+                    return self._multi_output_proba(values).T
         values = self._outputs(X)
         if self.n_outputs_ == 1:
             return np.vstack([1 - values, values]).T
-        return self._of_several(values).T
+        return self._multi_output_proba(values).T
 
     @np.errstate(all="ignore")
-    def _of_several(self, values: np.ndarray) -> np.ndarray:
-        """Return probabilities from A[L], (n_outputs, m), of several outputs."""
+    def _multi_output_proba(self, values: np.ndarray) -> np.ndarray:
+        """Return probabilities from A[L], (n_outputs, m), with n_outputs > 1."""
         if self.net_.output == "softmax":
             return values
         if self._one_against_rest():
             total = values.sum(axis=0)
             return np.where(total > 0, values, 1) / np.where(total > 0, total, len(values))
-        # scikit-learn's may be exactly 1, which fails its own check of multi-label estimators
+        # scikit-learn's own check of multi-label estimators refuses a probability of exactly 1
         below: np.ndarray = np.minimum(values, BELOW_ONE[values.dtype], out=values)
         return below
 
@@ -427,10 +431,10 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         Returns
         -------
         ndarray, (n_samples, n_classes)
-            Logarithms of the probabilities, in the order of ``classes_``.
+            Logarithms of the probabilities, with classes in the order of ``classes_``.
         """
         probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):  # of 0 it is -inf
+        with np.errstate(divide="ignore"):  # log 0 is -inf
             logarithms: np.ndarray = np.log(probabilities, out=probabilities)
         return logarithms
 

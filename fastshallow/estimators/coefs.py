@@ -1,4 +1,4 @@
-"""scikit-learn's names for the parameters of a network, coefs_ and intercepts_, as views of it."""
+"""The attributes coefs_ and intercepts_, as views of a network's parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["HasCoefs"]
 
 
 class HasCoefs:
-    """What an estimator has that keeps a network in ``net_``.
+    """Mixin with ``coefs_`` and ``intercepts_`` for an estimator with a network ``net_``.
 
     Both lists can also be assigned before there is a network.
     """
@@ -22,7 +22,7 @@ class HasCoefs:
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """Weights by layer, (fan_in, fan_out): views of ``net_``; assignments copy into it."""
+        """Weights by layer, (fan_in, fan_out): views of ``net_``; assignment copies values."""
         if "net_" in self.__dict__:
             return LayerArrays((W.T for W in self.net_.W), "coefs_")
         return self._given("_coefs", "coefs_")
@@ -36,7 +36,7 @@ class HasCoefs:
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """Biases by layer, (fan_out,): views of ``net_``; assignments copy into it."""
+        """Biases by layer, (fan_out,): views of ``net_``; assignment copies values."""
         if "net_" in self.__dict__:
             return LayerArrays((b[:, 0] for b in self.net_.b), "intercepts_")
         return self._given("_intercepts", "intercepts_")
@@ -49,7 +49,7 @@ class HasCoefs:
             self._intercepts = list(value)
 
     def _given(self, place: str, name: str) -> list[np.ndarray]:
-        """Return what the caller assigned before there was a network."""
+        """Return the list that was assigned before there was a network."""
         try:
             given: list[np.ndarray] = self.__dict__[place]
         except KeyError:

@@ -1,7 +1,6 @@
-"""One fit of an estimator: what scikit-learn does around and between the epochs.
+"""One fit of an estimator, with scikit-learn's orders, stopping rule and messages.
 
-Its solver that partial_fit goes on with, its order of the examples, its count of epochs without
-improvement, and its messages; the epochs themselves are `fastshallow.training.loop.Training`'s.
+`fastshallow.training.loop.Training` takes the epochs.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from ..training.trainer import Rates, State, Trainer
 __all__ = [
     "ClippedTrainer",
     "Data",
-    "Judgement",
+    "Monitoring",
     "Printer",
     "Reshuffled",
     "Solver",
-    "Watch",
+    "StoppingRule",
     "run",
     "run_lbfgs",
     "scipy_result",
@@ -44,7 +43,7 @@ __all__ = [
 
 @contextmanager
 def unchanged_if_refused(estimator: Any) -> Iterator[None]:
-    """Put all attributes back where an argument is refused: a fitted model stays one."""
+    """Restore all attributes if an error is raised, so that a fitted model stays fitted."""
     before = estimator.__dict__.copy()
     try:
         yield
@@ -55,15 +54,7 @@ def unchanged_if_refused(estimator: Any) -> Iterator[None]:
 
 
 class Reshuffled(InOrder):
-    """Every epoch shuffles the order of the one before, as scikit-learn does.
-
-    Parameters
-    ----------
-    m : int
-        Examples.
-    rng : numpy.random.RandomState
-        Where the permutations come from.
-    """
+    """Orders in which every epoch shuffles the last epoch's order, as in scikit-learn."""
 
     def __init__(self, m: int, rng: np.random.RandomState):
         super().__init__(m)
@@ -80,21 +71,21 @@ class Reshuffled(InOrder):
 
 
 class Data(NamedTuple):
-    """Examples as rows, targets (m, n_outputs), and weights or None."""
+    """Examples as rows of X, targets (m, n_outputs), and weights or None."""
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None = None
 
     def taken(self, chosen: np.ndarray) -> Data:
-        """Return a copy of some examples."""
+        """Return a copy of the chosen examples."""
         weight = None if self.weight is None else self.weight[chosen]
         return Data(self.X[chosen], self.y[chosen], weight)
 
     def split(
         self, fraction: float, rng: np.random.RandomState, stratify: np.ndarray | None
     ) -> tuple[Data, Data]:
-        """Return examples to train on, and a fraction to validate with."""
+        """Return training examples and a fraction for validation."""
         chosen, rest = train_test_split(
             np.arange(self.X.shape[0]), random_state=rng, test_size=fraction, stratify=stratify
         )
@@ -108,36 +99,21 @@ class Data(NamedTuple):
 
 @dataclass
 class Solver:
-    """The optimiser with its state: made by fit, and gone on with by partial_fit.
+    """Optimiser, schedule and state of an estimator, which partial_fit continues.
 
-    As in scikit-learn, its hyper-parameters stay those of the call that made it.
-
-    Parameters
-    ----------
-    optimizer : SGD or Adam
-        With the initial learning rate.
-    kind : {"constant", "invscaling", "adaptive"}
-        Schedule of the learning rate.
-    power : float
-        Exponent of "invscaling".
-    learning_rate : float
-        Of the next step.
-    vectors : ndarray
-        The optimiser's, see `fastshallow.kernels.rules.Rule`.
-    steps : int
-        Taken so far.
+    As in scikit-learn, the hyper-parameters are those of the call that made the object.
     """
 
-    optimizer: SGD | Adam
-    kind: str
-    power: float
-    learning_rate: float
-    vectors: np.ndarray
+    optimizer: SGD | Adam  # with the initial learning rate
+    kind: str  # schedule: "constant", "invscaling" or "adaptive"
+    power: float  # exponent of "invscaling"
+    learning_rate: float  # of the next step
+    vectors: np.ndarray  # state; see `fastshallow.kernels.rules.Rule`
     steps: int = 0
 
     @classmethod
     def start(cls, settings: Any, net: Network) -> Solver:
-        """Return the solver that an estimator's parameters describe, before its first step."""
+        """Return a new solver with an estimator's hyper-parameters."""
         rate = float(settings.learning_rate_init)
         kind = "constant"
         optimizer: SGD | Adam
@@ -150,15 +126,15 @@ class Solver:
         return cls(optimizer, kind, float(settings.power_t), rate, vectors)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up what pickle, joblib or skops kept, with vectors of its own.
+        """Restore the state of pickle, joblib or skops, with copies of the vectors.
 
-        joblib hands out maps of a file: read-only ones, and those whose writing changes the file.
+        joblib may return memory maps, which are read-only or write to the file.
         """
         self.__dict__.update(state)
         self.vectors = np.array(self.vectors, order="C")
 
     def state(self, examples: int) -> State:
-        """Return what a `Trainer` goes on with, after so many examples of all fits."""
+        """Return the state for a `Trainer` after ``examples`` examples of all fits."""
         if isinstance(self.vectors, np.ndarray) and not self.vectors.flags.carray:
             self.vectors = np.array(self.vectors, order="C")
         return State(self.vectors, self.steps, examples)
@@ -171,69 +147,48 @@ class Solver:
 
 
 @dataclass
-class Judgement:
-    """How epochs are judged, and what is known of those before: it goes on in warm starts.
+class StoppingRule:
+    """Stopping rule and its state, which a warm start continues."""
 
-    Parameters
-    ----------
-    monitor : {"cost", "validation_score"}
-        What they are judged by.
-    patience : float
-        Epochs without improvement that are let pass.
-    tol : float
-        Least improvement.
-    best : float
-        Lowest cost or highest score so far.
-    count : int
-        Epochs without improvement, up to the last one.
-    """
-
-    monitor: str
-    patience: float
-    tol: float
-    best: float
-    count: int
+    monitor: str  # the compared value: "cost" or "validation_score"
+    patience: float  # tolerated epochs without improvement
+    tol: float  # least improvement
+    best: float  # lowest cost or highest score so far
+    count: int  # consecutive epochs without improvement, up to the last epoch
 
     @property
-    def what(self) -> str:
-        """What did not improve, in scikit-learn's message."""
+    def label(self) -> str:
+        """The monitored value's name in scikit-learn's message."""
         return "Validation score" if self.monitor == "validation_score" else "Training loss"
 
 
 class Printer(Callback):
-    """Print what scikit-learn prints with verbose=True.
+    """Print scikit-learn's messages of verbose=True.
 
-    Parameters
-    ----------
-    judgement : Judgement or None
-        None where nothing is judged: L-BFGS.
-    count : callable
-        Returns the epochs without improvement.
-    schedule : Schedule
-        As the epochs are taken with.
+    ``rule`` is None for L-BFGS, and ``count`` returns the epochs without improvement.
     """
 
-    def __init__(self, judgement: Judgement | None, count: Callable[[], int], schedule: Schedule):
-        self.judgement, self.count, self.schedule = judgement, count, schedule
+    def __init__(self, rule: StoppingRule | None, count: Callable[[], int], schedule: Schedule):
+        self.rule, self.count, self.schedule = rule, count, schedule
 
     def on_train_begin(self, state: Any) -> None:
-        """Note the learning rate."""
+        """Remember the learning rate."""
         self.rate = self.schedule.learning_rate
 
     def on_epoch_end(self, state: Any) -> bool:
-        """Print the loss, the score, and what follows from them."""
+        """Print loss and score, and whether the rate changes or the fit stops."""
         print(f"Iteration {state.epoch + 1}, loss = {state.cost:.8f}")
-        judgement, rate = self.judgement, self.schedule.learning_rate
-        if judgement is None:
+        rule, rate = self.rule, self.schedule.learning_rate
+        if rule is None:
             return False
-        if judgement.monitor == "validation_score":
+        if rule.monitor == "validation_score":
             print(f"Validation score: {state.validation_score:f}")
         text = (
-            f"{judgement.what} did not improve more than tol={judgement.tol:f} for "
-            f"{judgement.patience:.0f} consecutive epochs."
+            f"{rule.label} did not improve more than tol={rule.tol:f} for "
+            f"{rule.patience:.0f} consecutive epochs."
         )
         adaptive = isinstance(self.schedule, Adaptive)
-        if self.count() > judgement.patience:
+        if self.count() > rule.patience:
             print(f"{text}{' Learning rate too small.' if adaptive else ''} Stopping.")
         elif adaptive and rate != self.rate:
             print(f"{text} Setting learning rate to {rate:f}")
@@ -241,22 +196,15 @@ class Printer(Callback):
         return False
 
 
-class Watch(NamedTuple):
-    """What looks on while epochs are taken.
+class Monitoring(NamedTuple):
+    """Validation, callbacks and output of a fit.
 
-    score : callable or None
-        See `fastshallow.training.loop.Training`.
-    callbacks : list
-        Copies of the user's.
-    keep_best : {"validation_cost", "validation_score"} or None
-        What the parameters left behind are the best by; None leaves the last ones. Where no epoch
-        was better than those before, these are the parameters that training began with.
-    verbose, progress : bool
-        Whether to print, and to show a bar.
+    ``keep_best`` is "validation_cost" or "validation_score": the parameters of the best epoch by
+    this value are restored, or the initial ones without an improvement. None keeps the last ones.
     """
 
-    score: Score | None
-    callbacks: list[Any]
+    score: Score | None  # cost and score of the validation examples
+    callbacks: list[Any]  # copies of the user's
     keep_best: str | None
     verbose: bool
     progress: bool
@@ -267,69 +215,50 @@ def run(
     solver: Solver,
     epochs: int,
     order: InOrder,
-    judgement: Judgement,
-    watch: Watch,
+    rule: StoppingRule,
+    monitoring: Monitoring,
 ) -> tuple[History, bool]:
-    """Take epochs of a solver's steps.
+    """Take at most ``epochs`` epochs; return their history, and whether Ctrl-C ended them.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        With the solver's optimiser and state. Its network's parameters are modified in place.
-    solver : Solver
-        Modified in place.
-    epochs : int
-        At most so many.
-    order : InOrder
-        Order of the examples.
-    judgement : Judgement
-        Modified in place.
-    watch : Watch
-        What looks on.
-
-    Returns
-    -------
-    history : History
-        Of these epochs.
-    interrupted : bool
-        Whether Ctrl-C ended them.
+    The trainer's network, ``solver`` and ``rule`` are modified in place.
     """
-    schedule = solver.schedule(judgement.patience, judgement.tol, judgement.monitor)
+    schedule = solver.schedule(rule.patience, rule.tol, rule.monitor)
     adaptive = isinstance(schedule, Adaptive)
     stopping = EarlyStopping(
-        math.inf if adaptive else judgement.patience,
-        judgement.tol,
-        watch.keep_best == judgement.monitor,
-        judgement.monitor,
+        math.inf if adaptive else rule.patience,
+        rule.tol,
+        monitoring.keep_best == rule.monitor,
+        rule.monitor,
     )
     counted: Any = schedule if adaptive else stopping
     best = stopping
     own: list[Any] = [stopping]
-    if watch.keep_best == "validation_cost":
-        best = EarlyStopping(math.inf, 0.0, True, watch.keep_best)
+    if monitoring.keep_best == "validation_cost":
+        best = EarlyStopping(math.inf, 0.0, True, monitoring.keep_best)
         own.append(best)
-    if watch.verbose:
-        own.append(Printer(judgement, lambda: counted.get_state()["count"], schedule))
-    with reserved(watch.callbacks):
-        training = Training(trainer, epochs, order, schedule, [*own, *watch.callbacks], watch.score)
-        carried = {"best": judgement.best, "count": judgement.count}
+    if monitoring.verbose:
+        own.append(Printer(rule, lambda: counted.get_state()["count"], schedule))
+    with reserved(monitoring.callbacks):
+        training = Training(
+            trainer, epochs, order, schedule, [*own, *monitoring.callbacks], monitoring.score
+        )
+        carried = {"best": rule.best, "count": rule.count}
         stopping.set_state(carried | {"best_epoch": -1})
         schedule.set_state(carried | {"learning_rate": solver.learning_rate})
-        interrupted = run_watched(training, watch, best)
-    judgement.best, judgement.count = stopping.best, counted.get_state()["count"]
+        interrupted = run_monitored(training, monitoring, best)
+    rule.best, rule.count = stopping.best, counted.get_state()["count"]
     solver.learning_rate, solver.steps = schedule.learning_rate, trainer.state.steps
     return training.state.history, interrupted
 
 
 class ClippedTrainer(Trainer):
-    """A trainer for L-BFGS whose J is scikit-learn's: probabilities are clipped to [eps, 1 - eps].
+    """A trainer for L-BFGS with scikit-learn's J: probabilities are clipped to [eps, 1 - eps].
 
-    The gradient is that of J without clipping, as there. It matters where an example's loss is
-    above -log(eps), 36 in float64: with features of breast_cancer as they are, L-BFGS goes another
-    way without it. With sigmoid outputs 1 - a is rounded, and so is its logarithm, long before.
+    The gradient is that of J without clipping, as in scikit-learn. Clipping changes losses above
+    -log(eps), which is 36 in float64; with unscaled features L-BFGS then takes other steps.
     """
 
-    #: Probability of what is right below which a loss from a differs from one from z.
+    #: Below this probability of the target, the rounding of 1 - a changes a loss computed from a.
     ROUNDED = 1e-6
 
     def epochs(
@@ -348,7 +277,7 @@ class ClippedTrainer(Trainer):
         least = float(np.finfo(net.dtype).eps)
         penalty = 0.5 * self.alpha * sum(float(np.vdot(W, W)) for W in net.W) / total
         bound = least if net.output == "softmax" else self.ROUNDED
-        most = (costs[0] - penalty) * total  # no example's weighted loss is above their sum
+        most = (costs[0] - penalty) * total  # an upper bound of every weighted loss
         if not most > -math.log(bound) * (weight.min() if weight.size else 1.0):
             return costs
         A, Y = net.predict_proba(self.problem.X, self._n_threads), self.problem.Y
@@ -363,27 +292,29 @@ class ClippedTrainer(Trainer):
         return np.array([loss + penalty])
 
 
-def run_lbfgs(trainer: Trainer, epochs: int, watch: Watch) -> tuple[History, bool]:
-    """Take iterations of L-BFGS; arguments and results as for `run`."""
+def run_lbfgs(trainer: Trainer, epochs: int, monitoring: Monitoring) -> tuple[History, bool]:
+    """Take at most ``epochs`` iterations of L-BFGS; return the same as `run`."""
     schedule = Constant()
     own: list[Any] = []
-    best = EarlyStopping(math.inf, 0.0, True, watch.keep_best)
-    if watch.keep_best:
+    best = EarlyStopping(math.inf, 0.0, True, monitoring.keep_best)
+    if monitoring.keep_best:
         own.append(best)
-    if watch.verbose:
+    if monitoring.verbose:
         own.append(Printer(None, int, schedule))
-    callbacks = [*own, *watch.callbacks]
-    with reserved(watch.callbacks):
-        training = Training(trainer, epochs, InOrder(trainer.m), schedule, callbacks, watch.score)
-        interrupted = run_watched(training, watch, best)
+    callbacks = [*own, *monitoring.callbacks]
+    with reserved(monitoring.callbacks):
+        training = Training(
+            trainer, epochs, InOrder(trainer.m), schedule, callbacks, monitoring.score
+        )
+        interrupted = run_monitored(training, monitoring, best)
     return training.state.history, interrupted
 
 
-def run_watched(training: Training, watch: Watch, best: EarlyStopping) -> bool:
-    """Train, and bring the best parameters back; return whether Ctrl-C ended it."""
+def run_monitored(training: Training, monitoring: Monitoring, best: EarlyStopping) -> bool:
+    """Train, and restore the best parameters; return whether Ctrl-C ended the training."""
     interrupted = False
     try:
-        with progress_bar(training, training.epochs, watch.progress):
+        with progress_bar(training, training.epochs, monitoring.progress):
             training.run()
     except KeyboardInterrupt:
         interrupted = True
@@ -393,7 +324,7 @@ def run_watched(training: Training, watch: Watch, best: EarlyStopping) -> bool:
 
 
 def scipy_result(history: History, callbacks: list[Any]) -> OptimizeResult:
-    """Return what SciPy would have said of the iterations of a history."""
+    """Return SciPy's result for a history, from which scikit-learn makes its warning."""
     reason = history.stopped
     of = "of" if np.lib.NumpyVersion(scipy.__version__) < "1.15.0" else "OF"
     limit = f"STOP: TOTAL NO. {of} ITERATIONS REACHED LIMIT"

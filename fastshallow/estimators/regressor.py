@@ -1,6 +1,6 @@
-"""ShallowRegressor: what scikit-learn's MLPRegressor is, on the engine.
+"""ShallowRegressor: the interface of scikit-learn's MLPRegressor on fastshallow's kernels.
 
-See `fastshallow.estimators.classifier`, and `docs/migration.md` for where it differs.
+`docs/migration.md` lists the differences.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ __all__ = ["ShallowRegressor"]
 
 NAN = float("nan")
 
-#: Names of `loss`, and the output activations that have it, the automatic one first.
-OF_LOSS = {
+#: Legal output activations by ``loss``, the default first.
+OUTPUTS_BY_LOSS = {
     name: tuple(TABLE[output].estimator for output, loss in LOSSES.items() if loss == of_network)
     for name, of_network in (("squared_error", "squared_error"), ("poisson", "poisson_deviance"))
 }
 
 
 class ShallowRegressor(RegressorMixin, BaseShallow):
-    """A shallow neural network for numbers: scikit-learn's MLPRegressor.
+    """A shallow neural network for regression: scikit-learn's MLPRegressor.
 
-    It minimises half the squared error or half the Poisson deviance. Up to ``max_fun`` the
-    parameters are those of MLPRegressor, in its order.
+    It minimises half the squared error or half the Poisson deviance. The parameters up to
+    ``max_fun`` are those of MLPRegressor, in the same order.
 
     Parameters
     ----------
     loss : {"squared_error", "poisson"}
-        What is minimised. "poisson" has the output exp(z), and takes targets >= 0.
+        The loss. "poisson" has the output exp(z) and needs targets >= 0.
     hidden_layer_sizes : int or sequence of int
-        Units of the hidden layers; () for linear regression.
+        Units of the hidden layers; () is linear regression.
     activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
         See `ShallowClassifier`.
     shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum
         See `ShallowClassifier`.
     early_stopping : bool
-        Whether to stop by R^2 on held-out examples, and keep the best weights.
+        Whether to stop by R^2 on held-out examples, and restore the best parameters.
     validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
         See `ShallowClassifier`.
     output_activation : {"auto", "identity", "relu", "exp"}
-        Of the output layer. "auto" is identity for squared error, exp for Poisson deviance; "relu"
-        with squared error is for targets that are not negative.
+        Activation of the output layer. "auto" is identity for squared error and exp for Poisson
+        deviance. "relu" with squared error is for targets that are not negative.
     init, dtype, restore_best, callbacks, progress, n_threads
         See `ShallowClassifier`.
 
@@ -64,10 +64,10 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     net_ : Network
         The network.
     coefs_, intercepts_ : list of ndarray
-        Its weights (fan_in, fan_out) and biases (fan_out,) by layer: views of ``net_``, into which
-        assignments copy.
+        Weights (fan_in, fan_out) and biases (fan_out,) by layer. They are views of ``net_``;
+        assignment copies values.
     loss_, loss_curve_, best_loss_, eval_loss_curve_
-        As in `ShallowClassifier`; squared error is the mean over outputs.
+        As in `ShallowClassifier`; the squared error is averaged over outputs.
     validation_scores_, best_validation_score_ : list of float and float, or None
         R^2 on held-out examples; None without ``early_stopping``.
     callbacks_, n_iter_, t_, n_layers_, n_outputs_, out_activation_
@@ -88,7 +88,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseShallow._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson"})],
-        "output_activation": [StrOptions({"auto"}.union(*OF_LOSS.values()))],
+        "output_activation": [StrOptions({"auto"}.union(*OUTPUTS_BY_LOSS.values()))],
     }
 
     def __init__(
@@ -160,7 +160,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
 
     # Targets -------------------------------------------------------------------------------------
 
-    @np.errstate(all="ignore")  # scikit-learn casts, and says what became infinite
+    @np.errstate(all="ignore")  # scikit-learn reports values that its cast makes infinite
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
             *(self, X, y),
@@ -188,7 +188,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         return y
 
     def _output(self) -> str:
-        legal = OF_LOSS[self.loss]
+        legal = OUTPUTS_BY_LOSS[self.loss]
         if self.output_activation == "auto":
             return legal[0]
         if self.output_activation not in legal:
@@ -209,7 +209,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
             return NAN
         if data.weight is not None and data.weight.sum() == 0:
             return NAN
-        with np.errstate(all="ignore"):  # -inf, or NaN, where squares are too large
+        with np.errstate(all="ignore"):  # -inf or NaN if squares overflow
             return float(r2_score(data.y, values.T, sample_weight=data.weight))
 
     # Public methods ------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Take one epoch over the given examples, and keep the solver's state.
+        """Take one epoch over the given examples, and keep the state of the optimiser.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         y : array_like, (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array_like, (n_samples,), or None
-            Weights, not negative and not all 0.
+            Weights of the examples, not negative and not all 0.
 
         Returns
         -------
@@ -248,7 +248,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
         Returns
         -------
         ndarray, (n_samples,) or (n_samples, n_outputs)
-            Values, of the dtype of the network.
+            Values in the dtype of the network.
         """
         columns = self._plain(X)
         if columns is not None and columns.size <= FEW_VALUES:

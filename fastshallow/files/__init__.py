@@ -1,7 +1,7 @@
 """Model files.
 
-`tensor_files` reads and writes safetensors with a checksum. `models` saves and loads a `Network`
-or a `Pipeline`.
+`tensor_files` reads and writes safetensors with a checksum. `models` saves and loads a `Network` or
+a `Pipeline`.
 
 May import: network, tables.
 

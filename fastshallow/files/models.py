@@ -1,21 +1,18 @@
-"""Save and load a network or a pipeline: one safetensors file, nothing in it that could run.
+"""Saving and loading of a network or a pipeline: one safetensors file without executable content.
 
-The file holds the tensors ``W1, b1, W2, b2, ...`` in the notes' shapes, (n_l, n_{l-1}) and
-(n_l, 1), so that any safetensors reader can use them, and the architecture as JSON in its
-metadata, under the key ``fastshallow``::
+The file holds the tensors ``W1, b1, W2, b2, ...`` with shapes (n_l, n_{l-1}) and (n_l, 1), readable
+by any safetensors library. Its metadata hold the architecture as JSON (key ``fastshallow``)::
 
     {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
      "output": "softmax", "dtype": "float32", "leaky_slope": 0.01, "sha256": "..."}
 
-That of a `Pipeline` holds the same under ``network``, and its columns and its target::
+For a `Pipeline` the JSON holds the architecture under ``network``, the columns and the target::
 
     {"format": "fastshallow.Pipeline", "version": 1, "network": {"sizes": [2, 1], ...},
      "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
      "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
 
-
-`fastshallow.files.tensor_files` reads it, and has the checksum. The format of the tensors:
-https://github.com/huggingface/safetensors.
+`fastshallow.files.tensor_files` reads the file and checks its checksum.
 """
 
 from __future__ import annotations
@@ -49,19 +46,19 @@ NAMES_MOST = 10  # in a message
 
 T = TypeVar("T")
 
-ACL = "system.posix_acl_access"
+ACL = "system.posix_acl_access"  # Linux's attribute of a file with its access control list
 
-# The names that safetensors gives to the dtypes of a network.
+# safetensors' names of dtypes.
 DTYPES = {"float32": "F32", "float64": "F64"}
 
 
 class ModelFileError(ValueError):
-    """A file that should hold a model, or a checkpoint, does not.
+    """A file does not hold a valid model or checkpoint.
 
     Parameters
     ----------
     message : str
-        Which file, and what is wrong with it.
+        The path and the reason.
 
     Examples
     --------
@@ -81,23 +78,23 @@ class ModelFileError(ValueError):
 
 
 def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
-    """Write a network or a pipeline to a file, whole or not at all.
+    """Write a network or a pipeline to a file, completely or not at all.
 
     Parameters
     ----------
     net : Network or Pipeline
         Not modified. Its parameters must be finite.
     path : str or path-like
-        The file, usually ``*.safetensors``. One that exists is replaced, in one step: a crash
-        or a full disk leaves the old one as it was. The new one has its permissions.
+        The file, usually ``*.safetensors``. An existing file is replaced in one step: after a crash
+        or on a full disk the old file is unchanged. The new file gets the old permissions.
 
     Raises
     ------
     ValueError
-        Naming the parameter that is not finite, or the columns whose description is longer than
-        `load` reads (4 MB); no file is written then.
+        A parameter is not finite, or the description of the columns is longer than `load` reads
+        (4 MB). No file is written.
     OSError
-        Where the file cannot be written.
+        The file cannot be written.
 
     Examples
     --------
@@ -115,9 +112,9 @@ def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
 
 
 def _contents(model: Network | Pipeline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors of a file, and its description."""
+    """Return the tensors and the description of a model's file."""
     if isinstance(model, Pipeline):
-        model = Pipeline(model.net, model.columns, model.target)  # its parts may be others now
+        model = Pipeline(model.net, model.columns, model.target)  # checks parts that were replaced
         net, form, more = model.net, PIPELINE_FORMAT, model.describe()
         described = {"network": net._described(), **more}
     elif isinstance(model, Network):
@@ -131,7 +128,7 @@ def _contents(model: Network | Pipeline) -> tuple[dict[str, np.ndarray], dict[st
 
 
 def check_savable(model: Network | Pipeline) -> None:
-    """Raise where a model cannot be saved whatever its parameters: before they are trained.
+    """Raise if a model cannot be saved; called before training.
 
     Parameters
     ----------
@@ -141,20 +138,20 @@ def check_savable(model: Network | Pipeline) -> None:
     Raises
     ------
     ValueError
-        Where its description is longer than `load` reads. Names what it is to be without, the
-        largest columns first.
+        The description is longer than `load` reads. The message names the columns to drop, the
+        largest first.
     """
     try:
         check_length(*_contents(model))
     except TooLong as error:
         if not isinstance(model, Pipeline):
             raise
-        raise ValueError(f"{error}; {_too_much(model, error.surplus)}") from error
+        raise ValueError(f"{error}; {_columns_to_drop(model, error.surplus)}") from error
 
 
-def _too_much(model: Pipeline, surplus: int) -> str:
-    """Return without which columns a description is shorter by so many bytes."""
-    # as text within text, where quotes and backslashes take one more
+def _columns_to_drop(model: Pipeline, surplus: int) -> str:
+    """Return a message: the columns to drop to shorten the description by ``surplus`` bytes."""
+    # JSON within JSON: quotes and backslashes are escaped twice
     sizes = {c.name: len(json.dumps(json.dumps(c.describe()))) for c in model.columns}
     found = []
     for name in sorted(sizes, key=lambda name: -sizes[name]):
@@ -172,22 +169,22 @@ def load(path: str | os.PathLike[str]) -> Network | Pipeline:
     Parameters
     ----------
     path : str or path-like
-        The file. Nothing in it is executed, so one from a stranger is safe to load.
+        The file. Nothing in it is executed, so files from strangers are safe to load.
 
     Returns
     -------
     Network or Pipeline
-        What was saved, equal to it bit by bit.
+        The saved model, with the same bits.
 
     Raises
     ------
     ModelFileError
-        A `ValueError` that says what is wrong with the file: cut short, of another kind or a
-        later version, tensors missing or of another shape or dtype, values not finite, columns or
-        classes that are none, one bit changed; or a folder or a pipe. Sizes are compared with that
-        of the file before memory is taken for them.
+        A `ValueError` with the reason: the file is truncated, of another kind or a later version, a
+        folder or a pipe; tensors are missing or have another shape or dtype; values are not finite;
+        columns or classes are invalid; the checksum differs. Sizes are compared with the file size
+        before memory is allocated.
     OSError
-        Where there is no such file (`FileNotFoundError`), or it cannot be read.
+        There is no such file (`FileNotFoundError`), or it cannot be read.
 
     Examples
     --------
@@ -201,11 +198,10 @@ def load(path: str | os.PathLike[str]) -> Network | Pipeline:
 
 
 def read_file(path: str | os.PathLike[str], read: Callable[[TensorFile], T]) -> T:
-    """Return what ``read`` makes of an open file of tensors; see `load` for the errors."""
+    """Return ``read(file)`` for an opened file of tensors; the errors are those of `load`."""
     if os.path.isdir(path):
         raise ModelFileError(f"{path}: a folder, and no file")
-    # Python's own errors: missing, no permission. A pipe is not waited for.
-    with open(path, "rb", opener=_without_waiting) as opened:
+    with open(path, "rb", opener=_open_nonblocking) as opened:
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ModelFileError(f"{path}: not a regular file")
@@ -220,7 +216,8 @@ def read_file(path: str | os.PathLike[str], read: Callable[[TensorFile], T]) -> 
     return result
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
+    # opening a pipe would wait for its writer
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -245,7 +242,7 @@ def _network(file: TensorFile, architecture: Any) -> Network:
             f"its architecture: expected {', '.join(ARGUMENTS)}; got {_names(sorted(architecture))}"
         )
     sizes = _sizes(architecture["sizes"])
-    # Before a network is made: the sizes may be absurd, those of the tensors fit the file.
+    # Before a network is made: its sizes may be huge, those of the tensors fit the file.
     _check_tensors(file, sizes, architecture["dtype"])
     try:
         if not isinstance(architecture["hidden"], list):
@@ -265,7 +262,7 @@ def _network(file: TensorFile, architecture: Any) -> Network:
 def read_metadata(
     file: TensorFile, kind: str, form: str | tuple[str, ...], version: int
 ) -> dict[str, Any]:
-    """Return what the metadata of a file of this form, or one of these, says."""
+    """Return the description in a file's metadata, checked for format and version."""
     forms = (form,) if isinstance(form, str) else form
     metadata = file.metadata
     if KEY not in metadata:
@@ -282,7 +279,7 @@ def read_metadata(
 
 
 def _names(names: Iterable[str]) -> str:
-    """Return names from a file for a message: the first ones, cut short."""
+    """Return names from a file, shortened for a message."""
     found = list(names)
     text = ", ".join(map(plain, found[:NAMES_MOST])) or "none"
     return text if len(found) <= NAMES_MOST else f"{text} and {len(found) - NAMES_MOST} more"
@@ -298,7 +295,7 @@ def _sizes(value: Any) -> list[int]:
 
 
 def _check_tensors(file: TensorFile, sizes: list[int], dtype: Any) -> None:
-    """Raise unless the file has the tensors of these sizes, all in this dtype, and no other."""
+    """Raise unless the file has exactly the tensors of these sizes and this dtype."""
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise Wrong(f"dtype: expected one of {', '.join(DTYPES)}; got {checks.shown(dtype)}")
     expected = {}
@@ -316,15 +313,15 @@ def _check_tensors(file: TensorFile, sizes: list[int], dtype: Any) -> None:
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Make ``data`` the contents of a file, whole or not at all, also through a power cut.
+    """Replace the contents of a file completely or not at all, even if the power fails.
 
     Parameters
     ----------
     path : str or path-like
-        The file; where it is a symbolic link, the file that it points to. Who could read the one
-        before can read the new one, and nobody else.
+        The file; a symbolic link is followed. The new file gets the access rights of the old one,
+        never more.
     data : bytes
-        Its new contents.
+        New contents.
 
     Examples
     --------
@@ -339,13 +336,13 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     """
     target = Path(os.path.realpath(path))
     check_replaceable(target)
-    # A new file gets the permissions that the user's umask gives; one in the place of another is
-    # the user's alone until it gets those of the other. A short name, which fits wherever the
-    # target's fits. In the same folder, or it would be a copy.
+    # A replacement is private until it gets the old permissions; a new file follows the umask. The
+    # temporary name is short, because file systems limit names. It is in the same folder, because
+    # os.replace cannot move a file to another file system.
     old = os.stat(target) if target.exists() else None
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb", opener=None if old is None else _privately) as file:
+        with open(temporary, "xb", opener=None if old is None else _open_private) as file:
             file.write(data)
             if old is not None and os.name == "posix":
                 _give_access(file.fileno(), target, old)
@@ -358,32 +355,32 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     _sync_folder(target.parent)
 
 
-def _privately(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
 def _give_access(file: int, target: Path, old: os.stat_result) -> None:
-    """Let those read and write an open file who may the target, and nobody else."""
+    """Give an open file the owner, group and access rights of the target, never more."""
     mode, new = stat.S_IMODE(old.st_mode) & 0o777, os.fstat(file)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         for owner, group in ((old.st_uid, old.st_gid), (-1, old.st_gid)):
-            with contextlib.suppress(OSError):  # that of another user can be given by root only
+            with contextlib.suppress(OSError):  # only root can change the owner
                 os.fchown(file, owner, group)
                 break
-    if os.fstat(file).st_gid != old.st_gid:  # another group must not read it instead
+    if os.fstat(file).st_gid != old.st_gid:  # the wrong group must not read it
         mode &= ~stat.S_IRWXG
     acl = _acl_of(target)
     if acl is None:
-        with contextlib.suppress(OSError, AttributeError):  # one that the folder gives new files
+        with contextlib.suppress(OSError, AttributeError):  # the folder's default list
             os.removexattr(file, ACL)
     os.fchmod(file, mode if acl is None else mode & ~stat.S_IRWXG)
-    if acl is not None:  # it has the rights of the group, too
+    if acl is not None:  # it contains the rights of the group
         with contextlib.suppress(OSError):
             os.setxattr(file, ACL, acl)
 
 
 def _acl_of(path: Path) -> bytes | None:
-    """Return the access control list of a file, None where there is none (Linux)."""
+    """Return the access control list of a file (Linux), or None."""
     try:
         return os.getxattr(path, ACL)
     except (OSError, AttributeError):
@@ -391,10 +388,7 @@ def _acl_of(path: Path) -> bytes | None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise where a file cannot take the place of what is there.
-
-    There is a folder or a device, or there is no folder to put it in, or one that is read-only.
-    """
+    """Raise unless ``path`` is absent or a regular file, in a writable folder."""
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path.parent))
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -402,15 +396,15 @@ def check_replaceable(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     if path.exists() and not path.is_file():
-        # os.replace would do it, and /dev/null would be a file from then on
+        # os.replace would turn /dev/null into a regular file
         raise FileExistsError(errno.EEXIST, "Not a regular file", str(path))
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the new name of a file to the disk, where the system can (POSIX)."""
+    """Flush the entries of a folder to the disk (POSIX)."""
     if os.name != "posix":
         return
-    # The file is whole and in its place: a file system that cannot sync folders is no error.
+    # Some file systems cannot sync folders. That is no error: the file itself is complete.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

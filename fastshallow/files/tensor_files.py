@@ -1,12 +1,12 @@
-"""Files of tensors: safetensors with a description in JSON, and a checksum of both.
+"""Reading and writing of safetensors files with a JSON description and a checksum of both.
 
-safetensors' library writes them. Its reader is not used: it takes the last of two equal keys, and
-reads through a memory map, so that a file which another program cuts short meanwhile ends the
-process (SIGBUS). This one takes what `to_bytes` gives and nothing else, in any order of tensors.
+The safetensors library writes the files. Its reader is not used, for two reasons: it accepts
+duplicate keys, and it reads through a memory map. If another program truncates a mapped file, the
+process dies (SIGBUS). The reader here accepts only the output of `to_bytes`, with the tensors in
+any order.
 
-The format of the tensors: https://github.com/huggingface/safetensors. Eight bytes, the length of
-the header; the header, JSON: of each tensor its dtype, shape, and where it begins and ends behind
-the header; the tensors, without a gap.
+Format (https://github.com/huggingface/safetensors): eight bytes with the length of the header; the
+header, a JSON object with dtype, shape and data offsets of each tensor; the tensors without gaps.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ __all__ = [
     "to_bytes",
 ]
 
-# One key of metadata and not several: safetensors writes several in any order, and one network
-# should always give one file.
+# The metadata has one key only: safetensors writes several keys in random order, and equal networks
+# must give equal files.
 KEY = "fastshallow"
 
-# Bytes of a header. One tensor takes about 80; in Python's memory JSON takes 30 times as much.
+# Bytes of a header. JSON takes 30 times as much memory in Python.
 HEADER_MOST = 1 << 22
 
-DIMENSIONS_MOST = 32  # those of NumPy 1, and far more than anybody has
+DIMENSIONS_MOST = 32  # the limit of NumPy 1
 
 DTYPES = {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
 DTYPES |= {"BOOL": "?", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
 class Wrong(Exception):
-    """What is wrong with a file, without its name."""
+    """A file is invalid; the message does not name it."""
 
 
 class TooLong(ValueError):
-    """A description that could not be read again.
+    """A description is too long to be read again.
 
     Parameters
     ----------
     surplus : int
-        Bytes that the header has too many.
+        Bytes of the header over the limit.
     """
 
     def __init__(self, surplus: int):
@@ -69,7 +69,7 @@ class TooLong(ValueError):
 
 
 class Tensor(NamedTuple):
-    """What a header says of a tensor."""
+    """The header's entry of a tensor."""
 
     dtype: str
     shape: list[int]
@@ -87,21 +87,21 @@ def to_bytes(
     Parameters
     ----------
     tensors : dict of ndarray
-        Not modified.
+        Tensors by name; not modified.
     description : dict
-        What JSON takes.
+        Description for JSON.
     default : callable or None
-        Makes JSON's types of others.
+        Converts other types to those of JSON; see `json.dumps`.
 
     Raises
     ------
     TooLong
-        Where the description is too long to be read again.
+        The header is longer than `HEADER_MOST`.
     """
     tensors = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    plain, named = check_length(tensors, description, default)
-    plain["sha256"] = _digest(plain, named, tensors)
-    return save(tensors, {KEY: json.dumps(plain)})
+    content, specs = check_length(tensors, description, default)
+    content["sha256"] = _digest(content, specs, tensors)
+    return save(tensors, {KEY: json.dumps(content)})
 
 
 def check_length(
@@ -109,45 +109,42 @@ def check_length(
     description: dict[str, Any],
     default: Callable[[Any], Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]:
-    """Return the description as JSON has it, and dtypes and shapes; arguments as for `to_bytes`.
+    """Return the description in types of JSON, and dtype and shape of each tensor.
 
-    Raises
-    ------
-    TooLong
-        As there, before anything is written.
+    Arguments and errors are those of `to_bytes`.
     """
-    plain = json.loads(json.dumps(description, default=default))
-    named = {name: (_name_of(array.dtype), list(array.shape)) for name, array in tensors.items()}
-    # as safetensors writes it: without spaces, the tensors of wider numbers first
-    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps({**plain, "sha256": "0" * 64})}}
+    content = json.loads(json.dumps(description, default=default))
+    specs = {name: (_dtype_name(array.dtype), list(array.shape)) for name, array in tensors.items()}
+    # as safetensors writes it: without spaces, tensors of larger items first
+    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps({**content, "sha256": "0" * 64})}}
     end = 0
-    for name in sorted(named, key=lambda name: (-tensors[name].itemsize, name)):
+    for name in sorted(specs, key=lambda name: (-tensors[name].itemsize, name)):
         begin, end = end, end + tensors[name].nbytes
-        dtype, shape = named[name]
+        dtype, shape = specs[name]
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
     length = -(-len(text.encode("utf-8", "surrogatepass")) // 8) * 8
     if length > HEADER_MOST:
         raise TooLong(length - HEADER_MOST)
-    return plain, named
+    return content, specs
 
 
 class TensorFile:
-    """An open file, whose header is in order and whose tensors fill it.
+    """An open safetensors file with a valid header and complete tensors.
 
     Parameters
     ----------
     file : binary file
-        At its beginning.
+        The file, at its beginning.
     size : int
-        Its length.
+        Length of the file in bytes.
 
     Attributes
     ----------
     metadata : dict of str
-        Of safetensors.
+        Metadata of safetensors.
     tensors : dict of Tensor
-        By name.
+        Entries of the header by name.
     """
 
     def __init__(self, file: BinaryIO, size: int):
@@ -179,14 +176,14 @@ class TensorFile:
         self._arrays: dict[str, np.ndarray] = {}
 
     def description(self) -> Any:
-        """Return what the JSON in the metadata says."""
+        """Return the description from the metadata."""
         try:
             return json.loads(self.metadata[KEY], object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
             raise Wrong(f"its metadata {KEY!r} is not JSON ({error})") from error
 
     def get_tensor(self, name: str) -> np.ndarray:
-        """Return a tensor, in memory of its own."""
+        """Return a tensor; it is read once."""
         if name not in self._arrays:
             dtype, shape, begin, _ = self.tensors[name]
             array = np.empty(math.prod(shape), DTYPES[dtype])
@@ -197,18 +194,18 @@ class TensorFile:
         return self._arrays[name]
 
     def check_sum(self) -> None:
-        """Raise unless tensors and description are, bit by bit, those that were written."""
-        plain = self.description()
-        if not isinstance(plain, dict):
+        """Raise unless the checksum matches the tensors and the description."""
+        content = self.description()
+        if not isinstance(content, dict):
             raise Wrong(f"its metadata {KEY!r} is no JSON object")
-        found = plain.pop("sha256", None)
-        named = {name: (tensor.dtype, tensor.shape) for name, tensor in self.tensors.items()}
+        found = content.pop("sha256", None)
+        specs = {name: (tensor.dtype, tensor.shape) for name, tensor in self.tensors.items()}
         arrays = {name: self.get_tensor(name) for name in self.tensors}
-        if found != _digest(plain, named, arrays):
+        if found != _digest(content, specs, arrays):
             raise Wrong("its checksum is another: what it holds is not what was saved")
 
-    def _fill(self, room: Any) -> None:
-        if self._file.readinto(room) != len(room):  # type: ignore[attr-defined]
+    def _fill(self, buffer: Any) -> None:
+        if self._file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
             raise _broken("it was cut short while it was read")
 
 
@@ -224,7 +221,7 @@ def _parse(data: bytearray) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object, which has every key once."""
+    """Return a JSON object; raise if a key repeats."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
@@ -233,7 +230,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _tensor(name: str, entry: Any) -> Tensor:
-    """Return an entry of the header that is in order, whatever follows behind it."""
+    """Return the checked entry of a tensor in the header."""
     where = plain(name)
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise _broken(f"{where}: expected dtype, shape and data_offsets; got {shown(entry)}")
@@ -254,7 +251,7 @@ def _tensor(name: str, entry: Any) -> Tensor:
     return Tensor(dtype, shape, *offsets)
 
 
-def _name_of(dtype: np.dtype) -> str:
+def _dtype_name(dtype: np.dtype) -> str:
     little = dtype.newbyteorder("<").str.replace("|", "<")
     for name, known in DTYPES.items():
         if np.dtype(known).str.endswith(little[1:]):
@@ -263,12 +260,12 @@ def _name_of(dtype: np.dtype) -> str:
 
 
 def _digest(
-    plain: dict[str, Any],
-    named: dict[str, tuple[str, list[int]]],
+    content: dict[str, Any],
+    specs: dict[str, tuple[str, list[int]]],
     arrays: dict[str, np.ndarray],
 ) -> str:
-    """Return the SHA-256 of a description and of tensors, in the order of their names."""
-    digest = hashlib.sha256(json.dumps([plain, named], sort_keys=True).encode())
+    """Return the SHA-256 of a description and of tensors, sorted by name."""
+    digest = hashlib.sha256(json.dumps([content, specs], sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)

@@ -1,8 +1,8 @@
 """How a kernel is compiled, kept on disk, called and interrupted. Nothing numeric.
 
-`compile` makes every kernel, `linking` lets compiled code call kernels through pointers,
-`argument_types` and `refusals` refuse what users pass wrongly, `threads` and `pace` choose how many
-threads work, and `interrupts` holds Ctrl-C back until a step is done.
+`compile` compiles every kernel and caches it on disk. `linking` lets compiled code call kernels
+through pointers. `argument_types` and `refusals` reject wrong arguments. `threads` and `pace`
+choose the number of threads. `interrupts` delays Ctrl-C until a step is done.
 
 May import: nothing.
 

@@ -1,8 +1,8 @@
-"""What may be passed to the kernels that users call: refused by name when a call is compiled.
+"""Type checks of the arguments of kernels that users call.
 
-A kernel states the types that it takes. `fastshallow.jit.compile.jit` looks at them before it
-compiles. Without it Numba would compile a comparison of a string with a number (never true). It
-would refuse a wrong array deep inside, in words that name no argument.
+A kernel declares the types of its arguments, and `fastshallow.jit.compile.jit` checks them before
+it compiles a call. The error names the argument. Without these checks Numba compiles a comparison
+of a string with a number, and its error about a wrong array names no argument.
 """
 
 from __future__ import annotations
@@ -30,43 +30,42 @@ __all__ = [
     "table",
 ]
 
-# Of a type's text in a message: that of a tuple of arrays may be long.
-TEXT_MOST = 160
+# Characters of a type in a message: Numba's name of a tuple of arrays is long.
+TYPE_TEXT_MOST = 160
 
 FLOATS = (types.float32, types.float64)
 
-Given = Mapping[str, types.Type]
-Wanted = Callable[[str, types.Type, Given], None]
+TypesByName = Mapping[str, types.Type]
+TypeCheck = Callable[[str, types.Type, TypesByName], None]
 
 
 class KernelTypeError(errors.TypingError, TypeError):
-    """An argument of a type that a kernel does not take."""
+    """A kernel does not take an argument of this type."""
 
 
 def refuse(name: str, wanted: str, found: Any) -> NoReturn:
-    """Raise the error that names an argument, what was expected and what came."""
+    """Raise the error that names the argument, the expected type and the given type."""
     text = str(found)
-    if len(text) > TEXT_MOST:
-        text = text[:TEXT_MOST] + " ..."
+    if len(text) > TYPE_TEXT_MOST:
+        text = text[:TYPE_TEXT_MOST] + " ..."
     raise KernelTypeError(f"{name}: expected {wanted}; got {text}")
 
 
-def _of_kind(wanted: str, *kinds: type) -> Wanted:
-    def check_kind(name: str, found: types.Type, given: Given) -> None:
+def _instance_of(wanted: str, *kinds: type) -> TypeCheck:
+    def check_instance(name: str, found: types.Type, given: TypesByName) -> None:
         if not isinstance(found, kinds):
             refuse(name, wanted, found)
 
-    return check_kind
+    return check_instance
 
 
-#: An integer; a truth value; a number; a float32 or float64.
-INTEGER = _of_kind("an integer", types.Integer)
-FLAG = _of_kind("an integer, or True or False", types.Integer, types.Boolean)
-REAL = _of_kind("a number", types.Float, types.Integer)
+INTEGER = _instance_of("an integer", types.Integer)
+FLAG = _instance_of("an integer, or True or False", types.Integer, types.Boolean)
+REAL = _instance_of("a number", types.Float, types.Integer)
 
 
-def VALUE(name: str, found: types.Type, given: Given) -> None:
-    """Check that an argument is a float32 or a float64."""
+def VALUE(name: str, found: types.Type, given: TypesByName) -> None:
+    """Check that the argument is a float32 or a float64."""
     if found not in FLOATS:
         refuse(name, "a float32 or float64", found)
 
@@ -77,24 +76,25 @@ def array(
     any_order: bool = False,
     written: bool = False,
     also: tuple[types.Type, ...] = (),
-) -> Wanted:
+) -> TypeCheck:
     """Return the check of an array.
 
     Parameters
     ----------
     *ndims : int
-        How many dimensions it may have.
+        Allowed numbers of dimensions.
     like : str
-        The argument, an array or a Model, whose dtype it must have; "" for float32 or float64.
+        Name of an argument, an array or a Model. The array must have the same dtype. "" allows
+        float32 and float64.
     any_order : bool
-        Whether it need not be contiguous, in C order.
+        Allow arrays that are not C-contiguous.
     written : bool
-        Whether the kernel writes to it.
+        The kernel writes to the array: it must be writable.
     also : tuple
-        Other dtypes that it may have.
+        More allowed dtypes.
     """
 
-    def check_array(name: str, found: types.Type, given: Given) -> None:
+    def check_array(name: str, found: types.Type, given: TypesByName) -> None:
         dtypes = (*((_dtype(given[like]),) if like else FLOATS), *also)
         shape = " or ".join(f"{n}-D" for n in ndims)
         order = "" if any_order else "contiguous "
@@ -117,17 +117,17 @@ def _dtype(found: Any) -> types.Type:
     return found.dtype if isinstance(found, types.Array) else _dtype(next(iter(found)))
 
 
-def table(name: str, found: types.Type, given: Given) -> None:
-    """Check a table of layers."""
+def table(name: str, found: types.Type, given: TypesByName) -> None:
+    """Check `Network.layers`."""
     fits = isinstance(found, types.Array) and (found.ndim, found.layout) == (2, "C")
     if not (fits and found.dtype == types.int64):
         refuse(name, "the table of a network, `Network.layers`: a 2-D array of int64", found)
 
 
-def _record(kind: str, **fields: Wanted) -> Wanted:
-    """Return the check of a named tuple of the package, field by field."""
+def _record(kind: str, **fields: TypeCheck) -> TypeCheck:
+    """Return the check of a named tuple of `fastshallow.kernels`, field by field."""
 
-    def check_record(name: str, found: types.Type, given: Given) -> None:
+    def check_record(name: str, found: types.Type, given: TypesByName) -> None:
         maker: Any = getattr(found, "instance_class", None)
         if maker is None or (maker.__name__, maker._fields) != (kind, tuple(fields)):
             refuse(name, f"a fastshallow.kernels.{kind}", found)
@@ -137,33 +137,33 @@ def _record(kind: str, **fields: Wanted) -> Wanted:
     return check_record
 
 
-def matrix(like: str = "", written: bool = False) -> Wanted:
-    """Return the check of a `Matrix`; arguments as of `array`."""
+def matrix(like: str = "", written: bool = False) -> TypeCheck:
+    """Return the check of a `Matrix`; the arguments are those of `array`."""
     data = array(1, like=like, written=written)
     return _record("Matrix", data=data, start=INTEGER, row=INTEGER, col=INTEGER)
 
 
-def model(written: bool = False) -> Wanted:
-    """Return the check of a `Model`, whose parameters are written to or not."""
+def model(written: bool = False) -> TypeCheck:
+    """Return the check of a `Model`; ``written``: the kernel writes to its parameters."""
     return _record("Model", params=array(1, written=written), layers=table, slope=REAL)
 
 
-#: The check of the `Examples` of the network in the argument ``model``.
+#: Check of `Examples`; the dtypes must be those of the argument ``model``.
 examples = _record(
     "Examples", X=matrix(), Y=matrix("model"), labels=FLAG, weight=array(1, like="model")
 )
 
-#: The check of the `WeightCopies` of the network in the argument ``model``.
+#: Check of `WeightCopies`; the dtypes must be those of the argument ``model``.
 copies = _record("WeightCopies", W=array(1, like="model"), W_T=array(1, like="model"))
 
 
 def check(
-    function: Callable[..., Any], takes: Mapping[str, Wanted], found: Sequence[types.Type]
+    function: Callable[..., Any], takes: Mapping[str, TypeCheck], found: Sequence[types.Type]
 ) -> None:
     """Raise `KernelTypeError` unless a kernel takes arguments of these types."""
     given = dict(zip(inspect.signature(function).parameters, found, strict=False))
     for name, wanted in takes.items():
-        if name in given:  # numba itself says which is missing
+        if name in given:  # Numba reports missing arguments
             wanted(f"{_path(function)}: {name}", given[name], given)
 
 
@@ -172,22 +172,22 @@ def check_exact(
     choices: Sequence[Sequence[types.Type]],
     found: Sequence[types.Type],
 ) -> None:
-    """Raise `KernelTypeError` unless arguments can be cast to one of some lists of types.
+    """Raise `KernelTypeError` unless the arguments can be cast to one of the lists of types.
 
-    The one that most of them fit is what was expected.
+    The message reports the list that most arguments fit.
     """
     names = list(inspect.signature(function).parameters)
     if len(names) != len(found):
         refuse(_path(function), f"the arguments {', '.join(names)}", f"{len(found)}, or named ones")
-    fit = [[_casts(a, b) for a, b in zip(found, wanted, strict=True)] for wanted in choices]
+    fit = [[_can_cast(a, b) for a, b in zip(found, wanted, strict=True)] for wanted in choices]
     best = max(range(len(choices)), key=lambda i: sum(fit[i]))
     for name, type_, wanted, fits in zip(names, found, choices[best], fit[best], strict=True):
         if not fits:
-            refuse(f"{_path(function)}: {name}", _words(wanted), type_)
+            refuse(f"{_path(function)}: {name}", _type_in_words(wanted), type_)
 
 
-def _casts(found: Any, wanted: Any) -> bool:
-    """Return whether a type can be cast to another one without a change of what it says."""
+def _can_cast(found: Any, wanted: Any) -> bool:
+    """Return whether Numba can cast a type to another one and keep the values."""
     if isinstance(wanted, types.Integer):
         return isinstance(found, (types.Integer, types.Boolean))
     if isinstance(wanted, types.Float):
@@ -197,10 +197,10 @@ def _casts(found: Any, wanted: Any) -> bool:
         return same and (found.ndim, found.layout) == (wanted.ndim, wanted.layout)
     if not isinstance(found, types.BaseTuple) or len(found) != len(wanted):
         return False
-    return all(map(_casts, found, wanted))
+    return all(map(_can_cast, found, wanted))
 
 
-def _words(wanted: Any) -> str:
+def _type_in_words(wanted: Any) -> str:
     if isinstance(wanted, types.Integer):
         return "an integer"
     if isinstance(wanted, types.Float):

@@ -1,15 +1,15 @@
-"""How every kernel is compiled: one set of options, with the reason for each.
+"""The decorator `jit` for all kernels, the reasons for its options, and the cache on disk.
 
 =============  ==========================================================================
 option         reason
 =============  ==========================================================================
-cache          compiling takes seconds, loading a compiled kernel milliseconds
-nogil          other Python threads go on while a kernel runs
+cache          compiling a kernel takes seconds, loading it takes milliseconds
+nogil          other Python threads run while a kernel runs
 error_model    "numpy": 1/0 is inf, as in NumPy; a zero test in a loop stops vectorisation
-fastmath       never: a helper without the option takes its first caller's flags, so that
-               results would depend on the order of calls, and isnan() would be deleted
-parallel       only explicit ``prange`` loops: Numba's own parallel reductions give other
-               bits for another number of threads
+fastmath       off: a helper inherits the flags of its first caller, and then results depend
+               on the order of calls; fastmath also deletes isnan()
+parallel       explicit ``prange`` loops only: the bits of Numba's own parallel reductions
+               depend on the number of threads
 =============  ==========================================================================
 """
 
@@ -48,12 +48,11 @@ __all__ = [
     "unannounced",
 ]
 
-# The whole package: a kernel may change with a module of any wing.
 PACKAGE = __name__.partition(".")[0]
 
 logger = logging.getLogger(PACKAGE)
 
-# Numba compiles a function anew for every constant it is called with; these are no constants to it.
+# Numba compiles a function again for every literal argument. It does not treat these as literals.
 ZERO, ONE = np.int64(0), np.int64(1)
 
 PRANGE_ONLY = {
@@ -71,23 +70,23 @@ _uncached_logged = False
 
 
 def package_stamp() -> str:
-    """Return a hash of the package's modules, the freshness mark of every cached kernel.
+    """Return a hash of all modules of the package, or "" if they cannot be read.
 
-    They are hashed as Python finds them: sources or compiled files, in a folder or an archive.
-    "" where they cannot be read: then nothing says whether a kernel is fresh.
+    A cached kernel is valid only for the hash that it was compiled with. Modules are hashed as
+    Python finds them: sources or ``.pyc`` files, in a folder or an archive.
     """
     digest = hashlib.sha256()
     try:
         for name, spec in _modules(sys.modules[PACKAGE].__spec__):
             digest.update(name.encode())
             digest.update(spec.loader.get_data(spec.origin))  # type: ignore[union-attr]
-    except (AttributeError, OSError):  # a program in one file, say, with an importer of its own
+    except (AttributeError, OSError):  # an importer without files, as in a frozen program
         return ""
     return digest.hexdigest()
 
 
 def _modules(spec: Any, name: str = "") -> Iterator[tuple[str, ModuleSpec]]:
-    """Yield a package and all modules within it, in the order of their names; import none."""
+    """Yield the package and all its modules, sorted by name, without importing them."""
     yield name, spec
     found = pkgutil.iter_modules(spec.submodule_search_locations)
     for finder, part, is_package in sorted(found, key=lambda module: module.name):
@@ -112,33 +111,33 @@ def jit(
     linked: bool | None = None,
     takes: Mapping[str, Any] | Callable[..., None] | None = None,
 ) -> Any:
-    """Compile a kernel when it is first called, with the options of this module.
+    """Compile a kernel at its first call, with the options of this module.
 
     Parameters
     ----------
     function : callable
         The kernel, in Python.
     parallel : bool
-        Whether its ``prange`` loops run in parallel.
+        Run its ``prange`` loops in parallel.
     internal : bool
-        Whether only other kernels call it. It then has no code to be called from Python, which
-        takes longer to compile than a small kernel itself; calling it so ends the process.
-    linked : bool
-        Whether it is part of its callers' code alone, and has none of its own: see `_Linked`.
-        Default: if it is internal.
+        Only other kernels call it: no Python wrapper is compiled. A call from Python ends the
+        process.
     allocates : bool
-        Whether it makes arrays. All others count no references: their caller keeps the arrays that
-        they are passed. (An atomic count takes 5 ns; a step of 2-4-1 took 3.5 us with them and
-        1.7 us without.) So one that allocates must not call one that does not and returns an
-        array, which the former would count down without its having been counted up.
-    takes : dict
-        For a kernel that users call: by the names of its arguments, what they may be; see
-        `fastshallow.jit.argument_types`. Or a function that is given their types, and raises.
+        The kernel makes arrays. All other kernels count no references, because atomic counts are
+        slow and the caller keeps the arrays alive. A kernel that allocates must not call a kernel
+        that does not allocate and returns an array: the caller would decref an array that was never
+        increfed.
+    linked : bool
+        The kernel gets no machine code of its own and is compiled into its callers only; see
+        `_Linked`. The default is the value of ``internal``.
+    takes : dict or callable
+        For a kernel that users call: the check of each argument, by name; see
+        `fastshallow.jit.argument_types`. A callable gets the argument types and raises.
 
     Returns
     -------
     callable
-        Numba's dispatcher, or the function itself where ``NUMBA_DISABLE_JIT`` is set.
+        Numba's dispatcher, or the function itself if ``NUMBA_DISABLE_JIT`` is set.
     """
     if function is None:
         given = {"parallel": parallel, "internal": internal, "allocates": allocates}
@@ -146,8 +145,8 @@ def jit(
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
     options["parallel"] = PRANGE_ONLY if parallel else False
     options["no_cpython_wrapper"] = internal
-    options["no_cfunc_wrapper"] = True  # none is ever passed as a function pointer
-    options["_nrt"] = allocates or parallel  # always stated, or a helper takes its first caller's
+    options["no_cfunc_wrapper"] = True  # no kernel is passed as a function pointer
+    options["_nrt"] = allocates or parallel  # a helper without it inherits its first caller's
     linked = internal if linked is None else linked
     if linked:
         options["pipeline_class"] = _LinkedCompiler
@@ -155,7 +154,7 @@ def jit(
     if not (linked or config.DISABLE_JIT):
         try:
             kernel._cache = KernelCache(function)
-        except (RuntimeError, OSError) as error:  # "no locator available": nowhere to write
+        except (RuntimeError, OSError) as error:  # "no locator available"
             _log_uncached(error)
     if takes is not None and not config.DISABLE_JIT:
         _check_types(kernel, function, takes)
@@ -163,16 +162,14 @@ def jit(
 
 
 def in_python(kernel: Any) -> Callable[..., Any]:
-    """Return the Python function of a kernel."""
+    """Return the Python function under a kernel."""
     function: Callable[..., Any] = getattr(kernel, "py_func", kernel)
     return function
 
 
 def _check_types(kernel: Any, function: Callable[..., Any], takes: Any) -> None:
-    """Make a dispatcher look at the types of a call before it compiles.
-
-    Calls from Python and from other compiled code both come through its method `compile`.
-    """
+    """Make a dispatcher check the argument types before it compiles a call."""
+    # calls from Python and from compiled code both go through this method
     compile_ = kernel.compile
 
     def checked(signature: Any) -> Any:
@@ -187,10 +184,9 @@ def _check_types(kernel: Any, function: Callable[..., Any], takes: Any) -> None:
 
 
 class _Linked(JITCodeLibrary):
-    """The code of a kernel that is only ever linked into its callers', and optimised there.
+    """LLVM code of a kernel that is linked into its callers and optimised there only.
 
-    Numba would optimise it by itself too, make machine code of it and keep that in a file: of the
-    first step of a process with an empty cache, 2.5 of 12 s.
+    Numba's own class also optimises it alone, compiles it and caches the unused result.
     """
 
     @property
@@ -198,10 +194,10 @@ class _Linked(JITCodeLibrary):
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """Do nothing: there is no code that would look for Python's globals."""
+        """Do nothing: no machine code reads Python's globals."""
 
     def get_pointer_to_function(self, name: str) -> int:
-        """Return 0, which stands for none."""
+        """Return 0: there is no machine code."""
         self._ensure_finalized()
         return 0
 
@@ -215,7 +211,7 @@ class _Linked(JITCodeLibrary):
 
 
 class _LinkedCompiler(Compiler):
-    """Numba's compiler, with another library for the code."""
+    """Numba's compiler, with `_Linked` as the code library."""
 
     def _compile_core(self) -> Any:
         state = self.state
@@ -225,10 +221,10 @@ class _LinkedCompiler(Compiler):
 
 
 class _SourcelessLocator(_CacheLocator):
-    """Finds a folder for the kernels of a package without sources, where Numba finds none.
+    """Cache folder for a package without sources: ``.pyc`` files only, or an archive.
 
-    That is, one of ``.pyc`` files alone, or within an archive. The folders are those that Numba
-    would try: the user's choice, beside the module, the user's cache.
+    Numba has no locator for these. The folders are Numba's: ``NUMBA_CACHE_DIR``, beside the module,
+    the user's cache.
     """
 
     def __init__(self, folder: str, line: int):
@@ -245,7 +241,7 @@ class _SourcelessLocator(_CacheLocator):
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _SourcelessLocator | None:
-        """Return the locator of a folder that can be written to, if Numba needs one from here."""
+        """Return a locator of a writable folder, or None if Numba's own locators work."""
         module = sys.modules.get(py_func.__module__)
         file = getattr(module, "__file__", None)
         ours = py_func.__module__.partition(".")[0] == PACKAGE
@@ -254,7 +250,7 @@ class _SourcelessLocator(_CacheLocator):
         below = cls.get_suitable_cache_subpath(file)
         folders = [os.path.join(config.CACHE_DIR, below)] if config.CACHE_DIR else []
         beside = os.path.dirname(file)
-        if os.path.isdir(beside):  # and no place within an archive
+        if os.path.isdir(beside):  # false within an archive
             folders.append(os.path.join(beside, "__pycache__"))
         own = AppDirs(appname="numba", appauthor=False).user_cache_dir
         for folder in [*folders, os.path.join(own, below)]:
@@ -266,7 +262,7 @@ class _SourcelessLocator(_CacheLocator):
 
 
 class _Stamped(CompileResultCacheImpl):
-    """Machine code in a file, together with the stamp of the sources that it was made from."""
+    """Cached machine code together with the `package_stamp` that it was compiled with."""
 
     _locator_classes = (_SourcelessLocator, *CompileResultCacheImpl._locator_classes)
 
@@ -279,13 +275,11 @@ class _Stamped(CompileResultCacheImpl):
 
 
 class KernelCache(FunctionCache):
-    """Numba's cache on disk, where whatever is wrong with it costs time and nothing else.
+    """Numba's cache on disk; a problem with the cache leads to compiling, never to an error.
 
-    Numba looks only at the file that holds a kernel, so an edited helper in another file would be
-    served stale (numba #1833): the mark here is the stamp of all sources. Index and data are two
-    files, and processes that write at once can leave the index of one with the data of the other:
-    the data tell what they are, and others count as missing. A file that cannot be read, or
-    written (disk full, folder removed), is a reason to compile, not to stop.
+    Numba checks only the file of the kernel, not its helpers in other files (numba #1833). This
+    cache compares `package_stamp` instead. Two processes that write at once can mix index and data
+    files. The signature of a loaded kernel is therefore compared with the wanted one.
     """
 
     _impl_class = _Stamped
@@ -299,7 +293,7 @@ class KernelCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             compiled = super().load_overload(sig, target_context)
-        except Exception as error:  # of an unreadable pickle: of any kind
+        except Exception as error:  # a damaged pickle raises any type
             logger.debug("a cached kernel cannot be read, and is compiled: %r", error)
             return None
         if compiled is None or compiled.signature.args != sigutils.normalize_signature(sig)[0]:
@@ -311,7 +305,7 @@ class KernelCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             _log_uncached(error)
-        except Exception:  # an index that cannot be read: begin a new one
+        except Exception:  # the index is damaged: start a new one
             try:
                 self.flush()
                 super().save_overload(sig, data)
@@ -319,35 +313,34 @@ class KernelCache(FunctionCache):
                 _log_uncached(error)
 
 
-# Saying that kernels are being compiled -------------------------------------------------------
+# The notice that kernels are being compiled ---------------------------------------------------
 
 
 class _Announcer(event.Listener):
-    """Say once in a process that kernels are being compiled, when that has taken a second.
+    """Log one warning per process when compiling has taken a second in all.
 
-    It is a warning of the logger "fastshallow": where nobody has set up logging, Python writes it
-    to stderr.
+    Without a logging setup Python writes warnings to stderr.
     """
 
     def __init__(self) -> None:
-        self.left = 1.0  # seconds
+        self.seconds_left = 1.0
         self.depth, self.muted = 0, False
         self.began = 0.0
         self.timer: threading.Timer | None = None
 
     def on_start(self, happens: event.Event) -> None:
-        """Start the clock with the outermost kernel."""
+        """Start the timer with the outermost kernel."""
         if not self._is_ours(happens):
             return
         self.depth += 1
-        if self.depth == 1 and self.left > 0 and not self.muted:
+        if self.depth == 1 and self.seconds_left > 0 and not self.muted:
             self.began = time.perf_counter()
-            self.timer = threading.Timer(self.left, self.say)
+            self.timer = threading.Timer(self.seconds_left, self.say)
             self.timer.daemon = True
             self.timer.start()
 
     def on_end(self, happens: event.Event) -> None:
-        """Stop it."""
+        """Stop the timer with the outermost kernel."""
         if not self._is_ours(happens):
             return
         self.depth -= 1
@@ -355,15 +348,15 @@ class _Announcer(event.Listener):
             self.timer.cancel()
             self.timer.join()
             self.timer = None
-            self.left -= time.perf_counter() - self.began
+            self.seconds_left -= time.perf_counter() - self.began
 
     def _is_ours(self, happens: event.Event) -> bool:
         module = happens.data["dispatcher"].py_func.__module__ or ""
         return module.startswith(PACKAGE + ".")
 
     def say(self) -> None:
-        """Say it."""
-        self.left = -1.0
+        """Log the warning."""
+        self.seconds_left = -1.0
         logger.warning(
             "fastshallow is compiling its kernels. This takes up to two minutes, once on a "
             "machine; fastshallow.warmup() does it ahead of time."
@@ -377,7 +370,7 @@ if not config.DISABLE_JIT:
 
 @contextmanager
 def unannounced() -> Iterator[None]:
-    """Say nothing of compiling, where the caller knows of it."""
+    """Suppress the notice that kernels are being compiled."""
     before, _announcer.muted = _announcer.muted, True
     try:
         yield
@@ -386,7 +379,7 @@ def unannounced() -> Iterator[None]:
 
 
 def _log_uncached(error: Exception) -> None:
-    """Say, once, that kernels are not kept, and what would change that."""
+    """Warn once per process that kernels are not cached, and say what to change."""
     global _uncached_logged
     if _uncached_logged:
         return
@@ -405,6 +398,6 @@ def _log_uncached(error: Exception) -> None:
 
 
 def cache_directory(kernel: Any) -> str | None:
-    """Return the folder in which a kernel's machine code is kept, or None."""
+    """Return the folder of a kernel's cached machine code, or None."""
     stats = getattr(kernel, "stats", None)
     return None if stats is None else stats.cache_path

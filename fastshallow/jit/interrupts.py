@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step."""
+"""A context manager that delays Ctrl-C until the current step is done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ctrl_c_noted"]
 
 
 class _Noting:
-    """A handler of Ctrl-C: the first one is noted, the second raises KeyboardInterrupt."""
+    """A signal handler: the first Ctrl-C is noted, the second raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -25,13 +25,12 @@ class _Noting:
 
 @contextmanager
 def ctrl_c_noted() -> Iterator[list[int]]:
-    """Let the first Ctrl-C only add to a list, so that nothing is cut in two.
+    """Yield a list: the first Ctrl-C is added to it, the second raises KeyboardInterrupt.
 
-    The second one raises KeyboardInterrupt at once. An exception that is raised while kernels are
-    compiled, or modules imported, may fall into a callback of LLVM's or a weak reference's, where
-    Python can only ignore it: so whoever compiles looks at the list when a kernel is done. Within
-    another ``with`` of this kind the list is the outer one's. Where the program handles the signal
-    in its own way, or this is not the main thread, nothing is changed and the list stays empty.
+    The caller reads the list between steps. An exception raised during compilation or an import
+    may reach a callback of LLVM or of a weak reference, where Python ignores it. A nested ``with``
+    yields the list of the outer one. If the program has its own handler of the signal, or this is
+    not the main thread, nothing changes and the list stays empty.
 
     Examples
     --------

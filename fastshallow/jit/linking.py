@@ -1,13 +1,11 @@
 """Kernels that are compiled once and called through a pointer.
 
-Numba writes the code of every function that a kernel calls into the kernel, optimises all of it
-again, and once more for its callers, and three times for a parallel loop. For the register tile
-and the elementwise loops that made 26 s of compiling; called through a pointer, they cost
-nothing in their callers, and a call takes a nanosecond more.
+Numba inlines callees and optimises them again in every caller, three times in a ``prange``. A call
+through a pointer avoids this and takes a nanosecond more.
 
-The pointer is read from a cell that has a name to the linker. Machine code from a cache knows the
-name only, so a process fills the cells before it runs such code: `prepare`, which every driver
-calls. Without it a call raises RuntimeError.
+The pointer is stored in a cell, and the linker knows the cell by name. Cached machine code contains
+the name only. A process must therefore fill the cells with `prepare` before it runs such code;
+otherwise a call raises RuntimeError.
 """
 
 from __future__ import annotations
@@ -40,17 +38,16 @@ _FLOATS = (types.float32, types.float64)
 _kernels: list[_OutOfLine] = []
 _prepared: set[tuple[np.dtype, np.dtype, tuple[str, ...]]] = set()
 
-
 INT, REAL = types.intp, types.float64
 
 
 def vector(dtype: types.Float) -> types.Array:
-    """Return the type of a contiguous 1-D array; a call may also pass a read-only one."""
+    """Return the type of a contiguous 1-D array; a call may also pass a read-only array."""
     return types.Array(dtype, 1, "C")
 
 
 class _OutOfLine:
-    """A kernel with one compiled form, and one cell for its address, per choice of dtypes."""
+    """A kernel with one compiled form and one address cell for each combination of dtypes."""
 
     def __init__(
         self,
@@ -77,12 +74,12 @@ class _OutOfLine:
         return ".".join([self.name, *map(str, dtypes)])
 
     def check(self, given: tuple[types.Type, ...]) -> None:
-        """Raise unless arguments of these types can be cast to those of one of the forms."""
+        """Raise unless the arguments can be cast to those of one compiled form."""
         choices = [self.arguments(*choice) for choice in self.cells]
         argument_types.check_exact(self.function, choices, given)
 
     def compile(self, dtypes: tuple[types.Float, ...]) -> types.Type:
-        """Fill a cell; return the type of the kernel's result."""
+        """Compile one form, store its address in the cell, and return its result type."""
         arguments = self.arguments(*dtypes)
         self.kernel.compile(arguments)
         compiled = self.kernel.overloads[arguments]
@@ -98,11 +95,11 @@ class _OutOfLine:
         given: Sequence[types.Type],
         values: Sequence[ir.Value],
     ) -> ir.Value:
-        """Emit the call through the cell."""
+        """Emit LLVM code for a call through the cell."""
         dtypes = self.dtypes(*given)
         wanted = self.arguments(*dtypes)
         values = [
-            # literals, and readonly arrays, look the same in machine code, also within tuples
+            # literals and read-only arrays have the same LLVM type, also within tuples
             value
             if value.type == context.get_value_type(to)
             else context.cast(builder, value, from_, to)
@@ -132,28 +129,24 @@ def out_of_line(
     group: str = "",
     **options: bool,
 ) -> Callable[..., Callable[..., Any]]:
-    """Compile a function on its own, to be called through a pointer.
+    """Return a decorator that compiles a kernel alone, to be called through a pointer.
+
+    The decorated kernel is called like any other, from Python and from ``@njit`` code.
 
     Parameters
     ----------
     dtypes : callable
-        From the types of a call's arguments to the dtypes, float32 or float64, that decide which
-        form of the kernel it calls.
+        Maps the argument types of a call to the dtypes, float32 or float64, that select the
+        compiled form.
     arguments : callable
-        From these dtypes to the types of all arguments.
+        Maps these dtypes to the types of all arguments. A call casts its arguments to them.
     result : type
-        Of the result. If given, callers can be compiled without the kernel.
+        Type of the result. If given, callers can be compiled before the kernel.
     group : str
-        Of kernels that not everyone needs, with a result given: `prepare` makes them when the
-        group is named.
+        Name of an optional group: `prepare` compiles the kernel only if the group is named. Needs
+        ``result``.
     **options
-        As for `jit`.
-
-    Returns
-    -------
-    callable
-        A decorator. What it returns is called like any kernel, from Python and from ``@njit``
-        code; arguments are cast to the types.
+        Options of `jit`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,7 +162,7 @@ def out_of_line(
             key = call
 
             def generic(self, args: tuple[types.Type, ...], kws: dict[str, types.Type]) -> Any:
-                kernel.check(args)  # none of them by name
+                kernel.check(args)
                 result = kernel.result or kernel.compile(kernel.dtypes(*args))
                 return signature(result, *args)
 
@@ -188,10 +181,10 @@ def out_of_line(
 
 
 def prepare(dtype: np.dtype, x_dtype: np.dtype | None = None, groups: tuple[str, ...] = ()) -> None:
-    """Compile, or load, all kernels called through a pointer for parameters and X of a dtype.
+    """Compile or load all kernels called through a pointer, for these dtypes of parameters and X.
 
-    Those of a group only if it is named: "parallel" blocks, "large" networks, "batches", a "few"
-    examples. Ctrl-C raises KeyboardInterrupt when the kernel that is being compiled is done.
+    Kernels of a group ("parallel", "large", "batches" or "few") are included if ``groups`` names
+    it. Ctrl-C raises KeyboardInterrupt when the current kernel is compiled.
     """
     wanted = (dtype, x_dtype or dtype, groups)
     if wanted in _prepared:

@@ -1,12 +1,11 @@
-"""How many threads a repeated call uses by itself: as many as make it faster.
+"""Choice of the number of threads of a repeated call, from measured speed.
 
-On a busy machine two threads may be slower than one: each waits for the other, which waits for a
-processor that another program has. The bits do not depend on the number of threads, so it may
-change between calls. A `Pace` counts how often the system took a processor away from this process
-(involuntary context switches). Where that is often, it tries fewer threads for `TRIAL_SECONDS`, and
-keeps the number that was fastest. A quiet machine pays nothing: there is no trial.
-
-Where a system does not count such switches (Windows), there is a trial from time to time.
+On a busy machine two threads may be slower than one, because each waits for the other while another
+program uses the processor. A `Pace` counts involuntary context switches of this process. If there
+are many, it starts a trial: it runs calls with fewer threads for `TRIAL_SECONDS` each and keeps the
+fastest number. A quiet machine runs no trials. Windows does not count these switches; there the
+trials are periodic. Results do not change, because their bits do not depend on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -26,51 +25,50 @@ except ImportError:  # Windows
 
 __all__ = ["Pace", "pace_of", "paced_region"]
 
-# A trial of one number of threads takes so long, or one call.
+# Length of a trial for each number of threads; at least one call.
 TRIAL_SECONDS = 0.02
 
-# Seconds of work before the next trial: at first, and at most. It doubles where a trial changes
-# nothing.
+# Seconds of work before the next trial: the first value and the largest. The pause doubles when a
+# trial changes nothing.
 PAUSE_LEAST, PAUSE_MOST = 0.1, 1.0
 
-# The machine is busy if the system took processors away so often a second, and at least so often.
-# (On 2 cores, 30-64-1 over 4,000 examples: 44 a second alone, 250 to 300 beside a busy loop.)
+# A busy machine: least rate of involuntary context switches per second, and their least number.
+# (2 cores: 44 per second alone, 250 to 300 beside a busy loop.)
 BUSY_RATE, BUSY_LEAST = 120, 6
 
-# Seconds of work between two looks at that number: a look takes 2 us.
+# Seconds of work between two readings of the switch count; a reading takes 2 us.
 LOOK_SECONDS = 0.01
 
-# Work between two trials is so many times as long as what the first of them lost.
+# The pause before the next trial is at least this multiple of the time that the last trial lost.
 LOST_FACTOR = 20
 
-# More threads must be faster than fewer by this factor. On a busy machine they take time from other
-# processes, which take it back.
+# More threads must be faster than fewer by this factor, because they compete with other processes.
 GAIN_LEAST = 1.25
 
-# How long a new piece of work begins with the number of threads that the last trial chose.
+# New work starts with the threads that the latest trial chose, for this time after the trial.
 REMEMBER_SECONDS = 1.0
 
 
 def switches() -> int | None:
-    """Return how often the system took a processor away from a thread of this process."""
+    """Return the involuntary context switches of this process, None if they are not counted."""
     return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 class _Latest:
-    """The number of threads that the latest trial of the process chose, if it chose fewer."""
+    """Result of the latest trial of this process, if it chose fewer threads than allowed."""
 
     threads, until = 0, -1.0
 
 
 class Pace:
-    """Choose the number of threads of a repeated piece of work, by how fast it was with each.
+    """Chooses the number of threads of a repeated call from its measured speed.
 
     Parameters
     ----------
     most : int
-        Threads at most.
+        Largest number of threads.
     fixed : bool
-        Whether it is always this number.
+        Always use this number.
 
     Examples
     --------
@@ -86,10 +84,10 @@ class Pace:
         if self._fixed:
             return
         self._pause = PAUSE_LEAST
-        self._until_trial, self._until_look = 0.0 if resource else 1.0, 0.0
+        self._until_trial, self._until_reading = 0.0 if resource else 1.0, 0.0
         self._trials: dict[int, tuple[float, float]] = {}  # seconds and speed, by threads
-        self._tried = (0.0, 0.0)  # work and seconds of the number that is on trial
-        self._looked = switches(), time.monotonic()
+        self._trial = (0.0, 0.0)  # work and seconds of the current trial
+        self._last_reading = switches(), time.monotonic()
         self._lock = threading.Lock()
         if time.monotonic() < _Latest.until:
             self._best = min(most, _Latest.threads)
@@ -97,7 +95,7 @@ class Pace:
 
     @property
     def threads(self) -> int:
-        """Threads of the next call."""
+        """Number of threads for the next call."""
         to_try = self._to_try[-1:]
         return to_try[0] if to_try else self._best
 
@@ -107,7 +105,7 @@ class Pace:
         return bool(self._to_try)
 
     def measured(self, threads: int, work: float, seconds: float) -> None:
-        """Note a call of so much work, in any unit, that so many threads did."""
+        """Record a call: its threads, its work in any unit, and its time."""
         if self._fixed:
             return
         with self._lock:
@@ -116,38 +114,38 @@ class Pace:
                     self._note_trial(work, seconds)
                 return
             self._until_trial -= seconds
-            self._until_look -= seconds
+            self._until_reading -= seconds
             if self._until_trial <= 0 and (self._best < self._most or self._busy()):
                 self._begin_trial()
 
     def _busy(self) -> bool:
-        """Return whether the machine is busy, or the system does not say."""
-        if self._until_look > 0:
+        """Return whether the machine is busy; True if the system counts no switches."""
+        if self._until_reading > 0:
             return False
-        self._until_look = LOOK_SECONDS
-        (count, then), now = self._looked, time.monotonic()
+        self._until_reading = LOOK_SECONDS
+        (count, then), now = self._last_reading, time.monotonic()
         found = switches()
         if found is None or count is None:
             return True
         seconds = now - then
         busy = found - count >= max(BUSY_LEAST, BUSY_RATE * seconds)
         if busy or seconds > PAUSE_LEAST:
-            self._looked = found, now
+            self._last_reading = found, now
         return busy
 
     def _begin_trial(self) -> None:
-        """Try one thread, then more, up to the most."""
+        """Start a trial: one thread first, then more, up to the largest number."""
         self._to_try = [self._most >> i for i in range(self._most.bit_length())]
-        self._tried, self._trials = (0.0, 0.0), {}
+        self._trial, self._trials = (0.0, 0.0), {}
 
     def _note_trial(self, work: float, seconds: float) -> None:
-        """Note a call of a trial, and choose where it was the last."""
-        self._tried = work, seconds = self._tried[0] + work, self._tried[1] + seconds
+        """Record a call of a trial; after the last one choose the number of threads."""
+        self._trial = work, seconds = self._trial[0] + work, self._trial[1] + seconds
         if seconds < TRIAL_SECONDS:
             return
         threads, trials = self._to_try.pop(), self._trials
         slower = any(work / seconds < speed for _, speed in trials.values())
-        trials[threads], self._tried = (seconds, work / seconds), (0.0, 0.0)
+        trials[threads], self._trial = (seconds, work / seconds), (0.0, 0.0)
         if self._to_try and not slower:
             return
         self._to_try = []
@@ -160,20 +158,20 @@ class Pace:
         again = min(2 * self._pause, PAUSE_MOST) if self._best == before else PAUSE_LEAST
         self._pause = again
         now = time.monotonic()
-        self._until_trial, self._looked = max(again, LOST_FACTOR * lost), (switches(), now)
+        self._until_trial, self._last_reading = max(again, LOST_FACTOR * lost), (switches(), now)
         _Latest.threads = self._best
         _Latest.until = now + REMEMBER_SECONDS if self._best < self._most else -1.0
 
 
 @functools.lru_cache(maxsize=256)
 def pace_of(kind: str, sizes: tuple[int, ...], m: int, most: int, fixed: bool) -> Pace:
-    """Return the pace of a call that may come again: the same for the same arguments."""
+    """Return the `Pace` of a repeated call: the same object for the same arguments."""
     return Pace(most, fixed)
 
 
 @contextlib.contextmanager
 def paced_region(pace: Pace, work: float = 1.0) -> Iterator[int]:
-    """Yield how many threads to use, let parallel kernels inside use them, and measure."""
+    """Yield the number of threads, let parallel kernels inside use it, and record the time."""
     threads = pace.threads
     began = time.perf_counter()
     with parallel_region(threads):

@@ -1,9 +1,9 @@
-"""What kernels that users call do with sizes that do not fit: no answer that looks like one.
+"""Errors of public kernels: sizes that do not fit never give a plausible result.
 
-Such a kernel fills its output with what no answer is, NaN or -1, and raises. It does not raise
-where nobody would hear of it: Numba forgets an exception of a ``prange``, and with it what was left
-of that thread's share, so that a caller would find memory as it was. There the kernel returns its
-status, and the loop goes on.
+On wrong sizes a kernel fills its output with an invalid value, NaN or -1, and raises. It must not
+raise inside a ``prange``: Numba drops the exception and the remaining iterations of that thread,
+and the output keeps its old contents. There the kernel returns an error status, and the loop goes
+on.
 """
 
 from __future__ import annotations
@@ -25,58 +25,58 @@ from .compile import jit
 __all__ = ["fill", "heard", "holds_values", "in_parallel_loop", "no_answer"]
 
 
-# Whether an exception is heard ---------------------------------------------------------------
+# Whether an exception reaches Python ---------------------------------------------------------
 
 
 def in_parallel_loop() -> int:
-    """Return whether this thread, one of Python's, takes its share of a ``prange``.
+    """Return whether this Python thread runs iterations of a ``prange``; for the omp layer only.
 
-    With the omp layer only. With workqueue it never does; with tbb it cannot be told, and Numba
-    raises SystemError from what is raised here.
+    With workqueue it never does. With tbb there is no way to find out, and Numba turns the
+    exception into a SystemError.
     """
     layer = sys.modules.get("numba.np.ufunc.omppool")
     try:
         return int(ctypes.CDLL(layer.__file__).omp_get_level() > 0)  # type: ignore[union-attr]
-    except (AttributeError, OSError, TypeError):  # not loaded, or of a system that hides it
+    except (AttributeError, OSError, TypeError):  # not loaded, or the symbol is hidden
         return 0
 
 
-_ASK = ctypes.CFUNCTYPE(ctypes.c_int)(in_parallel_loop)
+_CHECK = ctypes.CFUNCTYPE(ctypes.c_int)(in_parallel_loop)
 _STATE, _LOOP = "fastshallow.jit.refusals.thread_state", "fastshallow.jit.refusals.in_parallel_loop"
-for _name, _function in ((_STATE, ctypes.pythonapi.PyGILState_GetThisThreadState), (_LOOP, _ASK)):
+for _name, _function in ((_STATE, ctypes.pythonapi.PyGILState_GetThisThreadState), (_LOOP, _CHECK)):
     llvm.add_symbol(_name, ctypes.cast(_function, ctypes.c_void_p).value)
 
 
 @intrinsic
 def _heard(typingctx: Any) -> tuple[Any, Callable[..., ir.Value]]:
-    """Return whether an exception that is raised here comes to Python.
+    """Return whether an exception that is raised here reaches Python.
 
-    Not in a thread of Numba's own: Python does not know it. It must not be asked for the other
-    answer there, or it would wait for the thread that waits for it.
+    It does not in a thread of Numba's own, which has no Python thread state. Such a thread must not
+    call `in_parallel_loop`: it would wait for the GIL, and the GIL's owner waits for the thread.
     """
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         answer = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 0))
         pointer, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         state = cgutils.get_or_insert_function(builder.module, ir.FunctionType(pointer, ()), _STATE)
-        known = cgutils.is_not_null(builder, builder.call(state, ()))
-        with builder.if_then(known):
-            ask = cgutils.get_or_insert_function(
+        has_state = cgutils.is_not_null(builder, builder.call(state, ()))
+        with builder.if_then(has_state):
+            in_loop = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(integer, ()), _LOOP
             )
-            inside = builder.call(ask, ())
+            inside = builder.call(in_loop, ())
             builder.store(builder.icmp_signed("==", inside, ir.Constant(integer, 0)), answer)
         return builder.load(answer)
 
     return types.boolean(), codegen
 
 
-# What no answer is ---------------------------------------------------------------------------
+# The invalid value of a dtype ----------------------------------------------------------------
 
 
 @intrinsic
 def _no_answer(typingctx: Any, array: types.Array) -> tuple[Any, Callable[..., ir.Value]]:
-    """Return what no answer of an array's dtype is: NaN, or -1 among class numbers."""
+    """Return the invalid value of an array's dtype: NaN, or -1 for integers (class numbers)."""
     dtype = array.dtype
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
@@ -89,11 +89,11 @@ def _no_answer(typingctx: Any, array: types.Array) -> tuple[Any, Callable[..., i
 if config.DISABLE_JIT:
 
     def heard() -> bool:
-        """Return True: Python hears of everything."""
+        """Return True: in plain Python every exception reaches the caller."""
         return True
 
     def no_answer(array: np.ndarray) -> float:
-        """Return what no answer of an array's dtype is: NaN, or -1 among class numbers."""
+        """Return the invalid value of an array's dtype: NaN, or -1 for integers (class numbers)."""
         return np.nan if array.dtype.kind == "f" else -1
 
 else:
@@ -102,13 +102,13 @@ else:
 
 @jit(internal=True)
 def holds_values(array: np.ndarray) -> bool:
-    """Return whether an array holds more than class numbers."""
+    """Return whether an array holds floats, not class numbers."""
     floats: bool = np.isnan(no_answer(array))
     return floats
 
 
 @jit(internal=True)
 def fill(array: np.ndarray) -> None:
-    """Fill a 1-D array with what no answer is."""
+    """Fill a 1-D array with the invalid value; modified in place."""
     for i in range(array.size):
         array[i] = no_answer(array)

@@ -1,4 +1,4 @@
-"""Threads: how many a call uses, and where a parallel kernel may not run at all.
+"""Number of threads of a call, parallel regions, helper threads, and safety after a fork.
 
 The number of threads never changes a result: see `fastshallow.kernels`.
 """
@@ -19,18 +19,18 @@ import numba
 
 __all__ = ["TEAM_GRAIN", "choose_workers", "helped", "parallel_region", "threading_layer"]
 
-# Floating-point operations that one thread must have to be worth waking: entering and leaving
-# a parallel region costs 1 to 3 us on 2 cores, in which a core does about 200,000.
+# Floating-point operations for each thread of a parallel region. Entering and leaving a region
+# takes 1 to 3 us; a core does about 200,000 operations in that time.
 GRAIN = 1_000_000
 
-# The same of threads that stay together for many steps.
+# The same for a team of threads that stays together for many steps.
 TEAM_GRAIN = 250_000
 
-# Whether the user has said how many threads Numba starts with.
+# True if the user has set the number of Numba's threads.
 _asked = "NUMBA_NUM_THREADS" in os.environ
 
-# How often GNU OpenMP's threads look for more work before they sleep: some 10 to 100 us. By itself
-# it takes milliseconds, and a busy machine then takes up to 90 times as long as one thread.
+# Iterations that GNU OpenMP's threads spin for work before they sleep: 10 to 100 us. The default
+# takes milliseconds and makes a busy machine up to 90 times slower.
 SPIN_COUNT = "5000"
 SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
@@ -39,10 +39,10 @@ _forked = False
 
 
 def bound_spinning() -> None:
-    """Load GNU OpenMP with a bound on how long its threads wait awake, unless the user has set one.
+    """Load GNU OpenMP with a bound on the spinning of its threads, unless the user has set one.
 
-    It reads the variable when it is loaded, and never again. The environment is then as it was, for
-    other processes and other libraries. Where somebody has loaded it before, nothing changes.
+    The library reads the variable once, when it is loaded. The environment is restored afterwards.
+    If the library is loaded already, nothing changes.
     """
     layer = str(numba.config.THREADING_LAYER).lower()
     if not sys.platform.startswith("linux") or layer in ("tbb", "workqueue"):
@@ -61,10 +61,9 @@ bound_spinning()
 
 
 def _after_fork_in_child() -> None:
-    # GNU OpenMP kills a child at its first parallel region, and hangs a grandchild. Numba starts
-    # the layer when it loads a parallel kernel, whether or not a region of it ever runs. Another
-    # thread of the parent may have been about to start it; here that thread is no more, and
-    # would never give the lock back.
+    # GNU OpenMP kills a forked child at its first parallel region, and a grandchild hangs. Numba
+    # starts the layer when it loads a parallel kernel. A locked lock means that another thread of
+    # the parent was starting it. That thread does not exist here and would never release the lock.
     global _forked, _workqueue_lock
     _forked = _forked or _workqueue_lock.locked() or threading_layer() != "not started"
     _workqueue_lock = threading.Lock()
@@ -84,7 +83,7 @@ def threading_layer() -> str:
 
 @functools.cache
 def quota() -> int:
-    """Return how many cores a container's quota leaves this process; see `joblib.cpu_count`."""
+    """Return the number of cores within a container's CPU quota; see `joblib.cpu_count`."""
     import joblib
 
     cores: int = joblib.cpu_count()
@@ -92,37 +91,36 @@ def quota() -> int:
 
 
 def allowed() -> int:
-    """Return how many threads a call takes by itself: ``numba.get_num_threads()`` at most.
+    """Return the largest number of threads of a call without ``n_threads``.
 
-    Numba starts one for each core that the process may run on, and knows no quota of CPU time: 64
-    threads that share the time of one core wait for each other. What the user has asked for with
-    ``NUMBA_NUM_THREADS`` stays as it is.
+    Numba starts one thread for each core and ignores a container's CPU quota. This number is
+    ``numba.get_num_threads()``, limited by the quota and the CPU affinity unless the user has set
+    ``NUMBA_NUM_THREADS``.
     """
-    # asked for their number, Numba would start them, and a child of a fork could have none
+    # get_num_threads() starts Numba's threads, and then a forked child cannot use any
     started = threading_layer() != "not started"
     threads = int(numba.get_num_threads()) if started else numba.config.NUMBA_NUM_THREADS
     if _asked or threads == 1:
         return threads
-    if hasattr(os, "sched_getaffinity"):  # Linux: may have changed since Numba counted
+    if hasattr(os, "sched_getaffinity"):  # Linux; it may have changed since Numba counted
         threads = min(threads, len(os.sched_getaffinity(0)))
     return min(threads, quota())
 
 
 def choose_workers(n_threads: int | None, n_tasks: int, work: float, grain: float = GRAIN) -> int:
-    """Return how many threads share ``n_tasks`` tasks of ``work`` operations in all.
+    """Return the number of threads for ``n_tasks`` tasks of ``work`` operations in all.
 
     Parameters
     ----------
     n_threads : int or None
-        The caller's wish; None means by the work, within ``numba.get_num_threads()``, CPU
-        affinity and a container's quota. More threads than Numba was started with
-        (``NUMBA_NUM_THREADS``) are not to be had.
+        Number of threads, limited by ``NUMBA_NUM_THREADS``. None chooses it by the work, within
+        `allowed`.
     n_tasks : int
-        Independent pieces, at most one thread each.
+        Independent tasks, at most one thread each.
     work : float
-        Floating-point operations of all tasks together.
+        Floating-point operations of all tasks.
     grain : float
-        How many of them a thread must have, unless the caller wishes so.
+        Operations for each thread if ``n_threads`` is None.
     """
     if n_threads is None:
         wanted = int(work // grain)
@@ -142,16 +140,16 @@ def choose_workers(n_threads: int | None, n_tasks: int, work: float, grain: floa
 
 @contextmanager
 def parallel_region(workers: int) -> Iterator[None]:
-    """Let parallel kernels inside use ``workers`` threads; give the caller's number back after.
+    """Let parallel kernels inside use ``workers`` threads, then restore Numba's number.
 
-    With one worker nothing is touched: the kernels then run serially in the calling thread.
+    One worker changes nothing: the kernels run serially in the calling thread.
     """
     if workers == 1:
         yield
         return
     before = numba.get_num_threads()
-    # The workqueue layer aborts the process when two threads enter it (numba #8563). Until
-    # the first region has run the layer is not known.
+    # The workqueue layer aborts the process when two threads enter it (numba #8563). The layer is
+    # unknown until the first region has run.
     layer = threading_layer()
     with _workqueue_lock if layer in ("workqueue", "not started") else nullcontext():
         try:
@@ -163,17 +161,16 @@ def parallel_region(workers: int) -> Iterator[None]:
 
 @functools.cache
 def _getcpu() -> Callable[[], int]:
-    """Return the C library's `sched_getcpu`, or what gives -1 where there is none."""
+    """Return the C library's `sched_getcpu`, or a function that returns -1."""
     if not hasattr(os, "sched_setaffinity"):  # not Linux
         return lambda: -1
     return getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1)
 
 
 def _leave(cpu: int) -> None:
-    """Move the calling thread away from a CPU, and let it run anywhere again; -1 is no CPU.
+    """Move the calling thread to another CPU, without pinning it; -1 does nothing.
 
-    Linux may start a thread on its creator's CPU, and takes some ms to see that both are busy: of
-    three teams of 30-100-1 one went without its helper for 30 to 110 of 800 steps.
+    Linux may start a thread on its creator's CPU and takes milliseconds to move it.
     """
     if cpu < 0:
         return
@@ -188,16 +185,17 @@ def _leave(cpu: int) -> None:
 def helped(
     workers: int, help_out: Callable[[int], None], close: Callable[[], None]
 ) -> Iterator[None]:
-    """Let other threads help with what is done inside.
+    """Run helper threads during the ``with`` block.
 
     Parameters
     ----------
     workers : int
-        Threads in all, the caller's included.
+        Number of threads, including the caller's.
     help_out : callable
-        What each of the others does, given its number from 1. It returns after ``close``.
+        Function of each helper; its argument is the helper's number, from 1. It must return after
+        ``close`` is called.
     close : callable
-        Called at the end.
+        Called at the end of the block.
     """
     cpu = _getcpu()()
 
@@ -205,12 +203,12 @@ def helped(
         _leave(cpu)
         help_out(number)
 
-    # new ones each time (0.1 ms each): threads that wait for more would be in the way of a fork
+    # new threads each time (0.1 ms each), because waiting threads would make a fork unsafe
     helpers = [
         threading.Thread(target=help_elsewhere, args=(i,), daemon=True) for i in range(1, workers)
     ]
     try:
-        with suppress(RuntimeError):  # the system has no more threads: the caller does their part
+        with suppress(RuntimeError):  # no more threads: the caller does their part
             for helper in helpers:
                 helper.start()
         yield
@@ -218,4 +216,4 @@ def helped(
         close()
         for helper in helpers:
             if helper.ident is not None:  # it was started
-                helper.join()  # else it might read on while the caller writes
+                helper.join()  # or it might read what the caller writes next

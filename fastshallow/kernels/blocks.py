@@ -148,11 +148,11 @@ class Tiles(NamedTuple):
     zeros and ones, too.
     """
 
-    begin: int
-    first: int
-    last: int
-    length: int
-    known: int
+    begin: Any
+    first: Any
+    last: Any
+    length: Any
+    known: Any
 
 
 @jit(internal=True)
@@ -236,11 +236,11 @@ class Part(NamedTuple):
     ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a tile.
     """
 
-    block: int
-    block_end: int
-    tile: int
-    tile_end: int
-    known: int
+    block: Any
+    block_end: Any
+    tile: Any
+    tile_end: Any
+    known: Any
 
 
 @jit(internal=True)
@@ -423,7 +423,7 @@ def run_panels(model, X, Y, labels, weight, m, workers, work, part):
                     at,
                     min(at + tile, m),
                     scratch[t],
-                    Matrix(free, np.int64(share) * free_size, ZERO, ONE),
+                    Matrix(free, np.int64(share) * free_size, 0, 1),
                     work.slots[0],
                     at == 0,
                     np.int64(share),

@@ -1,8 +1,8 @@
-"""`Network`, and what is asked of one.
+"""`Network`: parameters, predictions, costs, gradients, checks and plots.
 
-`network` is the class, `views` are its W1, b1, ... and gradients, `initialization` draws its
-weights, `problem` holds the arguments of a cost, `checks` says what is wrong with an argument.
-`gradient_check`, `diagnostics` and `plotting` look into a network.
+`network` is the class. `views` holds its W1, b1, ... and its gradients. `initialization` draws its
+weights. `problem` holds the validated arguments of a cost. `checks` validates all arguments.
+`gradient_check`, `diagnostics` and `plotting` inspect a network.
 
 May import: jit, kernels, simd.
 

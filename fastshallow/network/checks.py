@@ -1,7 +1,7 @@
-"""Checks of what users pass in: one clear error, raised before anything changes.
+"""Checks of users' arguments; they raise before anything is modified.
 
-Every message names the argument, what was expected and what came. Whether all values of X and
-Y are usable is found by the kernels, which read them anyway; `explain` then says which is not.
+Every message names the argument, the expected value and the given one. The kernels check the values
+of X and Y while they read them; `explain` then finds the bad value for the message.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from ..kernels.propagation import BAD_X
 from ..kernels.targets import class_number
 from ..simd.matmul import Matrix
 
-# Bits of an integer whose digits a message shows, and characters of any value.
-DIGITS_MOST = 10_000
+# Limits of messages: bits of an integer that is shown in digits, and characters of any value.
+BITS_MOST = 10_000
 SHOWN_MOST = 250
 
-# Packages that stand between a user's line and a warning.
-PASSED = (__name__.partition(".")[0], "sklearn", "joblib")
+# A warning points to the nearest line outside of these packages.
+INSIDE = (__name__.partition(".")[0], "sklearn", "joblib")
 
 __all__ = ["explain", "flat_rows", "number", "numeric", "one_of", "shown", "warn", "weights"]
 
 
-class _Short(reprlib.Repr):
-    """Python's way to show a value, cut short; nothing in it can steer a terminal."""
+class _ShortRepr(reprlib.Repr):
+    """Short repr of a value, for messages."""
 
     def repr_int(self, x: int, level: int) -> str:
         bits = x.bit_length()
-        if bits > DIGITS_MOST:  # Python refuses to write it, or takes long
+        if bits > BITS_MOST:  # Python refuses to convert it, or takes long
             return f"an integer of {bits} bits"
         text = repr(x)
         return text if len(text) <= 40 else f"{text[:20]}... ({len(text)} characters)"
 
 
-_SHORT = _Short()
-_SHORT.maxstring = _SHORT.maxother = 80
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxset = 3, 8, 8, 8, 8
+_REPR = _ShortRepr()
+_REPR.maxstring = _REPR.maxother = 80
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict, _REPR.maxset = 3, 8, 8, 8, 8
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages show it: its repr, or the ends of a long one.
+    """Return the short repr of a value for a message, without control characters.
 
     Examples
     --------
@@ -58,13 +58,13 @@ def shown(value: Any) -> str:
     >>> shown("a"), shown("\\x1b[2J"), len(shown("b" * 10**6)), len(shown(["b" * 99] * 10**6))
     ("'a'", "'\\\\x1b[2J'", 80, 250)
     """
-    text = _SHORT.repr(value)
-    text = text if text.isprintable() else repr(text)[1:-1]  # a repr of the caller's own
+    text = _REPR.repr(value)
+    text = text if text.isprintable() else repr(text)[1:-1]  # from a __repr__ of the user's class
     return text if len(text) <= SHOWN_MOST else f"{text[: SHOWN_MOST - 3]}..."
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> str:
-    """Return ``value`` if it is one of the known names."""
+    """Return ``value``, which must be one of the known names."""
     known = list(known)
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(known)}; got {shown(value)}")
@@ -137,7 +137,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def listed(name: str, value: Any, wanted: str) -> list[Any]:
-    """Return the items of ``value``, which has some."""
+    """Return the items of an iterable as a list."""
     try:
         return list(value)
     except TypeError:
@@ -145,7 +145,7 @@ def listed(name: str, value: Any, wanted: str) -> list[Any]:
 
 
 def numeric(name: str, value: Any) -> np.ndarray:
-    """Return ``value`` as an array of real numbers, without a copy where it is one."""
+    """Return ``value`` as an array of real numbers, without a copy if it is one already."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:  # ragged lists
@@ -156,27 +156,23 @@ def numeric(name: str, value: Any) -> np.ndarray:
 
 
 def cast(array: np.ndarray, dtype: Any, order: Any = "K") -> np.ndarray:
-    """Return a copy in another dtype, in silence whatever ``np.seterr`` was told.
-
-    A value too large becomes infinite, and who asks looks for it; one too small is rounded.
-    """
+    """Return a copy in another dtype, without warnings; too large values become infinite."""
     with np.errstate(all="ignore"):
         return array.astype(dtype, order=order)
 
 
 def shaped(array: np.ndarray, name: str, expected: str, dtypes: tuple[Any, ...]) -> np.ndarray:
-    """Return an array that holds something, in one of the dtypes (or the first), aligned."""
+    """Return a non-empty array, aligned and in one of the dtypes; else cast it to the first."""
     if array.size == 0:
         raise ValueError(f"{name}: expected {expected}; got an empty array, shape {array.shape}")
     steps_fit = all(s % array.itemsize == 0 for s in array.strides)
     if array.dtype in dtypes and array.dtype.isnative and array.flags.aligned and steps_fit:
         return array
-    # a value too large becomes inf, and the kernels find it
     return cast(array, array.dtype if array.dtype in dtypes and array.dtype.isnative else dtypes[0])
 
 
 def inputs(X: Any, n_x: int, dtype: np.dtype) -> np.ndarray:
-    """Return X as (n_x, m) in float32 or float64, uncopied where it is so already."""
+    """Return X as (n_x, m) in float32 or float64, without a copy if possible."""
     array = numeric("X", X)
     expected = f"shape ({n_x}, m) with examples as columns, or ({n_x},) for one example"
     if array.ndim == 1:
@@ -188,7 +184,7 @@ def inputs(X: Any, n_x: int, dtype: np.dtype) -> np.ndarray:
 
 
 def targets(Y: Any, n_y: int, m: int, softmax: bool, dtype: np.dtype) -> tuple[np.ndarray, int]:
-    """Return Y as (n_y, m), or as class numbers (1, m), in ``dtype``; and 1 for class numbers."""
+    """Return Y in ``dtype`` as (n_y, m) and 0, or as class numbers (1, m) and 1."""
     array = numeric("Y", Y)
     labels, expected = 0, f"shape ({n_y}, {m})"
     if softmax:
@@ -205,7 +201,7 @@ def targets(Y: Any, n_y: int, m: int, softmax: bool, dtype: np.dtype) -> tuple[n
 
 
 def out_array(out: Any, shape: tuple[int, ...], kinds: str) -> None:
-    """Raise unless ``out`` is a writable array of that shape, of one of the kinds of dtype."""
+    """Raise unless ``out`` is a writable array of the shape and of one of the dtype kinds."""
     got = type(out).__name__
     if isinstance(out, np.ndarray):
         got = f"shape {out.shape}{'' if out.flags.writeable else ', read-only'}"
@@ -216,10 +212,7 @@ def out_array(out: Any, shape: tuple[int, ...], kinds: str) -> None:
 
 
 def writable(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Raise unless kernels can write into ``array`` as it is.
-
-    That is, an array of this shape and dtype in C order, aligned, writable, and of its own.
-    """
+    """Raise unless ``array`` has the shape and dtype and is C-ordered, aligned and writable."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected an array; got {type(array).__name__}")
     if array.shape != shape or array.dtype != dtype:
@@ -231,7 +224,7 @@ def writable(name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype) -> 
 
 
 def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, float]:
-    """Return sample weights in ``dtype``, empty for None, and their sum, m for None."""
+    """Return sample weights in ``dtype`` and their sum; for None an empty array and m."""
     if sample_weight is None:
         return np.empty(0, dtype), float(m)
     name = "sample_weight"
@@ -254,7 +247,7 @@ def weights(sample_weight: Any, m: int, dtype: np.dtype) -> tuple[np.ndarray, fl
 
 
 def divisor(total: float, dtype: np.dtype) -> None:
-    """Raise where a sum of weights is so small that it has no reciprocal in ``dtype``."""
+    """Raise if a sum of weights is too small for a finite reciprocal in ``dtype``."""
     least = float(np.finfo(dtype).tiny)
     if total < least:
         raise ValueError(
@@ -264,7 +257,7 @@ def divisor(total: float, dtype: np.dtype) -> None:
 
 
 def finite_parameters(net: Any) -> None:
-    """Raise unless every weight and bias of a network is finite."""
+    """Raise unless all parameters of a network are finite."""
     if np.isfinite(net.params).all():
         return
     for letter, arrays in (("W", net.W), ("b", net.b)):
@@ -277,10 +270,10 @@ def finite_parameters(net: Any) -> None:
 
 
 def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
-    """Return an array (n, m) as a `Matrix` of m rows, over the memory that it has.
+    """Return an array (n, m) as a `Matrix` of m rows that shares its memory.
 
-    The flat array under it is always one-dimensional and contiguous (and read-only unless
-    ``writeable``), so that one compiled kernel serves every layout.
+    The flat array of the `Matrix` is 1-D and contiguous, and read-only unless ``writeable``.
+    Therefore one compiled kernel serves every memory layout.
     """
     positive = array[tuple(slice(None, None, -1 if s < 0 else 1) for s in array.strides)]
     (n, m), (down, along) = array.shape, (abs(s) // array.itemsize for s in array.strides)
@@ -289,24 +282,24 @@ def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
         positive, (span,), (array.itemsize,), writeable=writeable
     )
     if n == 1:
-        down = 1  # a single column: any step will do, and 1 takes the kernels' contiguous path
+        down = 1  # any step fits one value per example, and 1 takes the kernels' contiguous path
     start = (n - 1) * down * (array.strides[0] < 0) + (m - 1) * along * (array.strides[1] < 0)
     signs = [-1 if s < 0 else 1 for s in array.strides]
     return Matrix(flat, int(start), along * signs[1], down * (signs[0] if n > 1 else 1))
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the nearest line that is neither of this package nor of scikit-learn."""
+    """Warn, pointing to the nearest caller outside of `INSIDE`."""
     frame, level = sys._getframe(), 1
     while (
-        frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED
+        frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INSIDE
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 
 
 def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: Any) -> NoReturn:
-    """Raise the error that a kernel's status stands for, naming the first bad value."""
+    """Raise the error of a kernel's status, with the first bad value."""
     if status & BAD_X:
         refuse("X", X, ~finite(X, net.dtype), f"finite {net.dtype} numbers")
     assert Y is not None
@@ -315,10 +308,10 @@ def explain(status: int, X: np.ndarray, Y: np.ndarray | None, labels: int, net: 
 
 
 def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
-    """Raise unless the loss is made for every target."""
+    """Raise unless every target is legal for the loss."""
     wanted, bad = f"finite {net.dtype} numbers", ~finite(Y, net.dtype)
     row = OUTPUTS[net.output]
-    # a rule for one number in kernels; its Python takes whole arrays
+    # the rules are kernels for one number; their Python functions also take arrays
     if labels:
         wanted = f"class numbers 0 ... {net.sizes[-1] - 1}"
         bad |= ~in_python(class_number)(Y, net.sizes[-1])
@@ -331,7 +324,7 @@ def usable_targets(Y: np.ndarray, labels: int, net: Any) -> None:
 
 
 def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return where the values are finite numbers of the dtype."""
+    """Return, for each value, whether it is finite in the dtype."""
     found: np.ndarray = np.isfinite(cast(array, dtype))
     return found
 
@@ -339,7 +332,7 @@ def finite(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def refuse(
     name: str, array: np.ndarray, bad: np.ndarray, wanted: str, by_example: bool = False
 ) -> NoReturn:
-    """Raise the error that names the first bad value of an array, and their number."""
+    """Raise the error that names the first bad value and the number of bad values."""
     row, column = (int(i) for i in np.argwhere(bad)[0])
     where = f"example {column}" if by_example else f"[{row}, {column}]"
     raise ValueError(

@@ -1,8 +1,8 @@
-"""What may keep a network from learning: saturated, dead and twin units, vanishing gradients.
+"""Faults that keep a network from learning: saturated, dead and twin units, vanishing gradients.
 
-Each is a warning of the course notes: of sigmoid and tanh (the slope is about 0 where abs(z) is
-large), of ReLU (units that are 0 for all examples learn nothing), of W = 0 (units that start equal
-stay equal), and of many layers (dW of the early ones is a product of many small derivatives).
+The course notes warn of each: the slope of sigmoid and tanh is about 0 where abs(z) is large; ReLU
+units that are 0 for all examples learn nothing; units that start equal (W = 0) stay equal; in many
+layers, dW of the first ones is a product of many small derivatives.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "LayerDiagnosis", "diagnose"]
 
-# A unit is saturated where the mean of g' is below this part of the largest g', at z = 0.
-FLAT = 0.1
-# From this share of a layer's units on, saturated or dead ones are advised on; a few do no harm.
-MANY = 0.1
-# Twins differ by no more than so many roundings of their largest parameter.
+# A unit is saturated if its mean g' is below this part of the largest g'.
+SATURATED = 0.1
+# Least share of saturated or dead units of a layer for advice.
+ADVISED = 0.1
+# Twins differ by at most this multiple of the rounding of their largest parameter.
 TWIN_ROUNDINGS = 100
-# dW vanishes where its root mean square is below this part of a later layer's.
+# dW vanishes if its root mean square is below this part of a later layer's.
 VANISHING = 1e-3
 
-# Values of Z and A that are held at a time: some megabytes.
+# Values of Z and A in memory at a time: some megabytes.
 CHUNK_VALUES = 1 << 20
 
 ADVICE = {
@@ -51,7 +51,7 @@ COLUMNS = ("layer", "g", "units", "saturated", "dead", "twins", "norm of dW", "a
 
 @dataclass(frozen=True)
 class LayerDiagnosis:
-    """One layer: shares of its units from 0 to 1, None where the question does not arise.
+    """Diagnosis of one layer. Shares are from 0 to 1, and None if they do not apply.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class LayerDiagnosis:
 
     @property
     def advice(self) -> str:
-        """One line: what to do about each fault."""
+        """What to do about each fault, in one line."""
         return "; ".join(ADVICE[fault] for fault in self.faults) or NOTHING
 
     def cells(self) -> tuple[str, ...]:
@@ -97,12 +97,12 @@ class LayerDiagnosis:
 
 
 class Diagnosis:
-    """The table that `diagnose` returns: a row for each layer, shown as text or HTML.
+    """The result of `diagnose`: a table with a row for each layer, as text or HTML.
 
     Attributes
     ----------
     rows : list of LayerDiagnosis
-        From the first layer to the output.
+        In the order of the layers.
     """
 
     def __init__(self, rows: list[LayerDiagnosis]):
@@ -110,7 +110,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there is nothing to note in any layer."""
+        """Whether no layer has a fault."""
         return not any(row.faults for row in self.rows)
 
     def __repr__(self) -> str:
@@ -134,12 +134,17 @@ class Diagnosis:
         return f"<table><thead>{line('th', COLUMNS)}</thead><tbody>{body}</tbody></table>"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the shares as bars by layer, and the norms of dW as a line; needs matplotlib.
+        """Draw the shares as bars and the norms of dW as a line; needs matplotlib.
 
         Parameters
         ----------
         ax : matplotlib Axes or None
-            Where to draw; None opens a new figure with pyplot.
+            Axes to draw on; None opens a new figure with pyplot.
+
+        Returns
+        -------
+        matplotlib Axes
+            The axes with the bars.
         """
         shares = {
             name: [getattr(row, name) for row in self.rows]
@@ -149,49 +154,49 @@ class Diagnosis:
 
 
 def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
-    """Look for what the notes warn of: saturated, dead and twin units, vanishing gradients.
+    """Look for saturated, dead and twin units, and for vanishing gradients.
 
     Parameters
     ----------
     net : Network
         Not modified.
     X : array_like, (n_x, m) or (n_x,)
-        Inputs; examples are columns. They are gone through in pieces: nothing of the size of
-        m x n_l is held.
+        Inputs; examples are columns. They are processed in pieces, without an array of size
+        m x n_l.
     Y : array_like or None
-        Targets as for `Network.cost`, for the norms of dW; None leaves them out.
+        Targets as for `Network.cost`, for the norms of dW; None omits the norms.
 
     Returns
     -------
     Diagnosis
-        A table with a row by layer, shown by ``print`` and in notebooks; ``.rows`` has its
-        values, ``.healthy`` says whether there is nothing to note, ``.plot()`` draws it.
+        A table with a row for each layer, for ``print`` and notebooks. ``.rows`` holds its values,
+        ``.healthy`` is True if no layer has a fault, ``.plot()`` draws it.
 
     Raises
     ------
     ValueError, TypeError
-        Naming the argument, what was expected and what came.
+        An argument is wrong; the message names it.
 
     Notes
     -----
-    What each column says, and when a layer is advised on:
+    Each column has a limit, from which on the table gives advice.
 
     saturated
-        Share of the units of a hidden sigmoid or tanh layer whose g'(z), on average over the
-        examples, is below a tenth of g'(0): most z lie where g is flat, and dZ[l] = dA[l] *
-        g'(Z[l]) is small. From a tenth of the units on. An output may be saturated: then it is
-        sure.
+        Share of the units of a hidden layer that can saturate (such as sigmoid and tanh) with a
+        mean g'(z) below a tenth of the largest g'. Their z lie where g is flat, and dZ[l] = dA[l] *
+        g'(Z[l]) is small. Limit: a tenth of the units. Output layers are not judged: a saturated
+        output is a confident one.
     dead
-        Share of the units of a relu layer with z <= 0 for every example: g' = 0, so their
-        weights never change. The same for leaky_relu, whose units then are linear with the small
-        slope. From a tenth of the units on.
+        Share of the units of a relu layer with z <= 0 for every example: g' = 0, and their weights
+        never change. Dead units of leaky_relu are linear with the small slope. Limit: a tenth of
+        the units.
     twins
-        Share of the hidden units that equal another one of their layer, up to 100 roundings, in
-        the weights that enter, the bias, and the weights that leave. They receive the same
-        gradient and stay equal for ever, as all do after W = 0. From one pair on.
+        Share of the hidden units that equal another unit of their layer, up to 100 roundings, in
+        incoming weights, bias and outgoing weights. Equal units receive equal gradients and stay
+        equal, as after W = 0. Limit: one pair.
     norm of dW
-        sqrt(sum of dW[l]^2). It vanishes where the root mean square of dW[l] is below a
-        thousandth of that of a later layer; where all of these are 0, that is said instead.
+        sqrt(sum of dW[l]^2). Limit: the root mean square of dW[l] is below a thousandth of that of
+        a later layer, or all of these are 0.
 
     Examples
     --------
@@ -207,7 +212,7 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network; got {type(net).__name__}")
     gradient = None if Y is None else net.backward(X, Y)
-    mean_dg, active = _watch(net, X)
+    mean_dg, active = _unit_statistics(net, X)
     layers = list(zip((*net.hidden, net.output), mean_dg, active, strict=True))
     rms = None if gradient is None else [_root_mean_square(dW) for dW in gradient.dW]
     rows = []
@@ -215,7 +220,7 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
         hidden = i < len(net.hidden)
         saturated = dead = twins = None
         if hidden and TABLE[g].largest_dg:
-            saturated = float(np.mean(dg < FLAT * TABLE[g].largest_dg))
+            saturated = float(np.mean(dg < SATURATED * TABLE[g].largest_dg))
         if TABLE[g].dies:
             dead = float(np.mean(~positive))
         if hidden:
@@ -228,7 +233,7 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
                 faults.append("zero")
             elif rms[i] < VANISHING * max(rms[i:]):
                 faults.append("vanishing")
-        shares = {"twins": (twins, 0), "saturated": (saturated, MANY), "dead": (dead, MANY)}
+        shares = {"twins": (twins, 0), "saturated": (saturated, ADVISED), "dead": (dead, ADVISED)}
         faults += [k for k, (share, least) in shares.items() if share and share >= least]
         norm = None if rms is None else rms[i] * net.W[i].size ** 0.5
         order = tuple(fault for fault in ADVICE if fault in faults)
@@ -236,14 +241,14 @@ def diagnose(net: Network, X: Any, Y: Any = None) -> Diagnosis:
     return Diagnosis(rows)
 
 
-@np.errstate(all="ignore")  # infinity and 0 are faults that the report names
+@np.errstate(all="ignore")  # the report names infinity and 0 as faults
 def _root_mean_square(dW: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(dW, dtype=np.float64))))
 
 
 @np.errstate(all="ignore")
-def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return by layer each unit's mean g'(z), as far as it can saturate, and whether a > 0 ever."""
+def _unit_statistics(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return, by layer, the mean g'(z) of each unit (0 if it cannot saturate) and any(a > 0)."""
     X = checks.inputs(X, net.sizes[0], net.dtype)
     m, piece = X.shape[1], max(1, CHUNK_VALUES // sum(net.sizes))
     mean_dg = [np.zeros(n) for n in net.sizes[1:]]
@@ -264,21 +269,21 @@ def _watch(net: Network, X: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 @np.errstate(all="ignore")
 def _twins(net: Network, i: int) -> float:
-    """Return the share of the hidden layer's units that equal another one, up to rounding."""
+    """Return the share of units of hidden layer i that equal another one, up to rounding."""
     units = np.hstack([net.W[i], net.b[i], net.W[i + 1].T])
     tolerance = TWIN_ROUNDINGS * np.finfo(net.dtype).eps
-    # Equal units lie beside each other along any direction: each is compared with the few groups
-    # that are near there, not with all units.
+    # Equal units have equal projections on any direction. A unit is compared with the groups of
+    # nearby projections only, not with all units.
     direction = np.random.default_rng(0).standard_normal(units.shape[1])
-    along = units @ direction
+    projections = units @ direction
     near = 2 * tolerance * np.abs(units).max() * np.abs(direction).sum()
     firsts: list[int] = []
     group = np.empty(len(units), int)
-    for j in np.argsort(along, kind="stable"):
+    for j in np.argsort(projections, kind="stable"):
         group[j] = len(firsts)
         for k in range(len(firsts) - 1, -1, -1):
             other = units[firsts[k]]
-            if along[j] - along[firsts[k]] > near:
+            if projections[j] - projections[firsts[k]] > near:
                 break
             largest = max(np.abs(units[j]).max(), np.abs(other).max())
             if np.abs(units[j] - other).max() <= tolerance * largest:

@@ -1,10 +1,10 @@
-"""Check the gradient against central differences of J.
+"""A check of the gradient against central differences of J.
 
 .. math:: \\frac{\\partial J}{\\partial \\theta_p} \\approx
           \\frac{J(\\theta + \\varepsilon e_p) - J(\\theta - \\varepsilon e_p)}{2 \\varepsilon}
 
-The difference errs by O(eps^2) and by rounding of J over eps; eps = 6e-6, about the cube root of
-the rounding of float64, balances them (Press et al., Numerical Recipes, section 5.7).
+The truncation error is O(eps^2); the rounding error is that of J divided by eps. They balance at
+eps = 6e-6, the cube root of the rounding of float64 (Press et al., Numerical Recipes, section 5.7).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def gradient_check(
     Parameters
     ----------
     net : Network
-        Not modified. Whatever its dtype, both sides are computed in float64: the check is of
-        the formulas, and float32 would drown it in rounding.
+        Not modified. Both sides are computed in float64, because rounding of float32 would hide an
+        error of a formula.
     X, Y, sample_weight, alpha
         As for `Network.cost_and_grad`.
 
@@ -38,13 +38,13 @@ def gradient_check(
     -------
     dict
         For each of "W1", "b1", "W2", ... the largest abs(gradient - difference), divided by
-        the largest abs(difference) of that array (or by 1e-8 where that is larger). Below 1e-6
-        is right; a wrong formula gives about 1. At the kink of relu and leaky_relu the two
-        differ by nature: try another X if a unit sits right there.
+        the larger of 1e-8 and the largest abs(difference) of that array. A right formula gives less
+        than 1e-6, a wrong one about 1. At z = 0 relu and leaky_relu have no derivative: try another
+        X if a unit has z near 0.
 
     Notes
     -----
-    It computes J twice for every parameter: for small networks and few examples.
+    It computes J twice for every parameter. Use it for small networks and few examples.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def gradient_check(
     numeric = Gradient(np.empty_like(copy.params), copy.sizes)
     for p in range(copy.params.size):
         value = copy.params[p]
-        # the step that is really taken, after rounding
+        # the step after rounding is above - below
         above, below = value + EPSILON, value - EPSILON
         copy.params[p] = above
         J_above = copy.cost(X, Y, sample_weight, alpha)

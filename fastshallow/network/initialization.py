@@ -1,4 +1,4 @@
-"""Initial weights: W small and random, or all hidden units stay equal for ever; b = 0.
+"""Initial parameters: b = 0, and random W, because hidden units that start equal stay equal.
 
 =========  ==========================================================  =====================
 method     W[l], drawn as (n_l, n_{l-1}), layer by layer               source
@@ -6,7 +6,7 @@ method     W[l], drawn as (n_l, n_{l-1}), layer by layer               source
 course     scale * RandomState(seed).randn, scale = 0.01               the course notes
 glorot     uniform within +-scale * sqrt(6 / (n_{l-1} + n_l))          Glorot, Bengio 2010
 he         scale * normal with variance 2 / n_{l-1}                    He et al. 2015
-zeros      0: for logistic regression, and to see the symmetry         the course notes
+zeros      0: for logistic regression, or to show equal units          the course notes
 =========  ==========================================================  =====================
 """
 
@@ -46,7 +46,7 @@ def _zeros(sizes: tuple[int, ...], scale: float, seed: int | None) -> list[np.nd
     return [np.zeros((out, into)) for into, out in itertools.pairwise(sizes)]
 
 
-#: Name of every method, and its scale where the caller gives none.
+#: Name of every method: its function and its default scale.
 METHODS: dict[
     str, tuple[Callable[[tuple[int, ...], float, int | None], list[np.ndarray]], float]
 ] = {
@@ -69,9 +69,9 @@ def draw(
     sizes : tuple of int
         n_x, n_1, ..., n_y.
     scale : float or None
-        Factor of the weights; None is the method's own.
+        Factor of the weights; None is the method's default.
     seed : int or None
-        Start of the method's own generator; the global one is never touched.
+        Seed of the method's own generator; the global random state is never used.
 
     Examples
     --------

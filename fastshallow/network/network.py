@@ -1,4 +1,4 @@
-"""The network: its sizes, its one flat vector of parameters, and J and the gradient at them."""
+"""The class `Network`: sizes, parameters, predictions, the cost J and its gradient."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from .views import Gradient, LayerValues, Parameters
 
 __all__ = ["Gradient", "LayerValues", "Network"]
 
-
-# Group of the kernels that predict a few examples.
+# Kernels for few examples; see `fastshallow.jit.linking.prepare`.
 FEW_KERNELS = ("few",)
 
-# Values of X up to which `predict` takes the path for a few examples.
+# Largest number of values of X for these kernels.
 FEW_VALUES = 2048
 
-# Output activations whose predictions are classes.
 INT64 = np.dtype(np.int64)
+
+# Output activations that predict classes.
 CLASSIFIERS = tuple(name for name, row in OUTPUTS.items() if row.classifies)
 
-# Of the constructor.
+# Arguments of the constructor.
 ARGUMENTS = ("sizes", "hidden", "output", "dtype", "leaky_slope")
 
 
@@ -47,16 +47,16 @@ class Network(Parameters):
     Parameters
     ----------
     sizes : sequence of int
-        (n_x, n_1, ..., n_y). Two entries have no hidden layer: logistic, softmax or linear
-        regression.
+        (n_x, n_1, ..., n_y). A network of two sizes has no hidden layer: it is logistic, softmax
+        or linear regression.
     hidden : str or list of str
         Activation of the hidden layers, one name for all or one for each: "sigmoid", "tanh",
         "relu", "leaky_relu", "softplus", "elu" or "linear".
     output : str
-        Activation of the output layer, which brings its loss: "sigmoid" and "softmax" with
-        cross-entropy, "linear" and "relu" with squared error, "exp" with Poisson deviance.
+        Activation of the output layer. It determines the loss: "sigmoid" and "softmax" have
+        cross-entropy, "linear" and "relu" squared error, "exp" Poisson deviance.
     dtype : {"float32", "float64"}
-        Of the parameters and of all arithmetic.
+        Dtype of the parameters and of all arithmetic.
     leaky_slope : float
         Slope of leaky_relu for z < 0; not negative.
 
@@ -64,20 +64,20 @@ class Network(Parameters):
     ----------
     params : ndarray, 1-D
         All parameters in one vector: for each layer W[l] transposed, (n_{l-1}, n_l) in C order,
-        then b[l]. Zeros until `init` or the caller fills them.
+        then b[l]. They are 0 until `init` or the caller sets them.
     W, b : list of ndarray
-        Writable views of it: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1). An assignment
-        to an item copies into it. With ``params.flags.writeable = False`` all are read-only, and
-        methods that would write raise.
+        Writable views of ``params``: W[l] of shape (n_l, n_{l-1}), b[l] of shape (n_l, 1). An
+        assignment to an item copies into the view. After ``params.flags.writeable = False`` all
+        views are read-only, and methods that write raise.
     W1, b1, W2, b2, ... : ndarray
-        The same by name; an assignment copies into them.
+        The same views by name; an assignment copies into the view.
     layers : ndarray, (L, 11)
-        The table that the kernels read, see `fastshallow.kernels.layout`.
+        The network's table for the kernels; see `fastshallow.kernels.layout`.
 
     Notes
     -----
-    The same inputs give the same bits with any number of threads. Methods that take
-    ``n_threads`` use as many as the work is worth when it is None.
+    The same inputs give the same bits with any number of threads. ``n_threads=None`` chooses the
+    number by the amount of work.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class Network(Parameters):
                 f"hidden: expected one name, or {len(sizes) - 2} for the hidden layers of "
                 f"sizes {checks.shown(sizes)}; got {len(names)}"
             )
-        set_ = object.__setattr__  # the checking __setattr__ is for the finished network
+        set_ = object.__setattr__  # our own __setattr__ needs a finished network
         set_(self, "sizes", sizes)
         set_(self, "hidden", tuple(checks.one_of("hidden", n, HIDDEN) for n in names))
         set_(self, "output", checks.one_of("output", output, OUTPUTS))
@@ -128,11 +128,11 @@ class Network(Parameters):
             raise ValueError(f"dtype: expected float32 or float64; got {dtype!r}")
         set_(self, "dtype", np.dtype(dtype))
         wanted = sum((n + 1) * m for n, m in pairwise(sizes)) * self.dtype.itemsize
-        if wanted > sys.maxsize // 16:  # sizes of tiles and offsets must fit int64 too
+        if wanted > sys.maxsize // 16:  # offsets and tile sizes must fit int64
             raise MemoryError(f"sizes: {checks.shown(sizes)} want {wanted} bytes of parameters")
         codes = [ACTIVATIONS[name] for name in (*self.hidden, self.output)]
         set_(self, "layers", layout.describe(sizes, codes))
-        self._hold(layout.aligned_zeros(int(layout.n_params(self.layers)), self.dtype), sizes)
+        self._set_params(layout.aligned_zeros(int(layout.n_params(self.layers)), self.dtype), sizes)
 
     sizes: tuple[int, ...]
     hidden: tuple[str, ...]
@@ -149,16 +149,16 @@ class Network(Parameters):
         Parameters
         ----------
         method : {"course", "glorot", "he", "zeros"} or None
-            None is "he" for hidden layers that are all relu, leaky_relu or elu, else "glorot".
+            None means "he" if all hidden layers are relu, leaky_relu or elu, else "glorot".
         scale : float or None
-            Factor of the weights; None is 0.01 for "course", else 1.
+            Factor of the weights; None means 0.01 for "course", else 1.
         seed : int or None
-            Start of a generator of its own; the global random state is never used.
+            Seed of a generator for this call; the global random state is never used.
 
         Returns
         -------
         Network
-            Itself; `params` is modified in place.
+            This network; ``params`` is modified in place.
         """
         if method is None:
             methods = {ROWS[name].init for name in self.hidden}
@@ -168,9 +168,9 @@ class Network(Parameters):
         if scale is not None:
             scale = checks.number("scale", scale, least=0)
         if seed is not None:
-            # RandomState takes 32 bits, Generator any number
+            # RandomState takes 32 bits, Generator any size
             seed = checks.whole("seed", seed, 0, 2**32 - 1 if method == "course" else math.inf)
-        with np.errstate(all="ignore"):  # looked for below
+        with np.errstate(all="ignore"):  # overflow is checked below
             drawn = [W.astype(self.dtype) for W in draw(method, self.sizes, scale, seed)]
         if not all(np.isfinite(W).all() for W in drawn):
             raise ValueError(f"scale: expected weights that {self.dtype} holds; got {scale!r}")
@@ -182,14 +182,14 @@ class Network(Parameters):
 
     @property
     def model(self) -> kernels.Model:
-        """The network as the kernels take it, sharing `params`; the kernels can be called then."""
+        """The network as an argument of kernels, sharing ``params``; also prepares the kernels."""
         prepare(self.dtype)
         prepare(self.dtype, None, FEW_KERNELS)
         return kernels.Model(self.params, self.layers, self.leaky_slope)
 
     @property
     def _model(self) -> kernels.Model:
-        """The same for our own calls, which write after `_check_writable` only."""
+        """The same for internal calls: always writable, and it prepares no kernels."""
         return kernels.Model(self._memory, self.layers, self.leaky_slope)
 
     # Forward ---------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class Network(Parameters):
         return out
 
     def forward(self, X: Any) -> LayerValues:
-        """Return Z[l] and A[l] of every layer, to be looked at.
+        """Return Z[l] and A[l] of every layer, for inspection.
 
         Parameters
         ----------
@@ -229,7 +229,7 @@ class Network(Parameters):
         -------
         LayerValues
             ``Z1, A1, Z2, A2, ...`` of shape (n_l, m). `predict` and `cost_and_grad` keep none
-            of them, and are the ones to use where memory or time matter.
+            of them; they take less memory and time.
 
         Examples
         --------
@@ -254,7 +254,7 @@ class Network(Parameters):
         return LayerValues(*by_layer)
 
     def predict_proba(self, X: Any, n_threads: int | None = None) -> np.ndarray:
-        """Return the probabilities A[L], (n_y, m), of a sigmoid or softmax output."""
+        """Return the probabilities A[L], (n_y, m); the output must be sigmoid or softmax."""
         if self.output not in CLASSIFIERS:
             raise AttributeError(
                 f"predict_proba needs output sigmoid or softmax; this one is {self.output}"
@@ -277,15 +277,15 @@ class Network(Parameters):
         threshold : float
             A sigmoid output predicts 1 where A[L] > threshold.
         out : ndarray or None
-            Where to write them, of the shape below; modified in place and returned.
+            Array for the predictions, of the shape below; modified in place and returned.
         n_threads : int or None
-            Threads; None is by the work.
+            Threads; None chooses by the work.
 
         Returns
         -------
         ndarray
             sigmoid: 0 and 1, (n_y, m), int64. softmax: class numbers, (m,), int64.
-            Else: values, (n_y, m), of the network's dtype.
+            Other outputs: A[L], (n_y, m), in the network's dtype.
         """
         few = n_threads is None and type(threshold) is float and math.isfinite(threshold)
         if few and out is not None and self._predict_few(X, threshold, out):
@@ -297,22 +297,21 @@ class Network(Parameters):
             checks.out_array(out, shape, "fiu" if self.output in CLASSIFIERS else "f")
         values = self._outputs(X, n_threads)
         if self.output == "sigmoid":
-            with np.errstate(all="ignore"):  # a threshold that is none in this dtype
+            with np.errstate(all="ignore"):  # the threshold may overflow in this dtype
                 values = (values > self.dtype.type(threshold)).astype(np.int64)
         elif self.output == "softmax":
             values = values.argmax(axis=0)
         if out is None:
             return values
-        with np.errstate(all="ignore"):  # into the dtype of out
+        with np.errstate(all="ignore"):  # values may overflow in the dtype of out
             out[...] = values
         return out
 
     def _predict_few(self, X: Any, threshold: float, out: Any) -> bool:
-        """Write predictions of one example or a few, and return whether that was possible.
+        """Predict few examples without NumPy's checks; return whether that was possible.
 
-        If not, the other path does it, or says what is wrong; ``out`` may hold a part where a Z[l]
-        of finite parameters overflows, and is as it was otherwise. A threshold of NaN asks for
-        A[L]. (One row of 30-64-1 takes 1.2 us so, 23 us with NumPy's checks.)
+        If not, the caller takes the general path, which predicts or raises. ``out`` is then
+        unchanged, or partly written if a Z[l] overflows. A threshold of NaN writes A[L].
         """
         if not (
             type(X) is np.ndarray
@@ -333,9 +332,9 @@ class Network(Parameters):
         return status == kernels.OK
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy (sigmoid, softmax), or R^2 (other outputs).
+        """Return the accuracy (sigmoid, softmax) or R^2 (other outputs).
 
-        With several sigmoid outputs an example counts where all of them are right.
+        With several sigmoid outputs, an example is right if all its outputs are right.
 
         Parameters
         ----------
@@ -362,9 +361,9 @@ class Network(Parameters):
             right = (truth == prediction).all(axis=0)
             return float(np.average(right, weights=sample_weight))
         largest = max(np.abs(Y).max(), np.abs(prediction).max())
-        # -inf where Y of what counts hardly differs; scikit-learn refuses infinite predictions
+        # R^2 is -inf if Y hardly varies; scikit-learn rejects infinite predictions
         with np.errstate(all="ignore"):
-            if 1e15 < largest < math.inf:  # the squares would overflow; R^2 knows no unit
+            if 1e15 < largest < math.inf:  # avoid overflow of squares; R^2 does not depend on units
                 Y, prediction = Y.astype(float) / largest, prediction.astype(float) / largest
             return float(r2_score(Y.T, prediction.T, sample_weight=sample_weight))
 
@@ -408,17 +407,17 @@ class Network(Parameters):
         Parameters
         ----------
         X : array_like, (n_x, m) or (n_x,)
-            Inputs; examples are columns. float32 and float64 are read as they lie, in any
-            order and strides; other numbers are converted.
+            Inputs; examples are columns. float32 and float64 arrays of any strides are not
+            copied; other numbers are converted.
         Y : array_like, (n_y, m)
-            Targets; also (m,) where n_y = 1. softmax takes class numbers (m,) or one-hot
-            columns. sigmoid takes values from 0 to 1, exp values >= 0.
+            Targets; also (m,) if n_y = 1. softmax takes class numbers (m,) or one-hot columns,
+            sigmoid values from 0 to 1, exp values >= 0.
         sample_weight : array_like, (m,), or None
-            Weights w of the examples, >= 0 and not all 0; None is 1 for each.
+            Weights w of the examples, >= 0 and not all 0; None means 1 for each.
         alpha : float
             L2 penalty on the weights; the biases have none.
         n_threads : int or None
-            Threads; None is by the work.
+            Threads; None chooses by the work.
 
         Returns
         -------
@@ -430,7 +429,7 @@ class Network(Parameters):
         Raises
         ------
         ValueError, TypeError
-            Naming the argument, what was expected and what came.
+            An argument is wrong; the message names it.
 
         Examples
         --------
@@ -455,10 +454,10 @@ class Network(Parameters):
     ) -> float:
         return Problem(self, X, Y, sample_weight, alpha, n_threads).cost(grad)
 
-    # The rest --------------------------------------------------------------------------------
+    # Representation, comparison, copies and pickles ------------------------------------------
 
     def _described(self) -> dict[str, Any]:
-        """Return the arguments that make another network like this one, as JSON has them."""
+        """Return the constructor's arguments of this network, in types of JSON."""
         values = (list(self.sizes), list(self.hidden), self.output)
         return dict(zip(ARGUMENTS, (*values, self.dtype.name, self.leaky_slope), strict=True))
 
@@ -481,7 +480,7 @@ class Network(Parameters):
     __hash__ = None  # type: ignore[assignment]  # it is mutable
 
     def copy(self) -> Network:
-        """Return a network of the same architecture with parameters of its own."""
+        """Return a network of the same architecture with a copy of the parameters."""
         net = object.__new__(type(self))
         net.__setstate__(self.__getstate__())
         return net
@@ -492,11 +491,11 @@ class Network(Parameters):
         return self.copy()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle and skops keep: the constructor's arguments, and ``params``."""
+        """Return the state for pickle and skops: the constructor's arguments and ``params``."""
         return {**self._described(), "params": self.params}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the network that `__getstate__` described, with parameters of its own."""
+        """Restore the state of `__getstate__`, with a copy of the parameters."""
         wanted = (*ARGUMENTS, "params")
         if not isinstance(state, dict) or set(state) != set(wanted):
             got = checks.shown(sorted(map(str, state))) if isinstance(state, dict) else "none"

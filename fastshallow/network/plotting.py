@@ -1,7 +1,4 @@
-"""The loss curve, a decision boundary, and a diagnosis as bars.
-
-matplotlib is imported when it is first needed.
-"""
+"""Plots: the loss curve, a decision boundary, and a diagnosis. matplotlib is imported lazily."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ __all__ = ["Boundary", "cost_png", "plot_boundary", "plot_cost", "plot_diagnosis
 
 
 def _matplotlib(module: str) -> Any:
-    """Return a module of matplotlib, or say how to install it."""
+    """Return a module of matplotlib, or raise an error that says how to install it."""
     try:
         return importlib.import_module(f"matplotlib.{module}")
     except ImportError as error:
@@ -43,22 +40,21 @@ def plot_cost(cost: Any, validation: Any = None, ax: Axes | None = None) -> Axes
     Parameters
     ----------
     cost : array_like, (n,)
-        J by step, as in ``fs.gradient_descent(...).cost``. A value that is not finite leaves a
-        gap.
+        J at each step, as in ``fs.gradient_descent(...).cost``. NaN and infinity leave gaps.
     validation : array_like, (n,), or None
-        J at the same steps on examples held out.
+        J of held-out examples at the same steps.
     ax : matplotlib Axes or None
-        Where to draw; None opens a new figure with pyplot.
+        Axes to draw on; None opens a new figure with pyplot.
 
     Returns
     -------
     matplotlib Axes
-        Where it was drawn.
+        The axes with the curves.
 
     Raises
     ------
     ImportError
-        Where matplotlib is missing: it comes with ``pip install "fastshallow[plot]"``.
+        matplotlib is missing; ``pip install "fastshallow[plot]"`` installs it.
 
     Examples
     --------
@@ -79,7 +75,7 @@ def plot_cost(cost: Any, validation: Any = None, ax: Axes | None = None) -> Axes
     if ax is None:
         ax = _matplotlib("pyplot").subplots()[1]
     for label, values in curves.items():
-        # a single step makes no line
+        # one step is a point, not a line
         ax.plot(values, label=label, marker="o" if values.size == 1 else None)
     ax.set_xlabel("step")
     ax.set_ylabel("cost J")
@@ -90,20 +86,20 @@ def plot_cost(cost: Any, validation: Any = None, ax: Axes | None = None) -> Axes
 
 @dataclass
 class Boundary:
-    """What a classifier of two numbers answers over a rectangle, and the examples in it.
+    """Predicted classes on a grid over two features, and the examples in its rectangle.
 
     Attributes
     ----------
     names : list of str
-        Of the two numbers.
+        Names of the two features.
     x, y : ndarray, (n,)
-        The grid.
+        Coordinates of the grid.
     numbers : ndarray, (n, n)
-        The class at each point; rows go along y.
+        Class number of each grid point; the row is the index of y.
     points : ndarray, (m, 2)
         Examples.
     labels : ndarray, (m,)
-        Their classes, as numbers.
+        Class numbers of the examples.
     classes : list of str
         Names of the classes.
     """
@@ -118,8 +114,8 @@ class Boundary:
 
 
 def _colours(n: int) -> Any:
-    """Return a colour map of n classes."""
-    _matplotlib("figure")  # or says how to install it
+    """Return a colour map for n classes."""
+    _matplotlib("figure")  # raises a clear error if matplotlib is missing
     colours = importlib.import_module("matplotlib").colormaps
     return colours["tab10" if n <= 10 else "turbo"].resampled(n)
 
@@ -130,9 +126,9 @@ def plot_boundary(boundary: Boundary, ax: Axes) -> Axes:
     Parameters
     ----------
     boundary : Boundary
-        What to draw.
+        Grid, classes and examples.
     ax : matplotlib Axes
-        Where.
+        Axes to draw on.
 
     Examples
     --------
@@ -172,15 +168,15 @@ def cost_png(
     Parameters
     ----------
     cost : array_like, (n,)
-        J by step.
+        J at each step.
     title : str
-        What stands above it.
+        Title of the curve.
     validation : array_like, (n,), or None
-        J at the same steps on examples held out.
+        J of held-out examples at the same steps.
     boundary : Boundary or None
-        What to draw beside it.
+        Decision boundary, drawn beside the curve.
     step : str
-        What a step is.
+        Label of the x axis, such as "epoch".
 
     Examples
     --------
@@ -204,16 +200,16 @@ def cost_png(
 def plot_diagnosis(
     shares: dict[str, list[float | None]], norms: list[float | None], ax: Axes | None = None
 ) -> Axes:
-    """Draw what `fastshallow.diagnose` found: shares of units as bars, norms of dW as a line.
+    """Draw the result of `fastshallow.diagnose`: shares as bars, norms of dW as a line.
 
     Parameters
     ----------
     shares : dict of str to list
-        By name, the share of each layer's units; None draws nothing.
+        For each name, the share of units of each layer; None draws nothing.
     norms : list
-        The norm of dW of each layer, on an axis of its own at the right; None draws nothing.
+        Norm of dW of each layer, on a second axis at the right; None draws nothing.
     ax : matplotlib Axes or None
-        Where to draw; None opens a new figure with pyplot.
+        Axes to draw on; None opens a new figure with pyplot.
 
     Examples
     --------
@@ -237,11 +233,11 @@ def plot_diagnosis(
     handles, labels = ax.get_legend_handles_labels()
     if any(norms):
         right = ax.twinx()
-        # a norm of 0 has no place on a logarithmic axis
+        # a logarithmic axis cannot show 0
         (line,) = right.plot(layers, [norm or np.nan for norm in norms], "k.-")
         right.set_yscale("log")
         right.set_ylabel("norm of dW")
         handles, labels = [*handles, line], [*labels, "norm of dW"]
-    # above the bars and the line, not over them
+    # the legend stands above the plot, or it would cover bars
     ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(labels))
     return ax

@@ -1,4 +1,4 @@
-"""What is computed about: a network, X, Y and weights, checked, as the kernels of J take them."""
+"""Validated arguments of the cost kernels: a network, X, Y and sample weights."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["Problem"]
 
 
 class Problem:
-    """A checked network, X, Y and weights.
+    """Validated arguments of `fastshallow.kernels.cost_and_grad`.
 
     Parameters
     ----------
     net : Network
         Not modified.
     X, Y, sample_weight, alpha, n_threads
-        As for `Network.cost_and_grad`, which has the errors, too.
+        As for `Network.cost_and_grad`, with the same errors.
 
     Attributes
     ----------
     X, Y : ndarray
-        (n_x, m), and (n_y, m) or class numbers (1, m).
+        X is (n_x, m). Y is (n_y, m), or class numbers (1, m).
     labels : int
-        1 where Y holds class numbers.
+        1 if Y holds class numbers, else 0.
     arguments : tuple
         The first arguments of `fastshallow.kernels.cost_and_grad`.
     """
@@ -54,7 +54,7 @@ class Problem:
         checks.divisor(total, net.dtype)
         alpha = checks.number("alpha", alpha, least=0)
         tasks = int(kernels.task_count(m, net.layers, net.dtype.itemsize))
-        # forward takes 2 operations a parameter and example, backward twice as many
+        # operations per parameter and example: 2 forward, 4 backward
         workers = choose_workers(n_threads, tasks, 6.0 * net.params.size * m)
         self._pace = pace_of("cost", net.sizes, m, workers, n_threads is not None)
         groups: tuple[str, ...] = ()
@@ -67,13 +67,13 @@ class Problem:
         self.arguments = (net._model, examples, m, total, alpha)
 
     def cost(self, grad: np.ndarray) -> float:
-        """Return J, and write its gradient to ``grad``, unless that is empty."""
+        """Return J, and write its gradient to ``grad`` unless that is empty."""
         with paced_region(self._pace) as workers:
             J, status = kernels.cost_and_grad(*self.arguments, workers, grad)
         self.check(status)
         return float(J)
 
     def check(self, status: int) -> None:
-        """Raise the error that the kernel's status stands for, if any."""
+        """Raise the error of a kernel's status, if any."""
         if status != kernels.OK:
             checks.explain(status, self.X, self.Y, self.labels, self.net)

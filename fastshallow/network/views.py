@@ -1,4 +1,4 @@
-"""Views by layer: W1 is the first of the list W, and a part of one flat vector."""
+"""Arrays by layer (W1, b1, dW1, ...) that are views of one flat vector."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def layer_views(
 
 
 class LayerArrays(list[np.ndarray]):
-    """Arrays by layer, views of one vector: an assignment to an item copies into it.
+    """List of views of one vector; an assignment to an item copies into the view.
 
     Parameters
     ----------
     arrays : iterable of ndarray
         The views.
     name : str
-        What messages call them.
+        Name for error messages.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class LayerArrays(list[np.ndarray]):
             self._copy(self[index], value)
 
     def _copy(self, view: np.ndarray, value: Any) -> None:
-        if value is view:  # coefs_[0] *= 2 has changed the view in place already
+        if value is view:  # coefs_[0] *= 2 has modified the view in place already
             return
         if not view.flags.writeable:
             raise ValueError(f"{self.name}: expected writable params; got read-only ones")
@@ -73,16 +73,16 @@ class LayerArrays(list[np.ndarray]):
 
 
 class ByLayer:
-    """Attributes that end in the number of a layer: W1 is the first of the list W."""
+    """Base class with attributes for layers: W1 is the first item of the list W."""
 
     __slots__ = ()
     _lists: tuple[str, ...] = ()
 
     def _views(self, name: str) -> Sequence[np.ndarray]:
-        """Return the arrays of one of the lists; none of an object that is not made yet."""
+        """Return one of the lists; empty if the object is not constructed yet."""
         return getattr(self, name, ())
 
-    def _numbered(self, name: str) -> np.ndarray | None:
+    def _layer_array(self, name: str) -> np.ndarray | None:
         match = re.fullmatch(r"([A-Za-z]+)([1-9][0-9]*)", name)
         if match is None or match[1] not in self._lists:
             return None
@@ -91,13 +91,13 @@ class ByLayer:
         return arrays[layer - 1] if layer <= len(arrays) else None
 
     def __getattr__(self, name: str) -> np.ndarray:
-        array = self._numbered(name)
+        array = self._layer_array(name)
         if array is None:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return array
 
     def __setattr__(self, name: str, value: Any) -> None:
-        view = self._numbered(name)
+        view = self._layer_array(name)
         if view is None:
             object.__setattr__(self, name, value)
         else:
@@ -115,12 +115,12 @@ class ByLayer:
 class Parameters(ByLayer):
     """One vector of parameters, and its views by layer: W1, b1, W2, b2, ...
 
-    It has no __dict__: nothing can put an array in the place of one that others are views of.
+    It has no __dict__, so that W1 cannot be replaced by an array with other memory.
 
     Attributes
     ----------
     params : ndarray, 1-D
-        All of them.
+        All parameters.
     """
 
     __slots__ = ("_by_layer", "_memory", "params")
@@ -130,11 +130,11 @@ class Parameters(ByLayer):
     _memory: np.ndarray
     _by_layer: dict[str, list[np.ndarray]]
 
-    def _hold(self, params: np.ndarray, sizes: tuple[int, ...]) -> None:
-        """Make this vector the parameters."""
-        set_ = object.__setattr__  # the checking one is for the finished object
+    def _set_params(self, params: np.ndarray, sizes: tuple[int, ...]) -> None:
+        """Set the vector of parameters and its views."""
+        set_ = object.__setattr__  # our own __setattr__ needs a finished object
         set_(self, "params", params)
-        # the same numbers for kernels: they see one type, whatever flags the caller gives params
+        # a second view for kernels stays writable: kernels are compiled for one type only
         set_(self, "_memory", params[:])
         set_(self, "_by_layer", dict(zip(self._lists, layer_views(params, sizes), strict=True)))
 
@@ -149,12 +149,12 @@ class Parameters(ByLayer):
 
     @property
     def W(self) -> list[np.ndarray]:
-        """Weights by layer, (n_l, n_{l-1}): views; an assignment to an item copies into it."""
+        """Weights by layer, (n_l, n_{l-1}); an assignment to an item copies into the view."""
         return LayerArrays(self._views("W"), "W")
 
     @property
     def b(self) -> list[np.ndarray]:
-        """Biases by layer, (n_l, 1), likewise."""
+        """Biases by layer, (n_l, 1); an assignment to an item copies into the view."""
         return LayerArrays(self._views("b"), "b")
 
     def __getattr__(self, name: str) -> np.ndarray:
@@ -168,14 +168,14 @@ class Parameters(ByLayer):
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        view = self.params if name == "params" else self._numbered(name)
+        view = self.params if name == "params" else self._layer_array(name)
         if view is None:
             n = len(self._by_layer["W"])
             raise AttributeError(
                 f"{name!r} of a {type(self).__name__} cannot be set; its parameters can: params, "
                 f"W1 ... W{n}, b1 ... b{n}"
             )
-        if view is value:  # net.W1 -= ... has changed the view in place already
+        if view is value:  # net.W1 -= ... has modified the view in place already
             return
         self._check_writable()
         array = checks.numeric(name, value)
@@ -188,7 +188,7 @@ class Parameters(ByLayer):
         raise AttributeError(f"{name!r} of a {type(self).__name__} cannot be deleted")
 
     def _check_writable(self) -> None:
-        """Raise where the caller has made the parameters read-only."""
+        """Raise if the user has made the parameters read-only."""
         if not self.params.flags.writeable:
             raise ValueError(
                 "params: expected writable parameters; got read-only ones "
@@ -197,16 +197,16 @@ class Parameters(ByLayer):
 
 
 class Gradient(ByLayer):
-    """The gradient of J by every parameter.
+    """The gradient of J with respect to all parameters.
 
     Attributes
     ----------
     vector : ndarray, 1-D
-        All of it, in the order of `Network.params`.
+        The gradient, in the order of `Network.params`.
     dW, db : list of ndarray
-        Views of it, by layer: dW[l] of shape (n_l, n_{l-1}), db[l] of shape (n_l, 1).
+        Views of ``vector`` by layer: dW[l] of shape (n_l, n_{l-1}), db[l] of shape (n_l, 1).
     dW1, db1, dW2, ... : ndarray
-        The same by name.
+        The same views by name.
     """
 
     __slots__ = ("__weakref__", "_by_layer", "_sizes", "vector")
@@ -226,12 +226,12 @@ class Gradient(ByLayer):
 
     @property
     def dW(self) -> list[np.ndarray]:
-        """The part of the weights, by layer; an assignment to an item copies into it."""
+        """Gradient of the weights by layer; an assignment to an item copies into the view."""
         return LayerArrays(self._views("dW"), "dW")
 
     @property
     def db(self) -> list[np.ndarray]:
-        """The part of the biases, likewise."""
+        """Gradient of the biases by layer; an assignment to an item copies into the view."""
         return LayerArrays(self._views("db"), "db")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -241,11 +241,11 @@ class Gradient(ByLayer):
             super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle and copies keep: copies of views would be no views."""
+        """Return the state for pickle and copies: the vector only, because copied views detach."""
         return {"vector": self.vector, "sizes": list(self._sizes)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the gradient that `__getstate__` described, with memory of its own."""
+        """Restore the state of `__getstate__`, with a copy of the vector."""
         Gradient.__init__(self, np.array(state["vector"]), tuple(state["sizes"]))
 
     def __repr__(self) -> str:
@@ -254,10 +254,7 @@ class Gradient(ByLayer):
 
 
 class LayerValues(ByLayer):
-    """Z and A of every layer: lists ``Z`` and ``A``, and ``Z1``, ``A1``, ``Z2``, ... by name.
-
-    Each is (n_l, m), examples as columns.
-    """
+    """Z and A of every layer, (n_l, m): lists ``Z`` and ``A``, and ``Z1``, ``A1``, ... by name."""
 
     _lists = ("Z", "A")
 

@@ -1,7 +1,7 @@
 """Vector arithmetic that knows no networks.
 
-`vectors` knows the processor's vectors, `intrinsics` and `processor` single instructions. On them
-stand the matrix product (`matmul`, by way of `register_tile` and `transpose`), the elementary
+`vectors` emits vector instructions, `intrinsics` and `processor` single instructions. They are the
+base of the matrix product (`matmul`, which uses `register_tile`), `transpose`, the elementary
 functions (`elementary`: exp, log, tanh) and the gathering of rows (`gather`).
 
 May import: jit.

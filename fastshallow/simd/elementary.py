@@ -1,20 +1,20 @@
-"""exp, tanh, sigmoid, softplus, log, log1p: branch-free arithmetic that becomes vector code.
+"""exp, tanh, sigmoid, softplus, log and log1p as branch-free arithmetic, which LLVM vectorises.
 
-Numba's own exp and tanh call the C library, one value at a time. Here
+Numba's own exp and tanh call the C library, one value at a time. The formulas:
 
-- e^x = 2^k (1 + p): x = k ln 2 + r with whole k and abs(r) <= ln(2) / 2, p = e^r - 1 =
-  r + r^2 P(r);
-- log x = k ln 2 + log(1 + t), x = 2^k (1 + t) with sqrt(1/2) <= 1 + t <= sqrt(2), and
+- e^x = 2^k (1 + p), with x = k ln 2 + r, k an integer, abs(r) <= ln(2) / 2, and
+  p = e^r - 1 = r + r^2 P(r);
+- log x = k ln 2 + log(1 + t), with x = 2^k (1 + t), sqrt(1/2) <= 1 + t <= sqrt(2), and
   log(1 + t) = t - t^2 Q(t);
-- tanh x is put together from 2^k and p = tanh r: x = k ln(2) / 2 + r, p = r (1 + r^2 T(r^2)).
+- tanh x from 2^k and p = tanh r, with x = k ln(2) / 2 + r and p = r (1 + r^2 T(r^2)): see `_tanh`.
 
-ln 2 is split in two, the first part short enough for k times it to be exact: the constants of
-Cody and Waite, Software Manual for the Elementary Functions (1980), as in Cephes' exp.
-P, Q and T are minimax polynomials: ``python tests/minimax.py`` computes their coefficients by the
-exchange algorithm of Remez, and a test compares them with those below. What they leave out:
+ln 2 is split into two parts. The first has few bits, so that k times it is exact. The constants are
+those of Cody and Waite, Software Manual for the Elementary Functions (1980), as in Cephes' exp.
+P, Q and T are minimax polynomials. ``python tests/minimax.py`` computes their coefficients by the
+exchange algorithm of Remez, and a test compares them with those below. Their errors:
 
 =========  ============  ==================  ===========  ======================
-name       coefficients  interval            of           error
+name       coefficients  interval            function     error
 =========  ============  ==================  ===========  ======================
 EXP32      5             abs(r) <= ln(2)/2   e^r          2^-28.2
 EXP64      10            the same            e^r          2^-58.0
@@ -26,12 +26,12 @@ TANH32     2             abs(r) <= ln(2)/4   tanh(r)      2^-24.1, relative
 TANH64     6             the same            tanh(r)      2^-57.8, relative
 =========  ============  ==================  ===========  ======================
 
-LOG1P is a polynomial in t - 1/2, whose powers are small where t is near 1. Sums whose rounding
-would be seen in the result are kept in two parts. docs/elementary.md has the measured errors: at
-most 2 units in the last place, 3 for tanh.
+LOG1P is a polynomial in t - 1/2, because powers of t are large near 1. Some sums are kept in two
+parts, because their rounding would change the result. docs/elementary.md has the measured errors:
+at most 2 units in the last place, 3 for tanh.
 
-NaN gives NaN. Every fused multiply-add is written out and nothing is compiled with fastmath: the
-same bits whatever calls these functions.
+NaN gives NaN. All callers get the same bits, because every fused multiply-add is explicit and
+fastmath is off.
 """
 
 from __future__ import annotations
@@ -62,22 +62,22 @@ ln2_high = by_dtype(6.93359375e-1, 6.93145751953125e-1)
 ln2_low = by_dtype(-2.12194440e-4, 1.42860682030941723212e-6)
 half_ln2 = by_dtype(0.34657359027997264, 0.34657359027997264)
 
-# Adding 1.5 * 2^23 (float64: 2^52) rounds to a whole number, which then stands in the sum's last
-# bits. With the exponent's bias added to it too, `power_of_two` has only to shift them.
+# Adding 1.5 * 2^23 (float64: 1.5 * 2^52) rounds to an integer k, which is in the last bits of the
+# sum. The exponent's bias is added too, so that `power_of_two` only shifts these bits.
 shift = by_dtype(12582912 + 127, 6755399441055744 + 1023)
 
-# 2^k may lie beyond the normal numbers while e^x does not: it is made as 2^(k + lift) 2^-lift.
+# 2^k may be out of range although e^x is not. It is computed as 2^(k + lift) 2^-lift.
 lift = by_dtype(64, 512)
 up = by_dtype(2.0**64, 2.0**512)
 down = by_dtype(2.0**-64, 2.0**-512)
 
-# Of so many values four at a time are taken, a quarter of all apart. Not with vectors of 64 bytes:
-# for four at a time LLVM takes shorter ones, of 32 (30-100-1 and 10-16-1 on one thread of an Intel
-# Xeon: 5 % longer).
-STREAMS_OF = 64
+# `_make_each` splits multiples of this many values into four streams. It does not with vectors of
+# 64 bytes: for four streams LLVM uses vectors of 32 bytes.
+STREAMS_LEAST = 64
 STREAMED = VECTOR_BYTES < 64
 
-# Beyond these e^x is 0, or infinite; from here on tanh rounds to 1; the smallest normal number.
+# e^x is 0 below exp_least and infinite above exp_most. tanh rounds to 1 from tanh_one on. normal is
+# the smallest normal number.
 exp_least, exp_most = by_dtype(-104, -746), by_dtype(89, 710)
 tanh_one = by_dtype(9.02, 19.07)
 normal = by_dtype(2.0**-126, 2.0**-1022)
@@ -191,7 +191,7 @@ exp_tail, log_tail, log1p_tail, tanh_tail = (
 
 @jit(internal=True)
 def _exp_parts(x, shift):
-    """Return t = k + shift, in whose last bits k stands, and p of e^x = 2^k (1 + p)."""
+    """Return t = k + shift, which has k in its last bits, and p of e^x = 2^k (1 + p)."""
     t = fma(x, type(x)(LOG2E), shift)
     k = t - shift
     r = fma(-k, ln2_low(x), fma(-k, ln2_high(x), x))
@@ -217,10 +217,10 @@ def _falling_parts(x):
 
 @jit
 def exp_falling(x):
-    """Return e^x for x <= 0, in three quarters of the operations of `exp`; nonsense for x > 0.
+    """Return e^x for x <= 0, with 3/4 of the operations of `exp`; the result is wrong for x > 0.
 
-    The bits of `exp` where that is a normal number, and within one unit of the last place of it
-    where it is subnormal.
+    The bits are those of `exp` if the result is a normal number. A subnormal result differs from
+    it by at most one unit in the last place.
     """
     s, p = _falling_parts(x)
     return fma(s, p, s)
@@ -228,19 +228,19 @@ def exp_falling(x):
 
 @jit(internal=True)
 def _sigmoid(x, s, p):
-    """Return 1 / (1 + e), or e / (1 + e) where x < 0, from e = s (1 + p) = exp(-abs(x))."""
+    """Return 1 / (1 + e), or e / (1 + e) if x < 0, from e = s (1 + p) = exp(-abs(x))."""
     one = type(x)(1)
     d = fma(s, p, one + s)
     a = one / d
     rest = fma(-a, d, one)  # 1 / d = a (1 + rest)
-    # s is a power of two: e itself is never rounded
+    # a s is exact, because s is a power of two
     a, rest = (a * s, p + rest) if x < 0 else (a, rest)
     return fma(a, rest, a)
 
 
 @jit(internal=True)
 def _log1p_exp(s, p):
-    """Return log(1 + e) of e = s (1 + p) <= 1 in two parts, e and what is added to it."""
+    """Return log(1 + e) of e = s (1 + p) <= 1 as two parts: e and the rest."""
     e = fma(s, p, s)
     return e, fma(-e * e, log1p_tail(e - type(e)(0.5)), fma(s, p, s - e))
 
@@ -276,23 +276,20 @@ def softplus(x):
 
 @jit(internal=True)
 def _tanh_parts(x):
-    """Return t = k + shift, in whose last bits k stands, and r of x = k ln(2) / 2 + r."""
+    """Return t = k + shift, which has k in its last bits, and r of x = k ln(2) / 2 + r."""
     most = tanh_one(x)
-    # of two conditional values LLVM makes a comparison, a maximum and a choice: 12 % slower (AVX2)
+    # LLVM makes slower code of two conditional expressions
     v = maximum(minimum(x, most), -most)
-    # ln 2 is not split: the larger k, the less tanh feels an error of r
+    # ln 2 is not split: for large k, tanh hardly depends on r
     t = fma(v, type(x)(2 * LOG2E), shift(x))
     return t, fma(-(t - shift(x)), half_ln2(x), v)
 
 
 @jit(internal=True)
 def _tanh(t, r):
-    """Return (p b - a) / (b - p a), a = 1 - 2^k, b = 1 + 2^k, p = tanh(r).
-
-    (From exp(2 r) - 1 as in `exp`, 5 coefficients instead of 2, it took a quarter longer.)
-    """
+    """Return (p b - a) / (b - p a), with a = 1 - 2^k, b = 1 + 2^k, p = tanh(r)."""
     one, s, power = type(r)(1), r * r, power_of_two(t)
-    p = r * fma(s, tanh_tail(s), one)  # a product: r + r^3 T would lose the sign of -0
+    p = r * fma(s, tanh_tail(s), one)  # r + r^3 T would lose the sign of -0
     a, b = one - power, one + power
     return fma(p, b, -a) / fma(-p, a, b)
 
@@ -304,16 +301,15 @@ def tanh(x):
 
 
 def _make_each(parts, join):
-    """Return the function that replaces all values x of a vector by join(*parts(x)).
+    """Return a function that replaces each value x of an array by join(*parts(x)).
 
-    It takes four at a time, if `STREAMED`, far from each other: what a value begins with is under
-    way while others end. (tanh of 14,208 float32 with AVX2: 8 % faster than one by one, 17 % on a
-    core that two threads share, where fewer operations seem to be under way; sigmoid 10 and 14 %.)
+    If `STREAMED`, the loop takes one value from each quarter of the array, so that independent
+    operations hide each other's latency.
     """
 
     @jit(internal=True)
     def each(z):
-        n = z.size // STREAMS_OF * (STREAMS_OF // 4) if STREAMED else 0
+        n = z.size // STREAMS_LEAST * (STREAMS_LEAST // 4) if STREAMED else 0
         a, b, c, d = z[:n], z[n : 2 * n], z[2 * n : 3 * n], z[3 * n : 4 * n]
         for p in range(a.size):
             a_p, b_p, c_p, d_p = parts(a[p]), parts(b[p]), parts(c[p]), parts(d[p])
@@ -330,7 +326,7 @@ sigmoid_each, tanh_each = _make_each(_sigmoid_parts, _sigmoid), _make_each(_tanh
 
 @jit(internal=True)
 def _reduce(x):
-    """Return t and k of a positive normal x = 2^k (1 + t), 1 + t from sqrt(1/2) to sqrt(2)."""
+    """Return t and k of a positive normal x = 2^k (1 + t), with sqrt(1/2) <= 1 + t <= sqrt(2)."""
     one = type(x)(1)
     m, k = split(x)
     large = m > type(x)(ROOT2)
@@ -339,7 +335,7 @@ def _reduce(x):
 
 @jit(internal=True)
 def _log(k, t, rest):
-    """Return k ln 2 + log(1 + t + rest), rest being small beside t."""
+    """Return k ln 2 + log(1 + t + rest), with abs(rest) much smaller than abs(t)."""
     y = t + fma(-t * t, log_tail(t), fma(k, ln2_low(t), rest))
     return fma(k, ln2_high(t), y)
 
@@ -360,7 +356,7 @@ def log1p(x):
     one = type(x)(1)
     u = one + x
     v = u - one
-    rest = (one - (u - v)) + (x - v)  # what rounding took from u: Knuth's TwoSum
+    rest = (one - (u - v)) + (x - v)  # the rounding error of u: Knuth's TwoSum
     t, k = _reduce(u)
     rest *= power_of_two(shift(x) - (lift(x) if k > lift(x) else k))
     sum_ = t + rest
@@ -371,25 +367,25 @@ def log1p(x):
 
 @jit(allocates=True, takes={"z": array(1, any_order=True), "start": INTEGER, "n": INTEGER})
 def log_sum_exp(z, start, n):
-    """Return log(sum exp(z_j)) of n >= 1 values of a vector; softplus(x) is that of 0 and x.
+    """Return log(sum exp(z_j)) of the n >= 1 values z[start], ..., z[start + n - 1].
 
     Parameters
     ----------
     z : ndarray, 1-D
-        Holds the values from ``start`` on.
+        Values.
     start, n : int
-        Where they begin, and how many there are.
+        Index of the first value, and number of values.
 
     Notes
     -----
-    The largest value is subtracted first, so nothing overflows; -inf counts nothing, a largest
-    value of -inf or inf is returned, and NaN gives NaN.
+    The largest value is subtracted first, so nothing overflows. If the largest value is -inf or
+    inf, it is the result. NaN gives NaN.
 
     Raises
     ------
     ValueError
-        Where there are fewer than ``n`` values from ``start`` on, or n < 1. In a ``prange`` Numba
-        would forget it: there the answer is NaN.
+        If n < 1, or the range is not within z. In a ``prange`` the result is NaN instead, because
+        Numba loses exceptions there.
 
     Examples
     --------
@@ -413,10 +409,10 @@ def log_sum_exp(z, start, n):
 
 @jit(internal=True)
 def _halved(values, largest):
-    """Return the largest of the values, or their sum: one half is taken to the other, and again.
+    """Return the maximum or the sum of ``values``, which is modified in place.
 
-    ``values`` is modified in place. A single chain of sums would keep the loop from being
-    vectorised; the order of this one is given by the number of values alone.
+    Each round adds the right half to the left half: LLVM vectorises this loop, but not a chain of
+    sums. The order of the sums depends on the number of values only.
     """
     size = values.size
     while size > 1:

@@ -1,8 +1,6 @@
-"""What Numba has no word for: single instructions, addresses, attributes of functions.
+"""Numba intrinsics: single instructions, addresses, and attributes of functions.
 
-Only this module, `fastshallow.simd.vectors`, `fastshallow.simd.processor` and the kernels that are
-made of them know LLVM. What compiled code calls has a twin in plain Python, for
-``NUMBA_DISABLE_JIT=1``.
+Each has a form in plain Python for ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
@@ -38,16 +36,16 @@ __all__ = [
     "where",
 ]
 
-# What a kernel for a few examples may take of the stack.
+# Stack memory of a kernel for a few examples.
 STACK_BYTES = 1 << 15
 
-# Coefficients from which on a polynomial is two chains of multiply-adds, even powers and odd ones.
-TWO_CHAINS = 8
+# From this many coefficients on, even and odd powers of a polynomial are two independent chains.
+TWO_CHAINS_LEAST = 8
 
 
 @intrinsic
 def _all_finite(typingctx, zero, a, n):
-    """Return whether n values from an address on are finite: else x * 0 is NaN."""
+    """Return whether n values at an address are finite: x * 0 is NaN for all others."""
     signature = types.boolean(zero, types.intp, types.intp)
 
     def codegen(context, builder, signature, arguments):
@@ -110,9 +108,9 @@ def _view_as(typingctx, array, like):
 
 @intrinsic
 def _flat(typingctx, array):
-    """Return the memory that an array reaches over, from its first element on, as a 1-D array.
+    """Return the memory from an array's first element to its last as a 1-D array.
 
-    Its strides are taken to be whole elements, and not negative.
+    Strides must be multiples of the element size, and not negative.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -130,7 +128,7 @@ def _flat(typingctx, array):
 
 @intrinsic
 def _on_stack(typingctx, array):
-    """Return STACK_BYTES of the calling function's stack, as an array of the type of another."""
+    """Return STACK_BYTES of the calling function's stack as a 1-D array of the same dtype."""
 
     def codegen(context, builder, signature, arguments):
         result = signature.return_type
@@ -146,7 +144,7 @@ def _on_stack(typingctx, array):
 
 
 def _vector(context, builder, result, data, size):
-    """Emit a 1-D array over memory that someone else keeps."""
+    """Emit a 1-D array over memory that it does not own."""
     array = context.make_array(result)(context, builder)
     itemsize = context.get_abi_sizeof(context.get_data_type(result.dtype))
     itemsize = ir.Constant(ir.IntType(64), itemsize)
@@ -156,13 +154,13 @@ def _vector(context, builder, result, data, size):
 
 @intrinsic
 def _standalone(typingctx):
-    """Keep the calling function out of its callers, and its loops on the widest vectors.
+    """Forbid inlining of the calling function, and let its loops use the widest vectors.
 
-    LLVM prefers 256-bit vectors on CPUs that have 512-bit ones.
+    By default LLVM uses 256-bit vectors on processors with 512-bit vectors.
     """
 
     def codegen(context, builder, signature, arguments):
-        # llvmlite knows the plain attributes only, so this one goes past its check
+        # llvmlite's `add` refuses attributes with a value
         wide = f'"prefer-vector-width"="{8 * VECTOR_BYTES}"'
         set.add(builder.function.attributes, wide)
         builder.function.attributes.add("noinline")
@@ -173,9 +171,9 @@ def _standalone(typingctx):
 
 @intrinsic
 def _inlined(typingctx):
-    """Write the calling function into its callers, whatever LLVM thinks of it.
+    """Force inlining of the calling function.
 
-    A call passes every field of every array in every tuple: a hundred and more values.
+    A call would pass every field of every array in every tuple: a hundred values and more.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -186,7 +184,7 @@ def _inlined(typingctx):
 
 
 def _operation(name, count):
-    """Return the operation of LLVM that has this name and so many values of one dtype."""
+    """Return LLVM's operation ``name`` on ``count`` values of one dtype."""
 
     def codegen(context, builder, signature, arguments):
         scalar, _, suffix = SCALARS[signature.return_type]
@@ -210,7 +208,7 @@ _minimum, _maximum = _operation("minimum", 2), _operation("maximum", 2)
 
 
 def refuse_others(x):
-    """Raise unless a Numba type is one that these functions are for."""
+    """Raise unless a Numba type is float32 or float64."""
     if x not in SCALARS:
         raise errors.TypingError(f"x: expected a float32 or float64; got {x}")
 
@@ -235,7 +233,7 @@ def _polynomial(single, double):
                     result = builder.call(fma, [result, x, c])
                 return result
 
-            if len(constants) < TWO_CHAINS:
+            if len(constants) < TWO_CHAINS_LEAST:
                 return horner(constants, x)
             square = builder.fmul(x, x)
             even, odd = (horner(constants[i::2], square) for i in (0, 1))
@@ -248,11 +246,10 @@ def _polynomial(single, double):
 
 @intrinsic
 def _where(typingctx, condition, a, b):
-    """Return a where the condition holds, else b.
+    """Return a if the condition holds, else b.
 
-    Of a conditional value that goes back to its place LLVM makes a masked store, which takes 16
-    cycles on Zen 3 (relu of 8 values: 12 cycles, so 1 to 2). It does not see through
-    "freeze", an instruction that changes no value.
+    LLVM turns a conditional value that is stored where it was loaded into a masked store, which
+    takes 16 cycles on Zen 3. The instruction "freeze", which changes no value, prevents this.
     """
     refuse_others(a)
     if a != b:
@@ -261,7 +258,7 @@ def _where(typingctx, condition, a, b):
     def codegen(context, builder, signature, arguments):
         def frozen(value):
             instruction = ir.instructions.Instruction(builder.block, value.type, "freeze", [value])
-            builder._insert(instruction)  # llvmlite has no method for this one
+            builder._insert(instruction)  # llvmlite has no method for "freeze"
             return instruction
 
         condition, *values = arguments
@@ -272,7 +269,7 @@ def _where(typingctx, condition, a, b):
 
 @intrinsic
 def _power_of_two(typingctx, t):
-    """Return 2^k from t = k + the shift and bias of `elementary`: k is t's last bits."""
+    """Return 2^k from t = k + `elementary.shift`: k plus the bias is in t's last bits."""
     mantissa, width = (23, 32) if t == types.float32 else (52, 64)
 
     def codegen(context, builder, signature, arguments):
@@ -323,7 +320,7 @@ if config.DISABLE_JIT:
         return np.maximum(a, b)
 
     def polynomial(single, double):
-        """Return the function of x that is a polynomial in plain Python."""
+        """Return the function of x with these coefficients, the constant first."""
 
         def evaluate(x):
             *rest, last = single if isinstance(x, np.float32) else double
@@ -335,7 +332,7 @@ if config.DISABLE_JIT:
         return evaluate
 
     def power_of_two(t):
-        """Return 2^k from t = k + the shift and bias of `elementary`."""
+        """Return 2^k from t = k + `elementary.shift`."""
         integer, mantissa = (np.int32, 23) if isinstance(t, np.float32) else (np.int64, 52)
         bits = np.left_shift(np.asarray(t).view(integer), mantissa, dtype=integer)
         return bits.view(np.asarray(t).dtype)[()]
@@ -350,11 +347,11 @@ if config.DISABLE_JIT:
         return m + m, type(x)(e - 1)
 
     def where(condition, a, b):
-        """Return a where the condition holds, else b."""
+        """Return a if the condition holds, else b."""
         return a if condition else b
 
     def view_as(array, like):
-        """Return the array: plain Python does not mind its type."""
+        """Return the array, because plain Python needs no other type."""
         return array
 
     def all_finite(array, start, n):
@@ -362,20 +359,20 @@ if config.DISABLE_JIT:
         return bool(np.isfinite(array[start : start + n]).all())
 
     def flat(array):
-        """Return the memory that an array reaches over as a 1-D array."""
+        """Return the memory from an array's first element to its last as a 1-D array."""
         reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
         shape = (max(reach, 0) // array.itemsize + 1,)
         return np.lib.stride_tricks.as_strided(array, shape, (array.itemsize,))
 
     def on_stack(array):
-        """Return STACK_BYTES of memory, as an array of the dtype of another."""
+        """Return STACK_BYTES of memory as a 1-D array of the same dtype."""
         return np.empty(STACK_BYTES // array.itemsize, array.dtype)
 
     def inlined():
-        """Do nothing: there is no compiled code to inline."""
+        """Do nothing in plain Python."""
 
     def standalone():
-        """Do nothing: there is no compiled code to keep apart."""
+        """Do nothing in plain Python."""
 
 else:
     (
@@ -417,5 +414,5 @@ else:
 
 
 def by_dtype(single, double):
-    """Return the function of x that is a constant: ``single`` for float32, else ``double``."""
+    """Return the function of x that returns ``single`` for float32, else ``double``."""
     return polynomial((single,), (double,))

@@ -1,10 +1,10 @@
-"""The one matrix product that every layer, forward and backward, is made of.
+"""The matrix product of all layers, forward and backward.
 
 .. math:: C_{ij} = D_{ij} + \\sum_k A_{ik} B_{kj}
 
 All operands are views into flat arrays: element (i, j) of a `Matrix` is
-``data[start + i * row + j * col]``. A transpose swaps ``row`` and ``col``; a row that is
-repeated for every i, such as a bias, has ``row = 0``.
+``data[start + i * row + j * col]``. A transpose swaps ``row`` and ``col``. A bias is one row for
+every i and has ``row = 0``.
 
 ==================================  ==========  ============  =============  ===========
 product (examples are rows)         C           D             A              B
@@ -44,20 +44,19 @@ class Matrix(NamedTuple):
 
 @jit(internal=True)
 def matrix(data, start, row, col):
-    """Return a `Matrix` whose numbers are of one type, also where they are constants.
+    """Return a `Matrix` of integers that are not constants.
 
-    Numba types a tuple with a constant anew, and would compile a kernel for every such type.
+    Numba would compile a kernel for each set of constants in a tuple.
     """
     return Matrix(data, start, row, col)
 
 
-#: Up to so many columns, lanes run over k or over the rows: see `matmul_add`.
+#: Largest number of columns for which lanes run over k or over rows: see `matmul_add`.
 FEW = 3
 
 
-# A right operand is packed where its rows lie far apart and are many: at 1,024 columns of 4 bytes
-# they fall on the same sets of the L1 cache and a page each (48 x 784 x 1,024 on one core: 65
-# GFLOP/s as it lies, 113 with rows 64 bytes longer, 140 packed).
+# A right operand of more bytes is packed. The rows of a wide matrix fall on the same sets of the L1
+# cache, and each on its own page.
 PACK_BYTES = 1 << 16
 
 
@@ -74,12 +73,12 @@ def pack(B, K, N, out, start):
     Parameters
     ----------
     B : Matrix
-        (K, N), of any strides.
+        (K, N), with any strides.
     K, N : int
-        Its sizes.
+        Sizes of B.
     out : ndarray, 1-D
-        Modified in place: K N values from ``start`` on. The packed operand is then
-        ``Matrix(out, start, PACKED, 1)``.
+        Modified in place: K N values from ``start`` on. ``Matrix(out, start, PACKED, 1)`` is the
+        packed operand.
     """
     j = 0
     while j < N:
@@ -100,7 +99,7 @@ def pack(B, K, N, out, start):
 
 @jit
 def unpacked(B, k, j, N, K):
-    """Return where element (k, j) of K rows of N lies, `pack`ed or not."""
+    """Return the index of element (k, j) of B, (K, N), packed or not."""
     if B.row != PACKED:
         return B.start + k * B.row + j * B.col
     panel, width = 0, panel_width(N, B.data.itemsize)
@@ -112,7 +111,7 @@ def unpacked(B, k, j, N, K):
 
 @jit
 def matmul_add_loops(C, D, A, B, M, N, K):
-    """Compute `matmul_add` in plain loops: its meaning, and the oracle of its tests."""
+    """Compute `matmul_add` in plain loops; tests use it as the reference."""
     for i in range(M):
         for j in range(N):
             total = D.data[D.start + i * D.row + j * D.col]
@@ -132,20 +131,20 @@ def matmul_add_loops(C, D, A, B, M, N, K):
 def matmul_add(C, D, A, B, M, N, K):
     """Compute C = D + A B: (M, N) = (M, N) + (M, K) (K, N).
 
-    The lanes of a vector run over what is contiguous:
+    The strides choose what the lanes of a vector run over. The first matching row counts:
 
     ==========  ======================================  =====================================
-    lanes over  where                                   every element is
+    lanes over  condition                               order of the sum for one element
     ==========  ======================================  =====================================
-    rows        C and A lie column by column (``C.row   summed over k in rising order, from D
-                = 1``), D is a column for all (``D.row
-                = 1``, ``D.col = 0``)
+    rows        columns of C and A are contiguous       k rises, starting from D
+                (``C.row = 1``); D is one column
+                (``D.row = 1``, ``D.col = 0``)
     rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
-    k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k a lane
+    k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k per lane
                 are contiguous, or ``D.col = 0``; for
                 N = 1 < M: ``C.row = 1``, ``D.row < 2``
-    columns     else: rows of B, C and D are            summed over k in rising order, from D
-                contiguous, or B is `pack`ed
+    columns     all others: rows of B, C and D must be  k rises, starting from D
+                contiguous; B may be packed instead
     ==========  ======================================  =====================================
 
     Parameters

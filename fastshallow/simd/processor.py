@@ -1,6 +1,6 @@
-"""What a thread asks of its processor: cache lines before their turn, and no subnormal numbers.
+"""Prefetching of cache lines, and flushing of subnormal numbers to 0.
 
-What compiled code calls has a twin in plain Python, for ``NUMBA_DISABLE_JIT=1``.
+Each function has a form in plain Python for ``NUMBA_DISABLE_JIT=1``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .vectors import LINE_BYTES, Vectors, integer
 
 __all__ = ["flush_subnormals", "prefetch", "prefetch_to_write", "restore_subnormals"]
 
-# The bit of x86's MXCSR that stands for FTZ. The one for operands, DAZ, would let a target of
-# -1e-40 count as 0.
+# The bit FTZ (subnormal results are 0) of x86's MXCSR. The bit DAZ (subnormal operands are 0) would
+# accept a target of -1e-40, which is not valid.
 FLUSH = 1 << 15
 
 
@@ -23,7 +23,7 @@ FLUSH = 1 << 15
 
 
 def _make_prefetch(to_write):
-    """Return an intrinsic that asks for the cache lines of a 1-D array, from an element on."""
+    """Return an intrinsic that prefetches a 1-D array from an index to its end."""
 
     @intrinsic
     def prefetch(typingctx, array, first):
@@ -32,7 +32,7 @@ def _make_prefetch(to_write):
             vectors = Vectors(builder, signature.args[0].dtype)
             start = vectors.at(builder.ptrtoint(values.data, ir.IntType(64)), arguments[1])
             left = builder.mul(builder.sub(values.nitems, arguments[1]), integer(vectors.itemsize))
-            # it may begin anywhere in a line
+            # the start may be anywhere in a cache line
             reach = builder.add(builder.and_(start, integer(LINE_BYTES - 1)), left)
             lines = builder.sdiv(builder.add(reach, integer(LINE_BYTES - 1)), integer(LINE_BYTES))
             with cgutils.for_range(builder, lines) as loop:
@@ -52,7 +52,7 @@ _prefetch, _prefetch_to_write = _make_prefetch(False), _make_prefetch(True)
 
 
 def _emit_control(builder, name, place):
-    """Emit the instruction that reads or writes what rules a thread's arithmetic."""
+    """Emit the instruction that reads or writes the MXCSR register of the thread."""
     byte = ir.IntType(8).as_pointer()
     function = ir.FunctionType(ir.VoidType(), [byte])
     function = cgutils.get_or_insert_function(builder.module, function, f"llvm.x86.sse.{name}")
@@ -65,7 +65,7 @@ def _rules_arithmetic(builder):
 
 @intrinsic
 def _flush_subnormals(typingctx):
-    """Let results of this thread be 0 where they are no normal numbers; return what was before."""
+    """Flush subnormal results of this thread to 0; return the register's old value."""
 
     def codegen(context, builder, signature, arguments):
         word = ir.IntType(32)
@@ -83,7 +83,7 @@ def _flush_subnormals(typingctx):
 
 @intrinsic
 def _restore_subnormals(typingctx, before):
-    """Go back to what `_flush_subnormals` returned."""
+    """Restore the value that `_flush_subnormals` returned."""
 
     def codegen(context, builder, signature, arguments):
         if _rules_arithmetic(builder):
@@ -97,17 +97,17 @@ def _restore_subnormals(typingctx, before):
 if config.DISABLE_JIT:
 
     def flush_subnormals():
-        """Do nothing: plain Python keeps its subnormal numbers."""
+        """Do nothing in plain Python."""
         return 0
 
     def restore_subnormals(before):
-        """Do nothing, likewise."""
+        """Do nothing in plain Python."""
 
     def prefetch(array, first):
-        """Do nothing: plain Python is in no such hurry."""
+        """Do nothing in plain Python."""
 
     def prefetch_to_write(array, first):
-        """Do nothing, likewise."""
+        """Do nothing in plain Python."""
 
 else:
     flush_subnormals, restore_subnormals = _flush_subnormals, _restore_subnormals

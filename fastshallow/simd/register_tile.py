@@ -1,14 +1,14 @@
-"""The register tile, of which every matrix product is made.
+"""The register tile, the innermost loop of every matrix product.
 
 .. math:: C_{rj} = D_{rj} + \\sum_k A_{rk} B_{kj}
 
-for MR rows r and NV vectors of lanes j, which stay in registers for the whole sum over k. A is read
-one scalar at a time and broadcast to all lanes, so it may have any strides; rows of B, C and D are
-contiguous. Each element is one chain of fused multiply-adds in rising k, whatever the tile's shape:
-the same bits wherever a row or column falls.
+A tile has MR rows r and NV vectors of columns j. Its sums stay in registers for all k. A scalar of
+A is broadcast to all lanes, so A may have any strides. Rows of B, C and D are contiguous. Each
+element is one chain of fused multiply-adds in rising k, so its bits do not depend on the tile's
+shape.
 
 `dots` and `columns` are for products of few columns, which would leave most lanes idle.
-`fastshallow.simd.matmul` chooses among them; its plain loops are what they are tested against.
+`fastshallow.simd.matmul` chooses among the three.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .vectors import (
     SPLIT,
     VECTOR_BYTES,
     Vectors,
-    hidden,
     integer,
+    opaque,
     vector_sums,
 )
 
@@ -47,37 +47,31 @@ __all__ = [
     "sizes",
 ]
 
-# Vectors of a full panel, and heights of its tiles by their number. NV * MR accumulators, NV
-# vectors of B and a broadcast fit the registers, and 12 or more chains hide the latency of the FMA
-# units. Rows that are left over take the lowest tile that holds them: lower ones would wait for the
-# FMA units (dW of 10 x 16 over 192 examples: 0.77 us in tiles of 4, 4, 1 and 1 rows, 0.50 us in one
-# of 12); but 8 rows may have one of 8 (4-32-16-4 on one thread of an Intel Xeon: 3 % less).
+# PANEL is the number NV of vectors in a full panel. ROWS[NV] are the possible heights MR of a tile.
+# NV * MR sums, NV vectors of B and a broadcast fit into the registers, and 12 or more independent
+# sums hide the latency of the FMA units. Leftover rows take the lowest tile that holds them all,
+# because several lower tiles would have too few independent sums.
 PANEL = 4 if REGISTERS == 32 else 2
 ROWS = {1: (12, 8, 4, 1), 2: (12, 8, 4, 1), 3: (8, 4, 1), 4: (6, 4, 2, 1)}
 if REGISTERS == 16:
-    # 8 rows of one vector are as many chains as the FMA units take: none may be late, so 10
+    # 8 sums just fill the FMA units, and 10 tolerate a delay
     ROWS = {1: (10, 5, 1), 2: (6, 4, 1), 3: (4, 1)}
 
-# Vectors of the last panel, at most. With 16 registers one of 3 is faster than panels of 2 and 1,
-# which loads a value for every multiply-add (a step of 64-40-10 over 1,500 examples: 309 us, so
-# 292; of 30-100-1 1 % less). With all of 3, 30-96-1 takes 2 to 3 % more.
+# Largest number of vectors in the last panel. With 16 registers a last panel of 3 vectors is faster
+# than two panels of 2 and 1: a panel of 1 needs a load for every multiply-add.
 PANEL_MOST = PANEL + 1 if REGISTERS == 16 else PANEL
 
-# Sums over k go on by so many at once. With addresses that LLVM does not see through, and one for
-# the rows of B of a round, 12 multiply-adds take 22 instructions; without, it computes the address
-# of each row from that of the one before, 28 instructions. A core that two threads share starts
-# half as many in a cycle: there a step of 30-100-1 was 7 % faster with 23, and products are 3 to
-# 5 % faster with 22; alone on its core it is as fast (AVX2).
-ROUND = 2
+# Number of k per iteration. One address, which `opaque` hides from LLVM, serves the rows of B of an
+# iteration: 22 instructions instead of 28 for 12 multiply-adds (AVX2).
+UNROLL = 2
 
-# Vectors of a panel of a product of one row (one example of 784-128-10: 5.9 us in panels of 4,
-# 3.7 us of 8, 4.6 us of 16).
-WIDE = 8
+# Number of vectors in a panel of a product of one row.
+ROW_PANEL = 8
 
 
 @intrinsic
 def sizes(typingctx, zero):
-    """Return the bytes of a value, and the lanes of a vector, as constants to LLVM."""
+    """Return the bytes of a value and the lanes of a vector as LLVM constants."""
     itemsize = SCALARS[zero][1]
 
     def codegen(context, builder, signature, arguments):
@@ -88,7 +82,7 @@ def sizes(typingctx, zero):
 
 
 def _starts(vectors, operand, first, left, size, step):
-    """Return where ``size`` rows or columns begin; if fewer are left, the last stands for more."""
+    """Return addresses of ``size`` rows or columns; beyond ``left`` the last one is repeated."""
     builder = vectors.builder
     found = [vectors.at(operand, builder.mul(first, step))]
     for i in range(1, size):
@@ -98,18 +92,17 @@ def _starts(vectors, operand, first, left, size, step):
 
 
 def _emit_tile(vectors, rows, columns, operands, r, K, left):
-    """Emit the register tile of ``rows`` rows, the first of them row ``r``.
+    """Emit the register tile of ``rows`` rows from row ``r`` on, of which ``left`` exist.
 
-    Its vectors of columns are given by where they begin, and a mask of their lanes; None is all.
-    What stands in two of them is computed twice from the same values, and stored to the same place.
-    So are rows: if only ``left`` are left, the last of them stands for the others too.
+    ``columns`` has the first column and the mask of each vector; None means all lanes. Vectors may
+    overlap, and rows beyond ``left`` repeat the last one: equal values are stored twice.
     """
     builder = vectors.builder
     c, c_row, d, d_row, a, a_row, a_col, b, b_row = operands
     masks = [mask for _, mask in columns]
 
     def row_vectors(start):
-        """Return where the vectors of a row begin."""
+        """Return the addresses of the vectors of a row."""
         return [vectors.at(start, column) for column, _ in columns]
 
     sums = [[cgutils.alloca_once(builder, vectors.type) for _ in columns] for _ in range(rows)]
@@ -122,7 +115,7 @@ def _emit_tile(vectors, rows, columns, operands, r, K, left):
     left_k, right_k = (cgutils.alloca_once_value(builder, start) for start in (lefts[0], b))
 
     def add_products(count):
-        """Emit so many k, and go on to the next."""
+        """Emit the multiply-adds of the next ``count`` values of k."""
         from_k, to_k = builder.load(left_k), builder.load(right_k)
         for i in range(count):
             row = builder.add(to_k, builder.mul(down, integer(i)))
@@ -131,14 +124,14 @@ def _emit_tile(vectors, rows, columns, operands, r, K, left):
                 x = vectors.broadcast(builder.add(from_k, offset))
                 for place, y_v in zip(places, y, strict=True):
                     builder.store(builder.call(vectors.fma, [x, y_v, builder.load(place)]), place)
-            from_k = hidden(builder, builder.add(from_k, along))
+            from_k = opaque(builder, builder.add(from_k, along))
         builder.store(from_k, left_k)
         below = builder.add(to_k, builder.mul(down, integer(count)))
-        builder.store(hidden(builder, below), right_k)
+        builder.store(opaque(builder, below), right_k)
 
-    with cgutils.for_range(builder, builder.sdiv(K, integer(ROUND))):
-        add_products(ROUND)
-    with cgutils.for_range(builder, builder.srem(K, integer(ROUND))):
+    with cgutils.for_range(builder, builder.sdiv(K, integer(UNROLL))):
+        add_products(UNROLL)
+    with cgutils.for_range(builder, builder.srem(K, integer(UNROLL))):
         add_products(1)
     to = [row_vectors(start) for start in _starts(vectors, c, r, left, rows, c_row)]
     for v, mask in enumerate(masks):
@@ -147,11 +140,10 @@ def _emit_tile(vectors, rows, columns, operands, r, K, left):
 
 
 def panel_columns(vectors, NV, width):
-    """Return where the NV vectors of a panel of this width begin, and masks of their lanes.
+    """Return the first columns and the masks of the NV vectors of a panel of ``width`` columns.
 
-    The last one ends where the panel does, and so begins within the one before; of one alone lanes
-    are left out. (With a mask in its place, products of 142 x 30 x 100 took 2 % longer, and 6 % on
-    a core that two threads share.)
+    The last vector ends at the end of the panel and overlaps the one before, which is faster than a
+    mask. A single vector has a mask.
     """
     if NV == 1:
         return [(integer(0), vectors.first_lanes(width))]
@@ -160,7 +152,7 @@ def panel_columns(vectors, NV, width):
 
 
 def _make_panel(NV, full=False):
-    """Return a function that computes all M rows of a panel of NV vectors of columns."""
+    """Return a function that computes all M rows of a panel of NV vectors."""
 
     @intrinsic
     def panel(typingctx, zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, width):
@@ -188,8 +180,8 @@ def _make_panel(NV, full=False):
 
         return signature, codegen
 
-    # A function of its own: of all panels in one, LLVM computes every address before the first of
-    # them (a product of 6 x 16: 186 cycles beside its multiply-adds, 110 so).
+    # One function per panel: in a function of all panels, LLVM would compute the addresses of all
+    # panels before the first one.
     @jit(internal=True)
     def alone(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, K, width):
         standalone()
@@ -199,16 +191,16 @@ def _make_panel(NV, full=False):
 
 
 _panel_full = _make_panel(PANEL, full=True)
-# panels of more vectors than there can be are never called, and so no others
+# names of larger panels, which are never called, refer to the largest one
 _panels = {NV: _make_panel(NV) for NV in range(1, PANEL_MOST + 1)}
 _panel_1, _panel_2, _panel_3, _panel_4 = (_panels[min(NV, PANEL_MOST)] for NV in (1, 2, 3, 4))
 
 
 @intrinsic
 def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
-    """Emit a product of one row, in panels of as many vectors as hide the latency of their sums.
+    """Emit a product of one row in panels of `ROW_PANEL` vectors.
 
-    B is read nearly in its order, which is how it comes from the cache fastest.
+    This many sums hide the latency of the FMA units, and B is read almost sequentially.
     """
     signature = types.void(zero, *[types.intp] * 8)
 
@@ -217,7 +209,7 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
         vectors = Vectors(builder, signature.args[0])
         zero, one = integer(0), integer(1)
 
-        starts = [integer(v * vectors.lanes) for v in range(WIDE)]
+        starts = [integer(v * vectors.lanes) for v in range(ROW_PANEL)]
 
         def panel(j, masks):
             c_j, d_j, b_j = (vectors.at(operand, j) for operand in (c, d, b))
@@ -225,10 +217,10 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
             columns = list(zip(starts, masks, strict=True))
             _emit_tile(vectors, 1, columns, operands, zero, K, one)
 
-        width = integer(WIDE * vectors.lanes)
+        width = integer(ROW_PANEL * vectors.lanes)
         whole = builder.sdiv(N, width)
         with cgutils.for_range(builder, whole) as loop:
-            panel(builder.mul(loop.index, width), [None] * WIDE)
+            panel(builder.mul(loop.index, width), [None] * ROW_PANEL)
         j = builder.mul(whole, width)
         left = builder.sub(N, j)
         with builder.if_then(builder.icmp_signed(">", left, zero)):
@@ -238,14 +230,13 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
     return signature, codegen
 
 
-# Rows and columns whose sums `dots` keeps in registers: of one row, or of several, where 7 or 8
-# loads serve 12 or 16 products. (With 16 registers, 8 sums would wait for the FMA units: 33 x 16
-# over 150 examples in blocks of 4 x 2 9.5 thousand cycles, of 3 x 4 7.6.)
+# Rows and columns of the blocks of `dots`, for one row of C or for several. Their sums stay in
+# registers. Blocks of 12 or 16 sums need 7 or 8 loads, and hide the latency of the FMA units.
 DOT_BLOCKS = {"one": (1, 8), "several": (4 if REGISTERS == 32 else 3, 4)}
 
 
 def _load_rows(vectors, starts, step, mask):
-    """Return vectors of rows whose elements are contiguous, or, if the step is 0, all the same."""
+    """Return a vector of each row if the step is 1, else the row's first element in all lanes."""
     builder = vectors.builder
     with builder.if_else(builder.icmp_signed("==", step, integer(1))) as (each, one):
         with each:
@@ -260,7 +251,7 @@ def _load_rows(vectors, starts, step, mask):
 
 
 def _make_dots(rows, columns):
-    """Return an intrinsic that computes C block by block of so many rows and columns: `dots`."""
+    """Return an intrinsic that computes `dots` in blocks of ``rows`` by ``columns``."""
 
     @intrinsic
     def block_dots(typingctx, zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
@@ -290,11 +281,7 @@ def _make_dots(rows, columns):
                         builder.store(total, place)
 
             def add_sums(i, j, rows_left, columns_left):
-                """Write the block to C: columns in short vectors, all rows of each together.
-
-                A row that stands for others is computed from the same values, and stored to the
-                same place.
-                """
+                """Write the block to C in short vectors; repeated rows store equal values twice."""
                 from_rows = _starts(vectors, d, i, rows_left, rows, d_row)
                 to_rows = _starts(vectors, c, i, rows_left, rows, c_row)
                 for s in range(0, columns, short.lanes):
@@ -337,7 +324,7 @@ _dots_one, _dots_several = (_make_dots(*DOT_BLOCKS[name]) for name in ("one", "s
 
 
 def _make_columns(N):
-    """Return an intrinsic that computes N columns of C, lanes over rows: see `columns`."""
+    """Return an intrinsic that computes `columns` for N columns."""
 
     @intrinsic
     def columns(typingctx, zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, K):
@@ -399,13 +386,13 @@ def _make_columns(N):
 _columns_1, _columns_2, _columns_3 = (_make_columns(N) for N in (1, 2, 3))
 
 
-#: As the row stride of B: its panels lie one behind the other, each row by row.
+#: Row stride of a packed B: panels are stored one after the other, each row by row.
 PACKED = np.int64(-1)
 
 
 @jit(internal=True)
 def panel_width(left, itemsize):
-    """Return how many columns the next panel has, of so many that are left."""
+    """Return the number of columns of the next panel if ``left`` columns remain."""
     return (
         left if left * itemsize <= PANEL_MOST * VECTOR_BYTES else PANEL * VECTOR_BYTES // itemsize
     )
@@ -413,10 +400,10 @@ def panel_width(left, itemsize):
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
 def product(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
-    """C = D + A B, lanes over the columns of C: rows of B, C and D are contiguous.
+    """Compute C = D + A B with lanes over columns; rows of B, C and D are contiguous.
 
-    Operands are addresses and strides in elements; ``zero`` gives their dtype. `matmul_add` is
-    the function to call.
+    Operands are addresses, and strides in elements; ``zero`` gives the dtype. `matmul_add` is the
+    function to call.
     """
     standalone()
     itemsize, lanes = sizes(zero)
@@ -448,13 +435,13 @@ def product(zero, c, c_row, d, d_row, a, a_row, a_col, b, b_row, M, N, K):
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 12), internal=True)
 def dots(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
-    """C = D + A B, lanes over k: rows of A and columns of B are contiguous.
+    """Compute C = D + A B with lanes over k; rows of A and columns of B are contiguous.
 
-    So are rows of C and D, or ``d_col`` is 0. A single column has ``c_row`` 1 and ``d_row`` 0 or 1.
-    Every element is D plus a sum of its own; see `product` for the arguments.
+    Rows of C and D are contiguous, or ``d_col`` is 0. A single column has ``c_row`` 1 and ``d_row``
+    0 or 1. See `product` for the arguments.
     """
     standalone()
-    if N == 1:  # the only column as a row; of one element, D's stride may be any
+    if N == 1:  # transposed: the only column becomes a row; D's stride is arbitrary if M = 1
         d_step = d_row if M > 1 else np.int64(0)
         _dots_one(zero, c, c_row, d, d_col, d_step, b, b_col, a, a_row, N, M, K)
     else:
@@ -463,10 +450,9 @@ def dots(zero, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K):
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 14), internal=True)
 def columns(zero, c, c_row, c_col, d, d_row, d_col, a, a_col, b, b_row, b_col, M, N, K):
-    """C = D + A B for up to 3 columns, lanes over rows: A is contiguous in them.
+    """Compute C = D + A B with lanes over rows, for up to 3 columns; columns of A are contiguous.
 
-    The sum over k is split into chains of every `SPLIT`-th k, added up in the end; see `product`
-    for the arguments.
+    Each element is the sum of `SPLIT` interleaved sums over k; see `product` for the arguments.
     """
     standalone()
     if N == 1:

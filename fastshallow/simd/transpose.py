@@ -1,10 +1,10 @@
-"""Transposing: a copy of a matrix whose rows become columns.
+"""Transposing: a copy of the transpose of a matrix.
 
 .. math:: T_{ji} = A_{ij}
 
-As many rows as a vector has lanes go through registers together: pairs of them trade every other
-value, then every other two, and so on (Eklundh, "A fast computer method for matrix transposing",
-IEEE Transactions on Computers, 1972). Value by value it takes four times as long.
+Square blocks, with as many rows as a vector has lanes, are transposed in registers: pairs of rows
+exchange every second value, then every second pair of values, and so on (Eklundh, "A fast computer
+method for matrix transposing", IEEE Transactions on Computers, 1972).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["transpose"]
 
 @intrinsic
 def _transpose(typingctx, zero, a, a_row, t, t_row, M, N):
-    """Emit the copy: all arguments but ``zero``, which gives the dtype, are in elements."""
+    """Emit the copy. ``zero`` gives the dtype, and strides are in elements."""
     signature = types.void(zero, *[types.intp] * 6)
 
     def codegen(context, builder, signature, arguments):
@@ -42,11 +42,11 @@ def _transpose(typingctx, zero, a, a_row, t, t_row, M, N):
                 columns = builder.sub(N, j)
                 start, mask = vectors.at(a, builder.mul(i, a_row), j), vectors.first_lanes(columns)
                 values = []
-                for r in range(lanes):  # the last row stands for those beyond it
+                for r in range(lanes):  # rows beyond the last one repeat it
                     values.append(vectors.load(start, mask))
                     more = builder.icmp_signed("<", integer(r + 1), rows)
                     start = vectors.at(start, builder.select(more, a_row, integer(0)))
-                values = _trade(builder, values, lanes)
+                values = _transpose_block(builder, values, lanes)
                 mask = vectors.first_lanes(rows)
                 start = vectors.at(t, builder.mul(j, t_row), i)
                 for c in range(lanes):
@@ -58,32 +58,32 @@ def _transpose(typingctx, zero, a, a_row, t, t_row, M, N):
     return signature, codegen
 
 
-def _trade(builder, values, lanes):
-    """Emit the transpose of as many vectors as they have lanes."""
+def _transpose_block(builder, values, lanes):
+    """Emit the transpose of a square block of vectors."""
     distance = 1
     while distance < lanes:
-        # lanes of x and, from their number on, of y
+        # indices for `pick`
         first = [lane - distance + lanes if lane & distance else lane for lane in range(lanes)]
         second = [lane + lanes if lane & distance else lane + distance for lane in range(lanes)]
-        traded = list(values)
+        exchanged = list(values)
         for i in range(lanes):
             if not i & distance:
                 x, y = values[i], values[i + distance]
-                traded[i] = pick(builder, x, y, first)
-                traded[i + distance] = pick(builder, x, y, second)
-        values, distance = traded, 2 * distance
+                exchanged[i] = pick(builder, x, y, first)
+                exchanged[i + distance] = pick(builder, x, y, second)
+        values, distance = exchanged, 2 * distance
     return values
 
 
 @out_of_line(lambda zero, *_: (zero,), lambda dtype: (dtype, *[INT] * 6), internal=True)
 def transpose_at(zero, a, a_row, t, t_row, M, N):
-    """Transpose what lies at addresses; strides are in elements."""
+    """Compute `transpose` on addresses; strides are in elements."""
     standalone()
     _transpose(zero, a, a_row, t, t_row, M, N)
 
 
 def transpose_loops(source, start, row, out, at, to_row, M, N):
-    """Do what `transpose` does, in plain loops."""
+    """Compute `transpose` in plain loops."""
     for i in range(M):
         for j in range(N):
             out[at + j * to_row + i] = source[start + i * row + j]
@@ -91,16 +91,16 @@ def transpose_loops(source, start, row, out, at, to_row, M, N):
 
 @jit(internal=True)
 def transpose(source, start, row, out, at, to_row, M, N):
-    """Copy the transpose of a matrix, (M, N), whose rows are contiguous.
+    """Copy the transpose of a matrix, (M, N), with contiguous rows.
 
     Parameters
     ----------
     source : ndarray, 1-D
-        Row i begins at ``start + i * row``.
+        Row i starts at ``start + i * row``.
     out : ndarray, 1-D, of the same dtype
-        Modified in place: column j of the matrix begins at ``at + j * to_row``.
+        Modified in place: row j of the transpose starts at ``at + j * to_row``.
     M, N : int
-        Rows and columns.
+        Rows and columns of the matrix.
     """
     zero = out.dtype.type(0)
     transpose_at(zero, address(source, start), row, address(out, at), to_row, M, N)

@@ -1,8 +1,8 @@
-"""Vector instructions: what the kernels that write them are made of, and how wide they are.
+"""Vector instructions for intrinsics: loads, stores, masks, shuffles and sums.
 
-The vector length is that of the CPU that Numba compiles for (AVX-512: 64 bytes, AVX2: 32, else
-16); all but AVX2's masked load is portable. Lanes beyond the last value are left out of loads and
-stores: nothing outside is touched.
+The vector length is that of the processor that Numba compiles for (AVX-512: 64 bytes, AVX2: 32,
+others: 16). Only the masked load of AVX2 is not portable. Masked loads and stores touch no memory
+outside of the mask.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = [
     "VECTOR_BYTES",
     "Mask",
     "Vectors",
-    "hidden",
     "integer",
+    "opaque",
     "pick",
     "vector_shape",
     "vector_sum",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-# What a kernel needs of long vectors: a fused multiply-add, and arithmetic on masks.
+# Code whose assembly shows a target's vectors: kernels need multiply-adds, and integers for masks.
 PROBE = """
 declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
 define void @probe(ptr %x, ptr %n) {
@@ -50,19 +50,19 @@ define void @probe(ptr %x, ptr %n) {
 """
 
 
-SHORTEST = 16, 32 if llvm.get_process_triple().startswith(("aarch64", "arm64")) else 16
+SHORTEST_SHAPE = 16, 32 if llvm.get_process_triple().startswith(("aarch64", "arm64")) else 16
 
 
 def vector_shape(cpu: str | None, features: str | None) -> tuple[int, int]:
-    """Return the bytes of a vector and how many vector registers there are.
+    """Return the bytes of a vector and the number of vector registers.
 
-    Numba adds what this machine has to the features of a CPU that is named. The vectors stay
-    within what both have. A name that LLVM does not know has the shortest.
+    For a named CPU, Numba adds the features of this machine. The vectors use only what both have.
+    An unknown name has the shortest vectors.
 
     Parameters
     ----------
     cpu, features : str or None
-        ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES``; None is not set.
+        ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES``; None if they are not set.
 
     Examples
     --------
@@ -70,10 +70,10 @@ def vector_shape(cpu: str | None, features: str | None) -> tuple[int, int]:
     >>> vector_shape(None, None) in [(16, 16), (16, 32), (32, 16), (64, 32)]
     True
     """
-    if features is None and not config.ENABLE_AVX:  # Numba's own list leaves AVX2 in by way of VAES
-        return SHORTEST
+    if features is None and not config.ENABLE_AVX:  # Numba's list keeps VAES, which implies AVX2
+        return SHORTEST_SHAPE
     here = cpu in (None, "host")
-    if here and features is None:  # no probe: it takes 20 ms
+    if here and features is None:  # the probe would take 20 ms
         found = llvm.get_host_cpu_features()
         if found.get("avx512f"):
             return 64, 32
@@ -86,10 +86,10 @@ def vector_shape(cpu: str | None, features: str | None) -> tuple[int, int]:
 
 
 def _probed(cpu: str, features: str) -> tuple[int, int]:
-    """Return what LLVM makes of vectors of 64 bytes for a target."""
+    """Return the vector bytes and registers that LLVM uses for `PROBE`."""
     initialize_llvm()
     triple = llvm.get_process_triple()
-    if triple.startswith("x86_64"):  # without it, LLVM ends the process for a name it does not know
+    if triple.startswith("x86_64"):  # else LLVM would end the process for an unknown name
         features = ",".join(filter(None, [features, "+64bit"]))
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu, features, opt=2)
     code = machine.emit_assembly(llvm.parse_assembly(PROBE))
@@ -104,7 +104,7 @@ def _probed(cpu: str, features: str) -> tuple[int, int]:
     for name, shape in (("zmm", (64, 32)), ("ymm", (32, 16))):
         if name in fused and name in product:
             return shape
-    return SHORTEST
+    return SHORTEST_SHAPE
 
 
 VECTOR_BYTES, REGISTERS = vector_shape(config.CPU_NAME, config.CPU_FEATURES)
@@ -112,35 +112,35 @@ AVX2 = VECTOR_BYTES == 32
 
 LINE_BYTES = 64
 
-# Bytes of the vectors that `vector_sums` gives: the shortest that CPUs have.
+# Bytes of the result of `vector_sums`: the shortest vectors of all processors.
 SHORT_BYTES = 16
 
-# Chains that a sum is split into, to hide the latency of the FMA units.
+# Number of independent parts of a sum, which hide the latency of the FMA units.
 SPLIT = 4
 
 SCALARS = {types.float32: (ir.FloatType(), 4, "f32"), types.float64: (ir.DoubleType(), 8, "f64")}
 
 
 def integer(value: int) -> ir.Constant:
-    """Return a number as addresses and indices are."""
+    """Return a 64-bit integer constant, as for addresses and indices."""
     return ir.Constant(ir.IntType(64), value)
 
 
-def hidden(builder, value: ir.Value) -> ir.Value:
-    """Return the same integer, of which LLVM does not know where it comes from."""
+def opaque(builder, value: ir.Value) -> ir.Value:
+    """Return the same integer, opaque to LLVM's optimiser: an empty assembler instruction."""
     kind = ir.FunctionType(value.type, [value.type])
-    return builder.asm(kind, "", "=r,0", [value], False)  # no instruction, in a register of its own
+    return builder.asm(kind, "", "=r,0", [value], False)
 
 
 class Mask(NamedTuple):
-    """The first ``number`` lanes of a vector, all if there are no more, none if it is negative."""
+    """Mask of the first ``number`` lanes, clipped to 0 ... lanes."""
 
     number: Any
     bits: Any
 
 
 class Vectors:
-    """Loads, stores and arithmetic on vectors of one dtype, in one LLVM function."""
+    """Emits loads, stores and arithmetic on vectors of one dtype."""
 
     def __init__(self, builder, dtype, size=VECTOR_BYTES):
         self.builder = builder
@@ -149,7 +149,7 @@ class Vectors:
         self.type = ir.VectorType(self.scalar, self.lanes)
         self.integers = ir.VectorType(ir.IntType(8 * self.itemsize), self.lanes)
         self.name = f"v{self.lanes}{suffix}"
-        # llvmlite's VectorType has no intrinsic_name, so declare_intrinsic cannot be used here
+        # not declare_intrinsic: it needs an intrinsic_name, which llvmlite's VectorType lacks
         self.fma = self._declare(f"llvm.fma.{self.name}", self.type, [self.type] * 3)
 
     def _declare(self, name, result, arguments):
@@ -166,7 +166,7 @@ class Vectors:
         """Return the `Mask` of lanes 0 ... n - 1."""
         builder, word = self.builder, self.integers.element
         most = integer(self.lanes)
-        # in numbers as wide as the lanes: LLVM would make masks of others anew in every round
+        # integers as wide as the lanes: with others, LLVM would compute masks in every iteration
         least = builder.select(builder.icmp_signed("<", n, most), n, most)
         least = least if word == n.type else builder.trunc(least, word)
         numbers = ir.Constant(self.integers, list(range(self.lanes)))
@@ -174,14 +174,14 @@ class Vectors:
         return Mask(n, builder.sext(bits, self.integers) if AVX2 else bits)
 
     def at(self, address, *offsets):
-        """Return the pointer to the element that the offsets, in elements, add up to."""
+        """Emit an address plus offsets in elements."""
         for offset in offsets:
             bytes_ = self.builder.mul(offset, ir.Constant(offset.type, self.itemsize))
             address = self.builder.add(address, bytes_)
         return address
 
     def load(self, address, mask=None):
-        """Emit a load of all lanes, or of some and zeros in the others."""
+        """Emit a load of all lanes, or of the masked ones with zeros in the others."""
         builder = self.builder
         if mask is None:
             pointer = builder.inttoptr(address, self.type.as_pointer())
@@ -199,7 +199,7 @@ class Vectors:
         return builder.call(function, arguments)
 
     def store(self, value, address, mask=None):
-        """Emit a store of all lanes, or of some."""
+        """Emit a store of all lanes, or of the masked ones."""
         self.store_all([value], [address], mask)
 
     def store_all(self, values, addresses, mask=None):
@@ -218,14 +218,14 @@ class Vectors:
                 self.builder.call(self._declare(name, ir.VoidType(), types_), arguments)
 
     def _place(self, address):
-        """Return a pointer to a vector, and its alignment."""
+        """Return pointer and alignment of a vector for a masked load or store."""
         pointer = self.builder.inttoptr(address, self.type.as_pointer())
         return pointer, ir.Constant(ir.IntType(32), self.itemsize)
 
     def _store_parts(self, values, addresses, n):
-        """Emit stores of the first n lanes: of 4, 2 and 1, as the bits of n say.
+        """Emit stores of the first n lanes as stores of 4, 2 and 1 lanes, by the bits of n.
 
-        A masked store takes 16 cycles and more on AMD's cores of AVX2 (Zen 3), a store 1.
+        A masked store takes 16 cycles on Zen 3, a plain store 1.
         """
         builder, part = self.builder, self.lanes // 2
         n = builder.select(builder.icmp_signed("<", n, integer(0)), integer(0), n)
@@ -239,7 +239,7 @@ class Vectors:
                     part //= 2
 
     def _store_part(self, values, addresses, n, part):
-        """Emit stores of the lower half, ``part`` lanes, if n has that bit; return what is left."""
+        """Emit stores of the first ``part`` lanes if n has this bit; return the remaining lanes."""
         builder = self.builder
         low, high = (
             [pick(builder, value, value, range(start, start + part)) for value in values]
@@ -269,10 +269,10 @@ class Vectors:
         self.builder.store(value, pointer, align=self.itemsize)
 
     def prefetch(self, address, to_write=False):
-        """Ask for the cache line of an address, which need not be that of any memory."""
+        """Emit a prefetch of an address, which may be invalid."""
         number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[number] * 3])
-        how = [ir.Constant(number, value) for value in (int(to_write), 3, 1)]  # near, data
+        how = [ir.Constant(number, value) for value in (int(to_write), 3, 1)]  # cached, data
         self.builder.call(function, [self.builder.inttoptr(address, byte), *how])
 
     def broadcast(self, address):
@@ -280,7 +280,7 @@ class Vectors:
 
 
 def vector_sum(vectors, value):
-    """Emit the sum of all lanes: halves are added to each other, as long as there are two."""
+    """Emit the sum of all lanes: the halves of the vector are added repeatedly."""
     builder, half = vectors.builder, vectors.lanes // 2
     while half >= 1:
         low = pick(builder, value, value, range(half))
@@ -291,9 +291,9 @@ def vector_sum(vectors, value):
 
 
 def vector_sums(vectors, values):
-    """Emit one vector of `SHORT_BYTES` whose lanes are the sums of each of as many vectors.
+    """Emit one vector of `SHORT_BYTES`: lane i is the sum of all lanes of ``values[i]``.
 
-    Two neighbours are added up at once, first within 16 bytes, where shuffles are cheapest.
+    Neighbouring vectors are added in pairs, first within 16 bytes, where shuffles are cheapest.
     """
     builder, lanes, group = vectors.builder, vectors.lanes, len(values)
     distance = group // 2
@@ -320,7 +320,7 @@ def vector_sums(vectors, values):
 
 
 def pick(builder, x, y, lanes):
-    """Emit the vector of these lanes of x, and, from their number on, of y."""
+    """Emit the vector of chosen lanes; lanes of y are numbered after those of x."""
     lanes = list(lanes)
     return builder.shuffle_vector(
         x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)

@@ -1,8 +1,8 @@
-"""From a table to numbers, and back.
+"""Tables: reading, encoding as X and Y, predictions and their scores.
 
-`read` reads files, `columns` turns columns into X and Y, `pipeline` keeps a network with its
-columns, `described` checks a description from a file, `scores` judges predictions, and `mistakes`
-are those that a user can mend.
+`read` reads files. `columns` encodes columns as X and Y. `pipeline` holds a network with its
+columns. `described` validates the description of a column or target. `scores` computes scores of
+predictions. `mistakes` holds the error class for mistakes of the user.
 
 May import: jit, kernels, network.
 

@@ -1,15 +1,14 @@
-"""Columns of a table and the numbers that a network takes for them.
+"""Columns of a table, and their encoding as numbers for a network.
 
 ==========  ===================================================================================
-numbers     standardised: (x - mean) / scale, with the mean and the standard deviation of the rows
-            that were trained on; the scale of a constant column is 1
-text        one column of 0 and 1 for each category of these rows, in sorted order; all are 0 for
-            a category that was not among them
+numbers     standardised: (x - mean) / scale, with mean and standard deviation of the training
+            rows; the scale of a constant column is 1
+text        one-hot: one column of 0 and 1 for each category of the training rows, sorted; other
+            categories give zeros
 booleans    the same, with the categories "False" and "True"
 ==========  ===================================================================================
 
-A `Column` is a small description that JSON can hold. Missing values are those that pandas calls so
-(None, NaN, NA); where a column has a ``fill``, it stands in for them.
+Missing values are those of pandas (None, NaN, NA). The ``fill`` of a column replaces them.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ import numpy as np
 
 from ..network import checks
 from ..network.checks import cast, shown
-from .described import choice_of, different, fields_of, named, none_of, set_fields, standards
+from .described import check_empty, choice, distinct, fields, mean_scale, name_of, set_fields
 from .mistakes import Mistake, listed
 
 __all__ = ["Column", "Target", "Values", "check_any", "check_present", "encode", "read_values"]
 
-#: Categories of a column, and classes of a target, at most.
+#: Largest number of categories of a column and of classes of a target.
 CATEGORIES_MOST = 1000
 
-#: Whole numbers are classes where there are so many different ones at most.
+#: Largest number of distinct whole numbers that make a target a classification.
 CLASSES_FEW = 20
 
 TASKS = ("classification", "regression")
 
-# What may be NaN. NumPy's float64 is Python's float, its others are not.
+# Types that may be NaN. NumPy's float64 is a Python float, its other floats are not.
 FLOATS = (float, np.floating)
 
 WHAT = {"number": "numbers", "text": "text", "boolean": "booleans"}
@@ -45,18 +44,18 @@ WHAT = {"number": "numbers", "text": "text", "boolean": "booleans"}
 
 @dataclass
 class Values:
-    """The values of a column, by kind.
+    """The values of a column.
 
     Attributes
     ----------
     name : str
-        The column's.
+        Name of the column.
     kind : {"number", "text", "boolean", ""}
-        "" where all are missing.
+        Kind of the values; "" if all are missing.
     values : ndarray, (m,)
-        float64 for numbers, else objects; anything where missing.
+        float64 for numbers, else objects. Missing values are arbitrary.
     missing : ndarray, (m,), bool
-        Where there is none.
+        True for missing values.
     """
 
     name: str
@@ -66,15 +65,15 @@ class Values:
 
     @property
     def present(self) -> np.ndarray:
-        """Those that are not missing."""
+        """The values that are not missing."""
         return self.values[~self.missing] if self.missing.any() else self.values
 
     def taken(self, chosen: np.ndarray) -> Values:
-        """Return those of some rows."""
+        """Return the values of chosen rows."""
         return Values(self.name, self.kind, self.values[chosen], self.missing[chosen])
 
     def texts(self) -> np.ndarray:
-        """Return values as text, "" where missing; whole numbers without a point."""
+        """Return the values as text: "" if missing, whole numbers without a point."""
         if self.kind == "number":
             texts = np.array([_text_of(value) for value in self.values.tolist()], object)
         else:
@@ -84,19 +83,19 @@ class Values:
 
 
 def read_values(name: str, column: Any) -> Values:
-    """Return the values of a column of a table.
+    """Return the `Values` of a table column.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the column.
     column : pandas.Series, array_like, (m,)
-        Its values.
+        Values of the column.
 
     Raises
     ------
     Mistake
-        Where they are neither numbers nor text nor booleans, or a number is infinite.
+        The values are not numbers, text or booleans, or a number is infinite.
 
     Examples
     --------
@@ -133,7 +132,7 @@ def read_values(name: str, column: Any) -> Values:
 
 
 def _text_of(value: float) -> str:
-    """Return a number as it would be written: the shortest text that is read as it again."""
+    """Return the shortest text that gives the same number again."""
     return f"{value:.17g}" if value.is_integer() else repr(value)
 
 
@@ -147,7 +146,7 @@ def _missing(values: np.ndarray) -> np.ndarray:
 
 
 def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
-    """Return numbers as float64, NaN where missing."""
+    """Return `Values` of float64, with NaN for missing numbers."""
     if missing.any():
         numbers = np.full(len(missing), np.nan)
         numbers[~missing] = cast(np.asarray(column, object)[~missing], np.float64)
@@ -163,7 +162,7 @@ def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
 
 
 def check_any(found: Values) -> None:
-    """Raise where all values of a column are missing."""
+    """Raise if all values of a column are missing."""
     if not found.kind:
         raise Mistake(
             f"column {shown(found.name)}: expected values; all are missing; --drop leaves a column "
@@ -172,7 +171,7 @@ def check_any(found: Values) -> None:
 
 
 def check_present(columns: Sequence[Values], advice: str) -> None:
-    """Raise where values are missing, with the columns and how many of each."""
+    """Raise if values are missing; the message counts them for each column."""
     counts = {values.name: int(values.missing.sum()) for values in columns}
     found = [f"{shown(name)} ({count})" for name, count in counts.items() if count]
     if found:
@@ -185,20 +184,20 @@ def check_present(columns: Sequence[Values], advice: str) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """How one column of a table becomes columns of X.
+    """Encoding of one table column as columns of X.
 
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the table column.
     kind : {"number", "text", "boolean"}
-        What it holds.
+        Kind of its values.
     mean, scale : float
-        Of numbers.
+        Mean and standard deviation of numbers.
     categories : tuple of str
-        Of text and booleans, in the order of their columns in X.
+        Categories of text and booleans, in the order of their columns in X.
     fill : float, str or None
-        What stands in for a missing value; None where that is an error.
+        Replacement of missing values; None makes missing values an error.
 
     Examples
     --------
@@ -219,16 +218,16 @@ class Column:
     fill: float | str | None = None
 
     def __post_init__(self) -> None:
-        where = named("column", self.name)
+        where = name_of("column", self.name)
         checks.one_of(f"{where}: kind", self.kind, WHAT)
         if self.kind == "number":
             fill = self.fill
             if fill is not None:
                 fill = checks.number(f"{where}: fill", fill)
-            set_fields(self, fill=fill, **standards(where, self))
-            none_of(where, "categories", self.categories)
+            set_fields(self, fill=fill, **mean_scale(where, self))
+            check_empty(where, "categories", self.categories)
             return
-        categories = different(f"{where}: categories", self.categories, 1)
+        categories = distinct(f"{where}: categories", self.categories, 1)
         if not all(isinstance(category, str) for category in categories):
             raise TypeError(f"{where}: categories: expected texts; got {shown(categories)}")
         if self.fill is not None and not (isinstance(self.fill, str) and self.fill in categories):
@@ -239,12 +238,12 @@ class Column:
 
     @classmethod
     def of(cls, found: Values, impute: bool = False) -> Column:
-        """Return the description of a column; with ``impute`` it has a median or commonest value.
+        """Return the encoding of a column; ``impute`` fills with the median or most common value.
 
         Raises
         ------
         Mistake
-            Where all values are missing, or there are too many categories.
+            All values are missing, or there are too many categories.
         """
         check_any(found)
         if found.kind == "number":
@@ -258,23 +257,23 @@ class Column:
                 f"column {shown(found.name)}: expected at most {CATEGORIES_MOST} categories; got "
                 f"{len(categories)}, such as {shown(categories[0])}; --drop leaves a column out"
             )
-        # the first in order of those that are equally common
+        # of equally common values the first in sorted order
         fill = min(counts, key=lambda name: (-counts[name], name)) if impute else None
         return cls(found.name, found.kind, categories=categories, fill=fill)
 
     @property
     def width(self) -> int:
-        """Its columns in X."""
+        """Number of its columns in X."""
         return 1 if self.kind == "number" else len(self.categories)
 
     def into(self, X: np.ndarray, found: Values) -> list[str]:
-        """Write values into its columns of X, (m, width), all 0; return categories not known."""
+        """Encode values into X, zeros (m, width), modified in place; return unknown categories."""
         self._check_kind(found)
         if self.kind == "number":
             values = found.values.astype(np.float64) if found.kind else np.full(len(X), np.nan)
             if self.fill is not None:
                 values = np.where(found.missing, self.fill, values)
-            with np.errstate(all="ignore"):  # looked for below
+            with np.errstate(all="ignore"):  # overflow is checked below
                 X[:, 0] = (values - self.mean) / self.scale
             far = np.flatnonzero(~np.isfinite(X[:, 0]))
             if far.size:
@@ -297,7 +296,7 @@ class Column:
             return
         rows = np.flatnonzero(~found.missing).tolist()
         row = rows[0]
-        if self.kind == "number":  # the first that is none, not the first
+        if self.kind == "number":  # the first value that is not a number
             row = next((i for i in rows if not _is_number(found.values[i])), row)
         raise Mistake(
             f"column {shown(self.name)}: expected {WHAT[self.kind]}, as in training; got "
@@ -305,17 +304,17 @@ class Column:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return what JSON keeps."""
+        """Return the fields in types of JSON."""
         kept = asdict(self)
         unused = ("categories",) if self.kind == "number" else ("mean", "scale")
         return {name: value for name, value in kept.items() if name not in unused}
 
     @classmethod
     def described(cls, kept: dict[str, Any]) -> Column:
-        """Return the column that `describe` described."""
-        kind = choice_of("column", kept, "kind", WHAT)
+        """Return the column of a result of `describe`."""
+        kind = choice("column", kept, "kind", WHAT)
         parts = ("mean", "scale") if kind == "number" else ("categories",)
-        return cls(**fields_of("column", kept, ("name", "kind", *parts, "fill")))
+        return cls(**fields("column", kept, ("name", "kind", *parts, "fill")))
 
 
 def _is_number(value: Any) -> bool:
@@ -327,7 +326,7 @@ def _is_number(value: Any) -> bool:
 
 
 def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
-    """Return the mean and the standard deviation, 1 where all are equal."""
+    """Return the mean and the standard deviation; the latter is 1 if all numbers are equal."""
     if numbers.min() == numbers.max():
         return float(numbers[0]), 1.0
     with np.errstate(all="ignore"):
@@ -342,16 +341,16 @@ def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
 def encode(
     columns: Sequence[Column], found: Sequence[Values], dtype: Any
 ) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """Return X, (m, n_x), and the categories that are not known, by column.
+    """Return X, (m, n_x), and the unknown categories of each column.
 
     Parameters
     ----------
     columns : sequence of Column
-        How to encode.
+        Encodings.
     found : sequence of Values
-        What, in the same order, without missing values where there is no fill.
+        Values in the same order. A column without a fill must have no missing values.
     dtype : {"float32", "float64"}
-        Of X.
+        Dtype of X.
     """
     X = np.zeros((len(found[0].values), sum(column.width for column in columns)), dtype)
     unseen, start = {}, 0
@@ -368,18 +367,18 @@ def encode(
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted: one of some classes, or a number that the network learns standardised.
+    """The predicted column: classes, or numbers that the network learns standardised.
 
     Parameters
     ----------
     name : str
-        The column.
+        Name of the column.
     task : {"classification", "regression"}
-        Of the two.
+        Task.
     classes : tuple
-        Texts, numbers or booleans, in sorted order; none for regression.
+        Sorted texts, numbers or booleans; empty for regression.
     mean, scale : float
-        Of the numbers of a regression.
+        Mean and standard deviation of the numbers of a regression.
 
     Examples
     --------
@@ -396,26 +395,26 @@ class Target:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        where = named("target", self.name)
+        where = name_of("target", self.name)
         checks.one_of(f"{where}: task", self.task, TASKS)
         if self.task == "regression":
-            none_of(where, "classes", self.classes)
-            set_fields(self, **standards(where, self))
+            check_empty(where, "classes", self.classes)
+            set_fields(self, **mean_scale(where, self))
             return
-        classes = different(f"{where}: classes", self.classes, 2)
-        if type(classes[0]) is int:  # those of a table were floats
+        classes = distinct(f"{where}: classes", self.classes, 2)
+        if type(classes[0]) is int:  # an integer of a file may exceed float64
             for label in classes:
                 checks.number(f"{where}: classes", label)
         set_fields(self, classes=classes)
 
     @classmethod
     def of(cls, found: Values, task: str = "auto") -> Target:
-        """Return the target that a column is; for regression without mean and scale.
+        """Return the target of a column; for regression without mean and scale.
 
         Raises
         ------
         Mistake
-            Where the values do not fit the task: one class only, too many, text for regression.
+            The values do not fit the task: one class, too many classes, text for regression.
         """
         name = f"target {shown(found.name)}"
         if not found.kind:
@@ -446,10 +445,10 @@ class Target:
                 f"{name}: expected at most {CATEGORIES_MOST} classes; got {len(labels)}, such as "
                 f"{shown(str(labels[0]))}"
             )
-        return cls(found.name, task, tuple(map(_plain, labels)))
+        return cls(found.name, task, tuple(map(_json_label, labels)))
 
     def standardised(self, found: Values) -> Target:
-        """Return it with the mean and the scale of the numbers that are trained on."""
+        """Return the target with mean and scale of the training numbers."""
         if self.task == "classification":
             return self
         mean, scale = standard(found.name, found.values)
@@ -461,7 +460,7 @@ class Target:
         Raises
         ------
         Mistake
-            Where a label is no class, or numbers are none.
+            A label is not among the classes, or a value is not a number.
         """
         if self.task == "regression":
             if found.kind != "number":
@@ -469,7 +468,7 @@ class Target:
                     f"target {shown(self.name)}: expected numbers; got "
                     f"{WHAT.get(found.kind, 'missing values')}"
                 )
-            with np.errstate(all="ignore"):  # what is not finite is refused as a target
+            with np.errstate(all="ignore"):  # training rejects targets that are not finite
                 return (found.values - self.mean) / self.scale
         text = isinstance(self.classes[0], str)
         labels = found.texts() if text else found.values.tolist()
@@ -483,28 +482,28 @@ class Target:
         return np.array([place[label] for label in labels], np.int64)
 
     def labels(self) -> np.ndarray:
-        """Return the classes, (n,): numbers, booleans or objects for text."""
+        """Return the classes, (n,): numbers, booleans, or objects for text and huge integers."""
         first, wide = self.classes[0], False
         if type(first) is int:
             wide = not all(abs(label) < 1 << 63 for label in self.classes)
         return np.array(self.classes, object if isinstance(first, str) or wide else None)
 
     def describe(self) -> dict[str, Any]:
-        """Return what JSON keeps."""
+        """Return the fields in types of JSON."""
         kept = asdict(self)
         unused = ("classes",) if self.task == "regression" else ("mean", "scale")
         return {name: value for name, value in kept.items() if name not in unused}
 
     @classmethod
     def described(cls, kept: dict[str, Any]) -> Target:
-        """Return the target that `describe` described."""
-        task = choice_of("target", kept, "task", TASKS)
+        """Return the target of a result of `describe`."""
+        task = choice("target", kept, "task", TASKS)
         parts = ("mean", "scale") if task == "regression" else ("classes",)
-        return cls(**fields_of("target", kept, ("name", "task", *parts)))
+        return cls(**fields("target", kept, ("name", "task", *parts)))
 
 
-def _plain(label: Any) -> Any:
-    """Return a label as JSON has it; whole numbers without a point."""
+def _json_label(label: Any) -> Any:
+    """Return a label in a type of JSON; whole floats become integers."""
     if isinstance(label, (bool, np.bool_)):
         return bool(label)
     return int(label) if isinstance(label, float) else str(label)

@@ -1,4 +1,4 @@
-"""Checks of what a `Column` and a `Target` are made of: by a caller, by a file, or by a pickle."""
+"""Checks of the fields of `Column` and `Target`, given by a caller, a file or a pickle."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import numpy as np
 
 from ..network import checks
 
-__all__ = ["choice_of", "different", "fields_of", "named", "none_of", "set_fields", "standards"]
+__all__ = ["check_empty", "choice", "distinct", "fields", "mean_scale", "name_of", "set_fields"]
 
 
-def named(what: str, name: Any) -> str:
-    """Return how messages call a column."""
+def name_of(what: str, name: Any) -> str:
+    """Return the name of a column or target for messages."""
     if not isinstance(name, str):
         raise TypeError(f"name of a {what}: expected a text; got {checks.shown(name)}")
     return f"{what} {checks.shown(name)}"
 
 
 def set_fields(described: Any, **values: Any) -> None:
-    """Give a frozen dataclass its checked values."""
+    """Set fields of a frozen dataclass."""
     for name, value in values.items():
         object.__setattr__(described, name, value)
 
 
-def standards(where: str, described: Any) -> dict[str, float]:
-    """Return checked mean and scale."""
+def mean_scale(where: str, described: Any) -> dict[str, float]:
+    """Return the checked mean and scale of a column or target."""
     return {
         "mean": checks.number(f"{where}: mean", described.mean),
         "scale": checks.number(f"{where}: scale", described.scale, above=0),
     }
 
 
-def none_of(where: str, name: str, values: Any) -> None:
-    """Raise unless there are no values."""
+def check_empty(where: str, name: str, values: Any) -> None:
+    """Raise unless ``values`` is empty."""
     if not isinstance(values, (tuple, list)) or values:
         raise ValueError(f"{where}: {name}: expected none; got {checks.shown(values)}")
 
 
-def different(where: str, values: Any, least: int) -> tuple[Any, ...]:
-    """Return texts, whole numbers or booleans of one type, no two of them equal."""
+def distinct(where: str, values: Any, least: int) -> tuple[Any, ...]:
+    """Return distinct values of one type: texts, whole numbers or booleans."""
     if not isinstance(values, (tuple, list)):
         raise TypeError(f"{where}: expected a list; got {checks.shown(values)}")
     plain = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
@@ -57,16 +57,16 @@ def different(where: str, values: Any, least: int) -> tuple[Any, ...]:
     return plain
 
 
-def choice_of(what: str, kept: Any, name: str, known: Iterable[str]) -> str:
-    """Return the value, one of the known, that decides what else JSON has kept."""
+def choice(what: str, kept: Any, name: str, known: Iterable[str]) -> str:
+    """Return the field of a JSON description that selects its kind; it must be a known value."""
     if not isinstance(kept, dict):
         raise TypeError(f"{what}: expected its description; got {checks.shown(kept)}")
     where = f"{what} {checks.shown(kept.get('name'))}"
     return checks.one_of(f"{where}: {name}", kept.get(name), known)
 
 
-def fields_of(what: str, kept: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return what JSON kept, if it has these names and no others."""
+def fields(what: str, kept: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return a JSON description, which must have exactly these fields."""
     if set(kept) != set(names):
         raise ValueError(f"{what}: expected {', '.join(names)}; got {checks.shown(sorted(kept))}")
     return kept

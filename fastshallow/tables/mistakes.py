@@ -1,4 +1,4 @@
-"""What a user can put right, and the exit codes of the command."""
+"""`Mistake`, the error that a user can fix; text for its message; exit codes of the command."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ __all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "Mistake", "listed", "pla
 # Characters of a name in a message.
 NAME_MOST = 60
 
+# Exit codes.
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Mistake(ValueError):
-    """Something that the user can put right; the message is one line.
+    """An error that the user can fix; the message is one line.
 
     Examples
     --------
@@ -22,7 +23,7 @@ class Mistake(ValueError):
 
 
 def plain(text: object, most: int = 60) -> str:
-    r"""Return text from a file as a terminal may have it: on one line, cut short, no commands.
+    r"""Return text from a file for a terminal: one line, shortened, without control characters.
 
     Examples
     --------
@@ -36,14 +37,14 @@ def plain(text: object, most: int = 60) -> str:
 
 
 def listed(names: list[str], most: int = 10) -> str:
-    """Return names in quotes, the first ones of many.
+    """Return names in quotes, shortened for a message.
 
     Parameters
     ----------
     names : list of str
-        One or more.
+        One or more names.
     most : int
-        So many are named.
+        Largest number of names that are listed.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""A network with the columns that it was trained on: from a raw table to predictions.
+"""The class `Pipeline`: a network with its columns and target, which predicts from raw tables.
 
-The ``fastshallow train`` command writes one, and `fastshallow.load` reads it.
+``fastshallow train`` writes a `Pipeline`, and `fastshallow.load` reads it.
 """
 
 from __future__ import annotations
@@ -20,36 +20,38 @@ __all__ = ["Pipeline", "UnseenCategories"]
 
 
 class UnseenCategories(UserWarning):
-    """Text that was in no row trained on; all columns of X that it could have set are 0."""
+    """Training did not see a category; its one-hot columns in X are all 0."""
 
 
 class Pipeline:
-    """A network, the columns that it takes, and the target that it predicts.
+    """A network, the columns of its input, and its target.
 
     Parameters
     ----------
     net : Network
-        One input for each column of X; for regression, its output is standardised.
+        It has one input for each column of X. For regression it predicts the standardised target.
     columns : sequence of Column
-        How the columns of a table become those of X, in this order.
+        Encoding of each table column, in the order of X.
     target : Target
-        What is predicted.
+        The predicted column.
 
     Attributes
     ----------
     net, columns, target
-        As above; ``net`` takes encoded examples as columns, ``transform(table).T``.
+        As above. The input of ``net`` is ``transform(table).T``.
     names : list of str
-        The columns that a table must have, in any order.
+        Columns that a table must have, in any order.
     task : {"classification", "regression"}
-        Of the two.
+        Task of the target.
     classes : ndarray or None
         Class labels; None for regression.
 
     Raises
     ------
+    TypeError
+        An argument has the wrong type.
     ValueError
-        Where the parts do not fit each other.
+        The arguments do not fit each other.
 
     Examples
     --------
@@ -83,7 +85,7 @@ class Pipeline:
             raise ValueError(f"output: expected {wanted} for {n} classes; got {net.output}")
 
     def _check_types(self) -> None:
-        """Raise unless all parts are what they should be, and no column is there twice."""
+        """Raise unless all arguments have the right types and the columns are distinct."""
         parts = [("net", self.net, Network), ("target", self.target, Target)]
         parts += [(f"columns[{i}]", column, Column) for i, column in enumerate(self.columns)]
         for name, part, wanted in parts:
@@ -105,36 +107,41 @@ class Pipeline:
 
     @property
     def names(self) -> list[str]:
-        """The columns that a table must have."""
+        """Columns that a table must have."""
         return [column.name for column in self.columns]
 
     @property
     def task(self) -> str:
-        """Whether it answers classes or numbers."""
+        """Task of the target: "classification" or "regression"."""
         return self.target.task
 
     @property
     def classes(self) -> np.ndarray | None:
-        """Class labels."""
+        """Class labels; None for regression."""
         return self.target.labels() if self.target.classes else None
 
     def transform(self, table: Any) -> np.ndarray:
-        """Return X, (m, n_x): the encoded table, examples as rows.
+        """Return the encoded table X, (m, n_x), with examples as rows.
 
         Parameters
         ----------
         table : pandas.DataFrame, or dict of name to values (m,)
-            The raw table. Other columns than those of ``names`` are left aside.
+            The raw table. Columns that are not in ``names`` are ignored.
+
+        Returns
+        -------
+        ndarray, (m, n_x)
+            X in the dtype of the network.
 
         Raises
         ------
         Mistake
-            A `ValueError`: columns not there, values missing, numbers that are none.
+            A `ValueError`: columns or values are missing, or values are not numbers.
 
         Warns
         -----
         UnseenCategories
-            In one warning for all columns.
+            Training did not see some categories; one warning for all columns.
         """
         found = self._read(table)
         advice = "fill them, or train with --impute median"
@@ -176,12 +183,12 @@ class Pipeline:
         table : pandas.DataFrame, or dict of name to values (m,)
             See `transform`.
         n_threads : int or None
-            Threads; None is by the work.
+            Threads; None chooses by the work.
 
         Returns
         -------
         ndarray, (m,)
-            Labels as they were in the table trained on, or float64.
+            Labels as in the training table, or float64.
         """
         return self.answers(self.transform(table), n_threads)
 
@@ -193,33 +200,33 @@ class Pipeline:
         table : pandas.DataFrame, or dict of name to values (m,)
             See `transform`.
         n_threads : int or None
-            Threads; None is by the work.
+            Threads; None chooses by the work.
 
         Returns
         -------
         ndarray, (m, n_classes)
-            In the order of ``classes``.
+            Probabilities in the order of ``classes``.
         """
         if self.task == "regression":
             raise Mistake(f"target {shown(self.target.name)}: a regression has no probabilities")
         return self.probabilities(self.transform(table), n_threads)
 
     def answers(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:
-        """Return what `predict` does, for an encoded table (m, n_x)."""
+        """Return the predictions for an encoded table (m, n_x)."""
         values = self.net.predict(X.T, n_threads=n_threads)
         if self.classes is None:
-            with np.errstate(all="ignore"):  # infinity says it
+            with np.errstate(all="ignore"):  # an overflow gives infinity
                 raw: np.ndarray = values[0].astype(np.float64)
                 return raw * self.target.scale + self.target.mean
         return self.classes[values.reshape(-1).astype(np.int64)]
 
     def probabilities(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:
-        """Return what `predict_proba` does, for an encoded table (m, n_x)."""
+        """Return the probabilities for an encoded table (m, n_x)."""
         A = self.net.predict_proba(X.T, n_threads)
         return np.stack([1 - A[0], A[0]], axis=1) if len(A) == 1 else A.T
 
     def describe(self) -> dict[str, Any]:
-        """Return what JSON keeps beside the network."""
+        """Return columns and target in types of JSON."""
         return {
             "columns": [column.describe() for column in self.columns],
             "target": self.target.describe(),
@@ -227,7 +234,7 @@ class Pipeline:
 
     @classmethod
     def described(cls, net: Network, kept: dict[str, Any]) -> Pipeline:
-        """Return the pipeline that `describe` described."""
+        """Return the pipeline of a network and a result of `describe`."""
         if not isinstance(kept, dict) or set(kept) != {"columns", "target"}:
             got = sorted(map(str, kept)) if isinstance(kept, dict) else kept
             raise ValueError(f"pipeline: expected columns and target; got {shown(got)}")
@@ -237,11 +244,11 @@ class Pipeline:
         return cls(net, columns, Target.described(kept["target"]))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickle and skops keep: the network, and what a file has beside it."""
+        """Return the state for pickle and skops: the network and the result of `describe`."""
         return {"net": self.net, **self.describe()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the pipeline that `__getstate__` described."""
+        """Restore the state of `__getstate__`."""
         kept = dict(state)
         self.__dict__.update(Pipeline.described(kept.pop("net", None), kept).__dict__)
 

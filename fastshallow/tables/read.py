@@ -1,6 +1,6 @@
-"""Reading a table, CSV or Parquet where pandas can, from a file or standard input; writing CSV.
+"""Reading tables, CSV or Parquet, from a file or standard input; writing CSV.
 
-pandas is imported here and nowhere else in the package, when it is needed.
+Only this module imports pandas, lazily.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARQUET = b"PAR1"
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SEPARATORS = ",;\t|"
 
-# A header longer than this is none.
+# Bytes of a CSV's header that are read.
 HEADER_MOST = 1 << 24
 
 
@@ -36,21 +36,21 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
     Parameters
     ----------
     path : str
-        CSV, also with ``;``, tab or ``|`` for the comma, also compressed (.gz, .bz2, .xz); or
-        Parquet. "-" is standard input.
+        A CSV file, separated by comma, ``;``, tab or ``|``, also compressed (.gz, .bz2, .xz); or a
+        Parquet file. "-" is standard input.
     text : sequence of str
-        Columns of a CSV to be read as text, also where they look like numbers.
+        Columns of a CSV that are read as text even if they look like numbers.
 
     Returns
     -------
     pandas.DataFrame
-        With text as the names of its columns.
+        The table; column names are text.
 
     Raises
     ------
     Mistake
-        In one line: pandas missing, no such file, no table, no rows, rows of different lengths,
-        a name twice.
+        pandas is missing, the file does not exist or is no table, there are no rows, rows differ in
+        length, or a column name repeats.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
         with _opened(path) as file:
             parquet = file.read(4) == PARQUET
             file.seek(0)
-            with ctrl_c_noted() as ctrl_c:  # which pandas takes for an error of the file
+            with ctrl_c_noted() as ctrl_c:  # pandas reports Ctrl-C as a file error
                 table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
             if ctrl_c:
                 raise KeyboardInterrupt
@@ -94,7 +94,7 @@ def table_csv(columns: dict[str, Any]) -> str:
     Parameters
     ----------
     columns : dict of str to array_like, (m,)
-        By name.
+        Values by column name.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def _pandas() -> Any:
 
 
 def _opened(path: str) -> Any:
-    """Return an open binary file that can be read twice."""
+    """Open a seekable binary file."""
     if path == "-":
         return io.BytesIO(sys.stdin.buffer.read())
     opener = next((OPENERS[end] for end in OPENERS if path.endswith(end)), open)
@@ -133,8 +133,8 @@ def _parquet(pandas: Any, file: Any) -> Any:
         table = pandas.read_parquet(file)
     except ImportError as error:
         raise Mistake("Parquet needs pyarrow: python -m pip install pyarrow") from error
-    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's are ValueErrors
-        raise Mistake(f"not a whole Parquet file ({_line(error)})") from error
+    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow raises ValueErrors
+        raise Mistake(f"not a whole Parquet file ({_first_line(error)})") from error
     table.columns = [str(name) for name in table.columns]
     _check_names(list(table.columns))
     return table
@@ -146,12 +146,12 @@ def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
         first = file.readline(HEADER_MOST).decode("utf-8-sig")
     if not first:
         raise Mistake("expected a header and rows; got an empty table")
-    separator = max(SEPARATORS, key=first.count)  # the first of those equally frequent
+    separator = max(SEPARATORS, key=first.count)  # of equally frequent ones the first
     file.seek(0)
     options = {"sep": separator, "index_col": False, "encoding": "utf-8-sig", "low_memory": False}
     try:
         with warnings.catch_warnings():
-            # rows longer than the header, all of them, are cut with no more than a warning
+            # pandas cuts rows that are all longer than the header, and only warns
             warnings.simplefilter("error", pandas.errors.ParserWarning)
             table = pandas.read_csv(file, dtype=dict.fromkeys(text, str), **options)
     except pandas.errors.EmptyDataError as error:
@@ -159,7 +159,7 @@ def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
     except pandas.errors.ParserWarning as error:
         raise Mistake("ragged rows: they have more fields than the header") from error
     except pandas.errors.ParserError as error:
-        raise Mistake(f"ragged rows, or not CSV: {_line(error)}") from error
+        raise Mistake(f"ragged rows, or not CSV: {_first_line(error)}") from error
     file.seek(0)
     _check_names(next(_rows(file, separator)))
     if len(table.columns) > 1 and table.iloc[:, -1].isna().any():
@@ -169,14 +169,14 @@ def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
 
 
 def _rows(file: Any, separator: str) -> Any:
-    """Return the rows of a CSV one by one, without empty ones."""
+    """Yield the rows of a CSV, without empty ones."""
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
     try:
         yield from filter(None, csv.reader(text, delimiter=separator))
     except csv.Error as error:
         raise Mistake(f"not CSV: {error}") from error
     finally:
-        text.detach()  # it would close the file
+        text.detach()  # or it would close the file
 
 
 def _check_names(names: list[str]) -> None:
@@ -186,7 +186,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_lengths(file: Any, separator: str, length: int) -> None:
-    """Raise where a row is too short: pandas takes what is not there for missing values."""
+    """Raise if a row is too short: pandas would fill it with missing values."""
     for number, row in enumerate(_rows(file, separator), 1):
         if len(row) < length:
             raise Mistake(
@@ -195,6 +195,6 @@ def _check_lengths(file: Any, separator: str, length: int) -> None:
             )
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

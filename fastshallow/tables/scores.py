@@ -1,4 +1,4 @@
-"""Scores of a model on examples held out, as numbers for JSON and as a table to read."""
+"""Scores of a model on held-out examples, as numbers for JSON and as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .mistakes import plain
 
 __all__ = ["classification_scores", "regression_scores", "scores_text", "text_table"]
 
-#: Classes up to which the confusion matrix is printed, and so many rows of figures by class.
+#: Largest number of classes with a printed confusion matrix, and of printed scores by class.
 CONFUSION_MOST = 10
 CLASSES_MOST = 30
 #: Characters of a cell.
@@ -27,17 +27,17 @@ def classification_scores(
     Parameters
     ----------
     numbers : ndarray, (m,)
-        The right class numbers.
+        True class numbers.
     probabilities : ndarray, (m, n_classes)
-        As predicted.
+        Predicted probabilities.
     classes : sequence
-        Labels.
+        Class labels.
 
     Returns
     -------
     dict
         ``accuracy``, ``log_loss``, ``classes`` (precision, recall, f1 and number of examples of
-        each) and ``confusion`` (rows are the right classes).
+        each class) and ``confusion`` (rows are true classes, columns predicted ones).
 
     Examples
     --------
@@ -51,7 +51,7 @@ def classification_scores(
     from sklearn import metrics
 
     every = list(range(len(classes)))
-    # float32 rows add up to 1 only nearly, which log_loss would warn of
+    # log_loss warns if rows do not add up to 1, as in float32
     P = probabilities.astype(np.float64)
     with np.errstate(under="ignore"):
         P /= P.sum(axis=1, keepdims=True)
@@ -77,7 +77,12 @@ def regression_scores(numbers: np.ndarray, answers: np.ndarray) -> dict[str, Any
     Parameters
     ----------
     numbers, answers : ndarray, (m,)
-        The right ones and the predicted ones. With one example there is no R2: None.
+        True and predicted numbers.
+
+    Returns
+    -------
+    dict
+        The three scores as floats; ``r2`` is None for one example.
 
     Examples
     --------
@@ -105,9 +110,9 @@ def text_table(rows: Sequence[Sequence[Any]], left: int = 1) -> str:
     Parameters
     ----------
     rows : sequence of sequence
-        Cells; those of the first ``left`` columns stand at the left.
+        Cells.
     left : int
-        So many columns.
+        Number of left-aligned columns; the others are right-aligned.
 
     Examples
     --------
@@ -128,16 +133,16 @@ def text_table(rows: Sequence[Sequence[Any]], left: int = 1) -> str:
 
 
 def scores_text(scores: dict[str, Any], examples: int, where: str = "Held-out") -> str:
-    """Return scores as lines to read.
+    """Return scores as lines of text.
 
     Parameters
     ----------
     scores : dict
-        Of `classification_scores` or `regression_scores`.
+        Result of `classification_scores` or `regression_scores`.
     examples : int
-        Scored.
+        Number of scored examples.
     where : str
-        What they are, before the name of the first score.
+        Name of the examples, printed before the first score.
 
     Examples
     --------

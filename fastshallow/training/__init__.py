@@ -1,8 +1,8 @@
 """The driver of a training run.
 
-`train` is the function that users call. `loop` are its epochs, `trainer` calls the kernels, and
-`progress` says how far they came. A run is given `optimizers`, `schedules`, `callbacks`, `orders`
-and `lbfgs`. It leaves `history` and `checkpoints`.
+`train` is the function that users call. `loop` runs the epochs, `trainer` calls the kernels, and
+`progress` tracks the position between calls. A run takes `optimizers`, `schedules`, `callbacks`,
+`orders` and `lbfgs`. It produces `history` and `checkpoints`.
 
 May import: files, jit, kernels, network, tables.
 

@@ -1,19 +1,19 @@
-"""Callbacks: what has a turn at the end of every epoch.
+"""Callbacks: objects that training calls at the end of every epoch.
 
-Anything with a method ``on_epoch_end(state)`` is one; if it returns True, training stops. ``state``
-is the `fastshallow.training.loop.TrainingState`. These methods are called where there are some:
+A callback has a method ``on_epoch_end(state)``. If the method returns True, training stops.
+``state`` is a `fastshallow.training.loop.TrainingState`. These methods are optional:
 
 ===========================  =============================================================
-``on_train_begin(state)``    before the first epoch
-``on_train_end(state)``      after the last one, unless training was interrupted or diverged
-``get_state()``              for a checkpoint: a dict of numbers, strings, lists and arrays
-``set_state(dict)``          takes it up again when training is resumed
+``on_train_begin(state)``    called before the first epoch
+``on_train_end(state)``      called at the end, unless training was interrupted or diverged
+``get_state()``              returns what a checkpoint stores: a dict of numbers, strings,
+                             lists and arrays
+``set_state(dict)``          restores this state when training is resumed
 ===========================  =============================================================
 
-`fastshallow.train` calls the very objects that it is given, so that they can be read afterwards; an
-object takes part in one training at a time. The estimators, whose ``fit`` must not change their
-parameters, call deep copies, which are the attribute ``callbacks_`` then. (A callback that is to be
-the same object in every fit says so: its ``__deepcopy__`` returns itself.)
+`fastshallow.train` calls the objects themselves. An object takes part in one training at a time.
+The estimators call deep copies and keep them in ``callbacks_``, because ``fit`` must not change
+parameters. (To share one object between fits, let its ``__deepcopy__`` return itself.)
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def checked(callbacks: Any) -> list[Any]:
-    """Return callbacks, each of them an object of its own with a method on_epoch_end."""
+    """Return a list of distinct objects that have a method on_epoch_end."""
     found = checks.listed("callbacks", callbacks, "a list of callbacks")
     for i, callback in enumerate(found):
         method = getattr(callback, "on_epoch_end", None)
@@ -65,12 +65,12 @@ def checked(callbacks: Any) -> list[Any]:
 
 
 def copies(callbacks: Any) -> list[Any]:
-    """Return deep copies of checked callbacks; None is none."""
+    """Return deep copies of checked callbacks, or an empty list for None."""
     found = []
     for i, callback in enumerate(checked(() if callbacks is None else callbacks)):
         try:
             found.append(copy.deepcopy(callback))
-        except Exception as error:  # of any kind: it is the callback's
+        except Exception as error:  # user code may raise anything
             raise TypeError(
                 f"callbacks[{i}]: expected an object that copy.deepcopy copies, as fit must not "
                 f"change it; got {type(callback).__name__}: {error}"
@@ -84,9 +84,9 @@ _reserving = threading.Lock()
 
 @contextmanager
 def reserved(callbacks: Sequence[Any], schedule: Any = None) -> Iterator[None]:
-    """Keep callbacks, and a schedule, which have a state, for one training.
+    """Reserve callbacks and a schedule for one training, because they have state.
 
-    Raises ValueError where another training uses one now: in another thread, or in a callback.
+    Raises ValueError if a training in another thread or in a callback uses one of them.
     """
     named = {f"callbacks[{i}]": callback for i, callback in enumerate(callbacks)}
     if schedule is not None:
@@ -108,51 +108,52 @@ def reserved(callbacks: Sequence[Any], schedule: Any = None) -> Iterator[None]:
 
 
 class Callback:
-    """A callback that does nothing: what those of the package have in common."""
+    """Base class of the package's callbacks; it does nothing."""
 
     def on_train_begin(self, state: Any) -> None:
-        """Have a turn before the first epoch."""
+        """Do nothing before the first epoch."""
 
     def on_epoch_end(self, state: Any) -> bool:
-        """Have a turn after an epoch; True stops training."""
+        """Return whether to stop training."""
         return False
 
     def on_train_end(self, state: Any) -> None:
-        """Have a turn after the last epoch, unless training was interrupted or diverged."""
+        """Do nothing after the last epoch."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
 
 
 class EarlyStopping(Callback):
-    """Stop when more than ``patience`` epochs in a row brought no improvement.
+    """Stop after more than ``patience`` consecutive epochs without improvement.
 
-    As scikit-learn counts: an epoch brings none if its cost is above the best one less ``tol``, or
-    its score below the best one plus ``tol``.
+    As in scikit-learn, an epoch is no improvement if its cost is above the best cost minus
+    ``tol``, or its score is below the best score plus ``tol``.
 
     Parameters
     ----------
     patience : int
-        Epochs without improvement that are let pass; infinity to keep the best parameters only.
+        Tolerated epochs without improvement. With infinity training does not stop early, and only
+        the best parameters are kept.
     tol : float
         Least improvement.
     restore_best : bool
         Whether the network gets the parameters of the best epoch when training ends.
     monitor : {"cost", "validation_cost", "validation_score"} or None
-        What an epoch is judged by; None is the validation cost where there is one, else the cost.
+        The compared value; None means the validation cost if there is one, else the cost.
 
     Attributes
     ----------
     best : float
         The lowest cost, or the highest score.
     best_epoch : int
-        Its epoch, from 0; -1 before the first.
+        Number of the best epoch, from 0; -1 before the first.
     best_params : ndarray or None
-        The parameters after it, if they are to be restored.
+        The parameters after the best epoch, if ``restore_best``.
 
     Examples
     --------
@@ -186,13 +187,13 @@ class EarlyStopping(Callback):
         return self._plateau.best
 
     def on_train_begin(self, state: Any) -> None:
-        """Forget the training before."""
+        """Reset the count and the best value."""
         self._plateau.start()
         self.best_epoch = -1
         self.best_params = state.net.params.copy() if self.restore_best else None
 
     def on_epoch_end(self, state: Any) -> bool:
-        """Count, keep the best, and stop where it is time."""
+        """Count the epoch, keep the best parameters, and return whether to stop."""
         if self._plateau.see(state):
             self.best_epoch = state.epoch
             if self.best_params is not None:
@@ -200,17 +201,17 @@ class EarlyStopping(Callback):
         return self._plateau.count > self.patience
 
     def on_train_end(self, state: Any) -> None:
-        """Give the network its best parameters."""
+        """Restore the best parameters."""
         if self.best_params is not None and self.best_epoch >= 0:
             state.net.params = self.best_params
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         kept = {} if self.best_params is None else {"best_params": self.best_params}
         return {**self._plateau.get_state(), "best_epoch": self.best_epoch, **kept}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
         self._plateau.set_state(state)
         self.best_epoch = int(state["best_epoch"])
         if self.restore_best and "best_params" in state:
@@ -224,19 +225,19 @@ class EarlyStopping(Callback):
 
 
 class ModelCheckpoint(Callback):
-    """Save the network after every epoch, or after every one that is the best so far.
+    """Save the network after every epoch, or after every epoch that is the best so far.
 
-    The file is one of `fastshallow.save`. To take up a training again, with its optimiser, use
-    the argument ``checkpoint`` of `fastshallow.train`.
+    The file has the format of `fastshallow.save`. To resume a training with its optimiser, use the
+    argument ``checkpoint`` of `fastshallow.train`.
 
     Parameters
     ----------
     path : str or path-like
         The file; ``{epoch}`` in it is replaced by the number of the epoch, from 0.
     best_only : bool
-        Whether only the best are saved.
+        Whether to save only after an epoch that is the best so far.
     monitor : {"cost", "validation_cost", "validation_score"} or None
-        What an epoch is judged by; None is the validation cost where there is one, else the cost.
+        The compared value; None means the validation cost if there is one, else the cost.
 
     Examples
     --------
@@ -259,36 +260,36 @@ class ModelCheckpoint(Callback):
         self._plateau = Plateau(0.0, monitor)
 
     def on_train_begin(self, state: Any) -> None:
-        """Forget the training before; raise where no file can be written."""
+        """Reset the best value; raise if no file can be written."""
         check_replaceable(Path(os.path.realpath(self.path)))
         check_savable(state.net)
         self._plateau.start()
 
     def on_epoch_end(self, state: Any) -> bool:
-        """Save the network if it is to be saved."""
+        """Save the network if the epoch is the best so far, or always without best_only."""
         if self._plateau.see(state) or not self.best_only:
             save(state.net, self.path.replace("{epoch}", str(state.epoch)))
         return False
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return self._plateau.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
         self._plateau.set_state(state)
 
 
 class JSONLinesLogger(Callback):
     """Write a line of JSON after every epoch.
 
-    The line has epoch, cost, validation_cost, validation_score, learning_rate, steps and seconds;
-    what there is none of, or is not finite, is null.
+    A line has epoch, cost, validation_cost, validation_score, learning_rate, steps and seconds.
+    Missing values and values that are not finite are null.
 
     Parameters
     ----------
     path : str or path-like
-        The file. A training that starts anew replaces it, one that is resumed goes on with it.
+        The file. A new training replaces it; a resumed training appends to it.
 
     Examples
     --------
@@ -308,7 +309,7 @@ class JSONLinesLogger(Callback):
         self.path = checks.path("path", path)
 
     def on_train_begin(self, state: Any) -> None:
-        """Empty the file, or, if training is resumed, take away what comes again."""
+        """Empty the file, or remove the epochs that a resumed training repeats."""
         lines: list[str] = []
         if state.resumed and os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as file:

@@ -1,9 +1,9 @@
-"""Checkpoints: one safetensors file from which a training goes on as if it had never stopped.
+"""Checkpoints: one safetensors file with the whole state of a training.
 
-It holds the tensors ``params``, ``optimizer`` (the vectors of its state), the history's series as
-``history.NAME``, the callbacks' arrays as ``callback.NUMBER.NAME`` and what L-BFGS was answered as
-``evaluations.NAME``, and all else as JSON in its metadata under the key ``fastshallow``. It is
-written whole or not at all.
+The file has these tensors: ``params``, ``optimizer`` (its state vectors), ``history.NAME`` (the
+history's series), ``callback.NUMBER.NAME`` (the callbacks' arrays) and ``evaluations.NAME`` (the
+evaluations of L-BFGS). Everything else is JSON in the metadata, under the key ``fastshallow``. The
+file is replaced atomically.
 """
 
 from __future__ import annotations
@@ -25,20 +25,15 @@ __all__ = ["Checkpoint", "read_checkpoint"]
 FORMAT = "fastshallow.Checkpoint"
 VERSION = 1
 
-# A write takes milliseconds, more on a slow disk; epochs may be shorter. So many times as long as
-# the last write took must pass before the next: they take a twentieth of the time at most.
+# Pause between writes, as a multiple of the last write's duration: writing takes at most 1 / 20 of
+# the time, even if epochs are shorter than a write.
 PAUSE = 19
 
 
 class Checkpoint:
-    """A file with the state of a training after an epoch, or after a step where Ctrl-C ended it.
+    """A file with the state of a training after an epoch, or after the step before Ctrl-C.
 
-    Parameters
-    ----------
-    path : str
-        The file; replaced in one step.
-    settings : dict
-        What must be the same for a training to go on from it, by name.
+    ``settings`` must be equal when the training is resumed.
     """
 
     def __init__(self, path: str, settings: dict[str, Any]):
@@ -50,30 +45,14 @@ class Checkpoint:
         return time.monotonic() >= self._due
 
     def write(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
-        """Replace the file.
-
-        Parameters
-        ----------
-        net : Network
-            Whose parameters to keep.
-        tensors : dict of ndarray
-            What else to keep exactly.
-        rest : dict
-            Numbers, strings, lists and dicts of them.
-        """
+        """Replace the file with the parameters of ``net``, other tensors, and JSON values."""
         began = time.monotonic()
         replace_file(self.path, to_bytes(*self._contents(net, tensors, rest), _plain))
         ended = time.monotonic()
         self._due = ended + PAUSE * (ended - began)
 
     def check(self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
-        """Raise where `write` could not write it, whatever the numbers are.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Where something in it is nothing that a file keeps, or it is too long.
-        """
+        """Raise TypeError or ValueError if `write` could not store values of these types."""
         try:
             check_length(*self._contents(net, tensors, rest), _plain)
         except TooLong as error:
@@ -82,7 +61,7 @@ class Checkpoint:
     def _contents(
         self, net: Any, tensors: dict[str, np.ndarray], rest: dict[str, Any]
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the tensors of the file, and its description."""
+        """Return the tensors and the metadata of the file."""
         described = {
             "format": FORMAT,
             "version": VERSION,
@@ -95,23 +74,11 @@ class Checkpoint:
     def read(
         self, net: Any, vectors: int, steps: int, evaluated: bool
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return tensors and the rest, or None if there is no file yet.
+        """Return the tensors and the metadata, or None if there is no file yet.
 
-        Parameters
-        ----------
-        net : Network
-            Whose training to go on with.
-        vectors : int
-            Of the optimiser's state.
-        steps : int
-            Of an epoch.
-        evaluated : bool
-            Whether evaluations are kept.
-
-        Raises
-        ------
-        ModelFileError
-            Where the file is no whole checkpoint, or one of another network or training.
+        Raises ModelFileError if the file is not a complete checkpoint, or belongs to another
+        training: another network, number of state vectors or of steps per epoch, or setting.
+        ``evaluated`` tells whether the file must have evaluations of L-BFGS.
         """
         if not os.path.lexists(self.path):
             return None
@@ -126,7 +93,7 @@ class Checkpoint:
         return read_file(self.path, read)
 
     def _check(self, net: Any, rest: dict[str, Any]) -> None:
-        """Raise unless this training can go on from what was read."""
+        """Raise unless network and settings are those of this training."""
         for name in ("network", "settings"):
             if not isinstance(rest[name], dict):
                 raise Wrong(f"{name}: expected a dict; got {checks.shown(rest[name])}")
@@ -145,7 +112,7 @@ def _text(value: Any) -> str:
 
 
 def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, np.ndarray]) -> None:
-    """Raise unless all tensors that are taken up have their shape and dtype."""
+    """Raise unless all tensors have the expected shape and dtype."""
     n, dtype, double = net.params.size, net.dtype, np.dtype("f8")
     epochs = np.size(tensors.get("history.cost", ()))
     wanted = {"params": ((n,), dtype), "optimizer": ((vectors, n), dtype)}
@@ -162,7 +129,9 @@ def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, n
         if name not in tensors:
             raise Wrong(f"no whole checkpoint: {name} is missing")
         found = tensors[name]
-        few = name.startswith("history.validation") and found.size < epochs  # none, or not yet all
+        few = (
+            name.startswith("history.validation") and found.size < epochs
+        )  # no validation, or an unscored last epoch
         if found.shape != ((found.size,) if few else shape) or found.dtype != of:
             raise Wrong(
                 f"{name}: expected shape {shape} and dtype {of}; got {found.shape}, {found.dtype}"
@@ -170,7 +139,7 @@ def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, n
 
 
 def _check_rest(rest: dict[str, Any], epochs: int, steps: int, settings: dict[str, Any]) -> None:
-    """Raise unless the rest is of the types, and within the bounds, that a training has."""
+    """Raise unless the JSON values have the expected types and ranges."""
     bounds = {"epoch": (epochs - 1, epochs - 1), "begun": (0, max(0, steps - 1))}
     bounds |= {name: (0, 2**63 - 1) for name in ("steps", "examples", "epochs")}
     for name, (least, most) in bounds.items():
@@ -192,7 +161,7 @@ def _check_rest(rest: dict[str, Any], epochs: int, steps: int, settings: dict[st
 def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the tensors and the metadata of an open checkpoint."""
     rest = read_metadata(file, "checkpoint", FORMAT, VERSION)
-    file.check_sum()  # from here on it is what `write` wrote
+    file.check_sum()
     names = set(file.tensors)
     fields = {"network", "settings", "epoch", "steps", "examples", "epochs", "order", "schedule"}
     fields |= {"callbacks", "stopped", "begun", "sums", "owed"}
@@ -203,7 +172,7 @@ def read_checkpoint(file: TensorFile) -> tuple[dict[str, np.ndarray], dict[str, 
 
 
 def _plain(value: Any) -> Any:
-    """Return as JSON what JSON does not know."""
+    """Convert NumPy values for JSON."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     raise TypeError(f"a checkpoint cannot keep a {type(value).__name__}: {checks.shown(value)}")

@@ -1,4 +1,4 @@
-"""What a training did, epoch by epoch."""
+"""History: costs, scores, learning rates and times of a training, by epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["History"]
 
-#: What is kept of every epoch; the two of the validation are empty where there is none.
+#: Series with one value per epoch; the validation series are empty without validation examples.
 SERIES = (
     "cost",
     "validation_cost",
@@ -23,24 +23,25 @@ SERIES = (
 
 
 class History:
-    """What `fastshallow.train` did.
+    """Costs, scores, learning rates and times of a training, by epoch.
 
     Attributes
     ----------
     cost : ndarray, (epochs,), float64
-        The mean of J over the batches of an epoch, each before its update, weighted by the
-        examples of the batch; with one batch, J before the step.
+        Mean of J over the batches of an epoch, weighted by the examples of each batch. J of a
+        batch is computed before its update.
     validation_cost, validation_score : ndarray, (epochs,) or (0,), float64
         J without penalty, and `Network.score`, of the validation examples after the epoch.
     learning_rate : ndarray, (epochs,), float64
-        That of the epoch's last step.
+        Learning rate of the epoch's last step.
     seconds : ndarray, (epochs,), float64
         Time from the start of training to the end of the epoch.
     steps : ndarray, (epochs,), int64
-        Steps taken until the end of the epoch.
+        Steps taken since training started, at the end of the epoch.
     stopped : str
-        Why training ended: "epochs" (all were taken), "interrupted", "diverged", "converged"
-        (L-BFGS), or what a callback or the schedule said.
+        Why training ended: "epochs" (all epochs were taken), "interrupted", "diverged",
+        "converged" (L-BFGS), SciPy's message, the class name of a callback, or the schedule's
+        reason.
 
     Examples
     --------
@@ -56,7 +57,7 @@ class History:
         self.stopped = ""
 
     def append(self, **values: Any) -> None:
-        """Add epochs: a value, or one for each of several, by name; None is left out."""
+        """Append one value, or one per epoch, to each named series; ignore None."""
         for name, value in values.items():
             if value is not None:
                 self._series[name] += np.atleast_1d(value).tolist()

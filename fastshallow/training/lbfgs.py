@@ -1,4 +1,4 @@
-"""L-BFGS: SciPy's, over J and its gradient from the kernels."""
+"""L-BFGS: SciPy's minimiser, with J and its gradient from the kernels."""
 
 from __future__ import annotations
 
@@ -15,36 +15,26 @@ from .trainer import DivergenceError, Trainer
 
 __all__ = ["Evaluations", "minimize"]
 
-ASTRAY = (
-    "checkpoint: the same answers do not lead L-BFGS to the same parameters, as they do on one "
-    "type of machine; take up the training where the file was written"
+REPLAY_FAILED = (
+    "checkpoint: its evaluations do not lead L-BFGS to the same parameters; resume the training on "
+    "the type of machine that wrote the file"
 )
 
 
 @dataclass
 class Evaluations:
-    """What SciPy's L-BFGS was answered, so that a training can go on from it.
+    """Stored evaluations of J and its gradient, which a resumed training replays.
 
-    SciPy does not hand over what its L-BFGS remembers. But with the same start and the same
-    answers it takes the same steps: a training that is resumed gives it these, which costs no
-    pass over the examples, and then goes on. The price is a gradient of memory for each.
-
-    Parameters
-    ----------
-    start : ndarray, (n,)
-        Where it began.
-    costs : list of float
-        J where it asked for it, in the order of asking.
-    gradients : list of ndarray, (n,)
-        The gradients there.
+    SciPy's L-BFGS does not expose its state. From the same start and with the same values it takes
+    the same steps. The replay needs no pass over the examples, but memory for every gradient.
     """
 
-    start: np.ndarray
+    start: np.ndarray  # the first parameters
     costs: list[float] = field(default_factory=list)
     gradients: list[np.ndarray] = field(default_factory=list)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return what a checkpoint keeps."""
+        """Return the tensors for a checkpoint."""
         gradients = np.reshape(self.gradients, (len(self.costs), self.start.size))
         return {
             "evaluations.start": self.start,
@@ -54,7 +44,7 @@ class Evaluations:
 
     @classmethod
     def of(cls, tensors: dict[str, np.ndarray]) -> Evaluations:
-        """Return those whose tensors a checkpoint kept."""
+        """Return the evaluations of a checkpoint's tensors."""
         start, costs, gradients = (
             tensors[f"evaluations.{name}"] for name in ("start", "cost", "gradient")
         )
@@ -62,30 +52,31 @@ class Evaluations:
 
 
 class _Stop(Exception):
-    """Ends SciPy's loop from its callback."""
+    """Raised by the callback to end SciPy's loop."""
 
 
 class _Objective:
-    """J and its gradient as SciPy takes them: functions of a vector in float64."""
+    """J and its gradient as functions of a float64 vector, as SciPy expects."""
 
     def __init__(
         self,
         trainer: Trainer,
         order: np.ndarray | None,
-        look: Callable[[], None],
+        check_interrupt: Callable[[], None],
         past: Evaluations | None,
     ):
-        self.trainer, self.order, self.look, self.past = trainer, order, look, past
+        self.trainer, self.order = trainer, order
+        self.check_interrupt, self.past = check_interrupt, past
         self.J, self.asked = np.nan, 0
 
     def __call__(self, w: np.ndarray) -> tuple[float, np.ndarray]:
         past, number = self.past, self.asked
         if past is not None and number < len(past.costs):
-            self.look()
+            self.check_interrupt()
             self.J, gradient = past.costs[number], past.gradients[number]
         else:
             gradient = self._evaluate(w)
-        if number == 0 and not np.isfinite(self.J):  # SciPy would go on
+        if number == 0 and not np.isfinite(self.J):  # SciPy would not stop
             raise DivergenceError(0, 0, np.nan, self.J)
         self.asked += 1
         return self.J, gradient.astype(np.float64)
@@ -96,12 +87,12 @@ class _Objective:
             if costs.size:
                 self.J = float(costs[0])
             else:
-                self.look()
+                self.check_interrupt()
         gradient = self.trainer.gradient
         if self.past is not None:
             self.past.costs.append(self.J)
             self.past.gradients.append(gradient.copy())
-        self.look()
+        self.check_interrupt()
         return gradient
 
 
@@ -110,47 +101,24 @@ def minimize(
     order: InOrder,
     iterations: int,
     ended: Callable[[float], bool],
-    look: Callable[[], None],
+    check_interrupt: Callable[[], None],
     past: Evaluations | None = None,
     earlier: int = 0,
 ) -> str:
-    """Minimise J over all examples.
+    """Minimise J over all examples by at most ``iterations`` iterations; return why it ended.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        With the optimiser `LBFGS`. Its network's parameters are modified in place: whole iterations
-        only, also where an exception ends them.
-    order : InOrder
-        Which examples.
-    iterations : int
-        At most so many.
-    ended : callable
-        Called after every iteration, with J; True ends them.
-    look : callable
-        Called about ten times a second; may raise.
-    past : Evaluations or None
-        Modified in place: those of a training before this one, to which new ones are added. None
-        remembers nothing.
-    earlier : int
-        Iterations of the training before, after which the network's parameters are; they are not
-        reported again.
-
-    Returns
-    -------
-    str
-        Why it ended: "converged", what SciPy says, or, after all iterations or by ``ended``, "".
-
-    Raises
-    ------
-    ModelFileError
-        Where the iterations of the training before did not lead to the network's parameters.
+    The network's parameters are modified in place, by whole iterations only, also if an exception
+    is raised. ``ended`` is called with J after every iteration, and returns True to stop.
+    ``check_interrupt`` is called about ten times a second, and may raise. The evaluations ``past``
+    are replayed, and new ones are appended. The first ``earlier`` iterations are not reported;
+    ModelFileError is raised if they do not lead to the network's current parameters. The result is
+    "converged", SciPy's message, or "" after all iterations or a stop by ``ended``.
     """
     from scipy import optimize
 
     options, net = trainer.optimizer, trainer.net
     assert isinstance(options, LBFGS)
-    objective = _Objective(trainer, order(1), look, past)
+    objective = _Objective(trainer, order(1), check_interrupt, past)
     start = net.params if past is None else past.start
     accepted, done = net.params.copy(), 0
 
@@ -159,7 +127,7 @@ def minimize(
         done += 1
         if done <= earlier:
             if done == earlier and not np.array_equal(cast(w, net.dtype), accepted):
-                raise ModelFileError(ASTRAY)
+                raise ModelFileError(REPLAY_FAILED)
             return
         net.params = w
         if not (np.isfinite(objective.J) and np.isfinite(net.params).all()):
@@ -188,7 +156,7 @@ def minimize(
     finally:
         net.params = accepted
     if done < earlier:
-        raise ModelFileError(ASTRAY)
+        raise ModelFileError(REPLAY_FAILED)
     if result.nit >= iterations:
         return ""
     return "converged" if result.status == 0 else str(result.message)

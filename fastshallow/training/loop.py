@@ -1,7 +1,7 @@
 """The loop over epochs: schedule, validation, callbacks, checkpoints, interruption.
 
-`fastshallow.train` checks its arguments and makes a `Training`; the estimators make theirs with
-scikit-learn's order of examples, stopping rule and score.
+`fastshallow.train` checks its arguments and makes a `Training`. The estimators make a `Training`
+with scikit-learn's order of examples, stopping rule and score.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ __all__ = ["Training", "TrainingState"]
 
 logger = logging.getLogger("fastshallow")
 
-# Numbers of orders that are drawn ahead, at most: 16 MB of them. As many epochs where none is.
-ORDERS_MOST = 1 << 21
+# Largest number of indices that are drawn ahead (16 MB), and of epochs per call without shuffling.
+MAX_INDICES = 1 << 21
 
 Score = Callable[[], tuple[float, float]]
 
 
 @dataclass
 class TrainingState:
-    """What callbacks and schedules see after an epoch.
+    """The state of a training after an epoch, for callbacks and schedules.
 
     Attributes
     ----------
     net : Network
-        With the parameters after the epoch.
+        The network, with the parameters after the epoch.
     epoch : int
         Number of the epoch, from 0; -1 before the first.
     cost : float
-        The epoch's.
+        Cost of the epoch.
     validation_cost, validation_score : float or None
-        After the epoch; None where there are no validation examples.
+        Values after the epoch; None without validation examples.
     learning_rate : float
-        Of the epoch's last step.
+        Learning rate of the epoch's last step.
     steps, examples : int
-        Steps taken, and examples of all whole epochs.
+        Steps taken, and examples of all whole epochs, since training started.
     seconds : float
-        Since training started.
+        Time since training started.
     history : History
-        With this epoch.
+        The history, including this epoch.
     resumed : bool
-        Whether training went on from a checkpoint.
+        Whether training was resumed from a checkpoint.
     """
 
     net: Network
@@ -77,39 +77,21 @@ class TrainingState:
 
 @dataclass
 class Training:
-    """A training that `run` takes to its end.
+    """A training, which `run` performs.
 
-    Parameters
-    ----------
-    trainer : Trainer
-        Network, data and optimiser.
-    epochs : int
-        How many to take in all, those of a checkpoint included.
-    order : InOrder
-        Order of the examples.
-    schedule : Schedule
-        Learning rates.
-    callbacks : sequence
-        See `fastshallow.training.callbacks`.
-    score : callable or None
-        Returns cost and score of the validation examples.
-    progress : callable or None
-        Called ten times a second with the epochs done, a fraction too, and the last cost.
-    checkpoint : Checkpoint or None
-        Where to keep the state; it is read first if ``resume``.
-    resume : bool
-        Whether to go on from the checkpoint, if its file exists.
+    ``progress`` is called ten times a second with the (fractional) number of epochs done and the
+    last cost.
     """
 
     trainer: Trainer
-    epochs: int
+    epochs: int  # including those of a checkpoint
     order: InOrder
     schedule: Schedule = field(default_factory=Constant)
     callbacks: Sequence[Any] = ()
-    score: Score | None = None
+    score: Score | None = None  # cost and score of the validation examples
     progress: Callable[[float, float], None] | None = None
     checkpoint: Checkpoint | None = None
-    resume: bool = False
+    resume: bool = False  # whether to start from the checkpoint, if its file exists
     state: TrainingState = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,11 +103,11 @@ class Training:
             self.epochs,
         )
         self._stopped = ""
-        self._earlier = 0.0  # seconds of the training that this one goes on from
-        self._owed = False  # an epoch is done whose end nobody has seen
-        self._whole = False  # Ctrl-C was found by a look, so that all can be saved
+        self._seconds_before = 0.0  # seconds of the resumed training
+        self._pending_end = False  # the last epoch still needs `_end_epoch`
+        self._between_steps = False  # Ctrl-C was noticed between steps: a checkpoint can be written
         self._order_state = self.order.get_state()
-        self._evaluations = Evaluations(net.params.copy()) if self._remembers() else None
+        self._evaluations = Evaluations(net.params.copy()) if self._stores_evaluations() else None
         loaded = self._read()
         self.state.resumed = loaded is not None
         if loaded is None:
@@ -137,21 +119,21 @@ class Training:
             self._call("on_train_begin")
             with self._refused_if_wrong(before):
                 self._restore_callbacks(*loaded)
-        if self.checkpoint is not None:  # what cannot be kept is refused before the work
-            self.checkpoint.check(net, *self._kept())
+        if self.checkpoint is not None:  # fail before the first epoch, not after it
+            self.checkpoint.check(net, *self._contents())
 
     # Running -------------------------------------------------------------------------------------
 
     def run(self) -> History:
-        """Take the epochs; return what was done.
+        """Take the epochs and return their history.
 
         Raises
         ------
         KeyboardInterrupt
-            After Ctrl-C, when the network has the parameters of the last whole step and the
-            history is complete, as `state.history`; the checkpoint is that of this step.
+            After Ctrl-C. The network has the parameters of the last whole step, ``state.history``
+            is complete, and the checkpoint has the state after this step.
         DivergenceError
-            Where a cost or a parameter was not finite, likewise.
+            If a cost or a parameter was not finite. The network has the last finite parameters.
         """
         self._began = time.perf_counter()
         try:
@@ -160,12 +142,12 @@ class Training:
                     self._take_iterations()
                 else:
                     self._take_epochs()
-            self._look()
+            self._check_interrupt()
         except KeyboardInterrupt:
             try:
-                if self._whole:
+                if self._between_steps:
                     self._save(now=True)
-            finally:  # a second Ctrl-C cuts the saving short
+            finally:  # also if a second Ctrl-C interrupts the write
                 self._fill_validation()
                 self._stop("interrupted")
             raise
@@ -180,18 +162,18 @@ class Training:
 
     def _take_epochs(self) -> None:
         state, trainer = self.state, self.trainer
-        if self._owed:
+        if self._pending_end:
             self._end_epoch()
         while state.epoch + 1 < self.epochs and not self._stopped:
-            together = self._together()
+            count = self._epochs_at_once()
             before = state.epoch + 1
             self._order_state = self.order.get_state()
-            for costs in trainer.epochs(together, self.order(together), self.schedule.rates):
+            for costs in trainer.epochs(count, self.order(count), self.schedule.rates):
                 self._record(costs)
                 if self.progress:
                     self.progress(before + trainer.position, state.cost)
-                self._look()
-            if self._by_epoch():
+                self._check_interrupt()
+            if self._needs_epoch_ends():
                 self._end_epoch()
 
     def _take_iterations(self) -> None:
@@ -205,58 +187,58 @@ class Training:
         done = self.state.epoch + 1
         if done < self.epochs and not self._stopped:
             reason = minimize(
-                *(self.trainer, self.order, self.epochs, ended, self._look),
+                *(self.trainer, self.order, self.epochs, ended, self._check_interrupt),
                 *(self._evaluations, done),
             )
             self._stopped = self._stopped or reason
 
-    def _look(self) -> None:
-        """Raise KeyboardInterrupt after Ctrl-C, where a checkpoint can be written."""
+    def _check_interrupt(self) -> None:
+        """Raise KeyboardInterrupt after Ctrl-C; called only between steps."""
         if self._ctrl_c:
-            self._whole = True
+            self._between_steps = True
             raise KeyboardInterrupt
 
-    def _remembers(self) -> bool:
-        """Return whether the evaluations of L-BFGS are kept."""
+    def _stores_evaluations(self) -> bool:
+        """Return whether to store the evaluations of L-BFGS."""
         return self.checkpoint is not None and isinstance(self.trainer.optimizer, LBFGS)
 
-    def _by_epoch(self) -> bool:
-        """Return whether anything wants its turn after every epoch."""
+    def _needs_epoch_ends(self) -> bool:
+        """Return whether `_end_epoch` has work after every epoch."""
         return bool(self.callbacks or self.score or self.checkpoint or self.schedule.by_epoch)
 
-    def _together(self) -> int:
-        """Return how many epochs to take at a time: many, if nobody looks and orders are short."""
-        if self._by_epoch():
+    def _epochs_at_once(self) -> int:
+        """Return the number of epochs to pass to the trainer at once."""
+        if self._needs_epoch_ends():
             return 1
-        left, fit = self.epochs - self.state.epoch - 1, ORDERS_MOST
+        left, fit = self.epochs - self.state.epoch - 1, MAX_INDICES
         if self.order.drawn:
-            fit = min(self.trainer.epochs_a_call(self.order.m), ORDERS_MOST // self.order.m)
+            fit = min(self.trainer.epochs_a_call(self.order.m), MAX_INDICES // self.order.m)
         return max(1, min(fit, left))
 
     def _record(self, costs: np.ndarray) -> None:
-        """Add the epochs that the trainer brought to their end."""
+        """Append the epochs that the trainer completed to the history."""
         if not costs.size:
             return
         state, n = self.state, costs.size
         steps = self.trainer.steps_per_epoch(self.order.m)
-        # a later epoch may have begun in the same call
+        # the same call may have started another epoch
         last = self.trainer.state.steps - self.trainer.state.begun
         ends = last - steps * np.arange(n)[::-1]
         if isinstance(self.trainer.optimizer, LBFGS):
             ends, rates = np.full(n, self.trainer.state.steps), np.full(n, np.nan)
         else:
             rates = self.schedule.rates(ends - 1)
-        seconds = self._earlier + time.perf_counter() - self._began
+        seconds = self._seconds_before + time.perf_counter() - self._began
         times = state.seconds + (seconds - state.seconds) * np.arange(1, n + 1) / n
         state.history.append(cost=costs, learning_rate=rates, seconds=times, steps=ends)
         state.epoch += n
-        self._owed, self._order_state = self._by_epoch(), self.order.get_state()
+        self._pending_end, self._order_state = self._needs_epoch_ends(), self.order.get_state()
         state.cost, state.learning_rate = float(costs[-1]), float(rates[-1])
         state.seconds, state.steps = seconds, int(ends[-1])
         state.examples = self.trainer.state.examples
 
     def _end_epoch(self) -> None:
-        """Give everything that wants it its turn."""
+        """Validate, and call the schedule, the callbacks and the checkpoint."""
         state = self.state
         if self.score:
             state.validation_cost, state.validation_score = self.score()
@@ -268,12 +250,12 @@ class Training:
         for callback in self.callbacks:
             if callback.on_epoch_end(state) is True:
                 self._stopped = self._stopped or type(callback).__name__
-        self._owed = False
-        self._look()
+        self._pending_end = False
+        self._check_interrupt()
         self._save()
 
     def _fill_validation(self) -> None:
-        """Keep all series equally long where the last epoch was not scored any more."""
+        """Append NaN if the last epoch was not validated: all series have one length."""
         history = self.state.history
         if self.score and history.validation_score.size < len(history):
             history.append(validation_cost=np.nan, validation_score=np.nan)
@@ -291,14 +273,14 @@ class Training:
     # Checkpoints ---------------------------------------------------------------------------------
 
     def _save(self, now: bool = False) -> None:
-        """Write the checkpoint, if there is one and it is time."""
+        """Write the checkpoint, if there is one and it is due, or at once."""
         if self.checkpoint is None or not (now or self.checkpoint.is_due()):
             return
-        self.checkpoint.write(self.state.net, *self._kept())
+        self.checkpoint.write(self.state.net, *self._contents())
         logger.debug("checkpoint of epoch %d: %s", self.state.epoch, self.checkpoint.path)
 
-    def _kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return what a checkpoint keeps: arrays, and the rest."""
+    def _contents(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the JSON values of a checkpoint."""
         state, trainer = self.state, self.trainer
         tensors = {"optimizer": trainer.state.vectors}
         for name, series in state.history.arrays().items():
@@ -318,7 +300,7 @@ class Training:
             "epochs": trainer.state.epochs,
             "begun": trainer.state.begun,
             "sums": trainer.state.sums,
-            "owed": self._owed,
+            "owed": self._pending_end,
             "order": self._order_state,
             "schedule": self.schedule.get_state(),
             "callbacks": kept,
@@ -327,16 +309,16 @@ class Training:
         return tensors, rest
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Return what the checkpoint holds, if there is one to go on from."""
+        """Return the contents of the checkpoint to resume from, or None."""
         if self.checkpoint is None or not self.resume:
             return None
         trainer = self.trainer
         vectors, steps = trainer.optimizer.vectors, trainer.steps_per_epoch(self.order.m)
-        return self.checkpoint.read(trainer.net, vectors, steps, self._remembers())
+        return self.checkpoint.read(trainer.net, vectors, steps, self._stores_evaluations())
 
     @contextmanager
     def _refused_if_wrong(self, params: np.ndarray) -> Iterator[None]:
-        """Turn what an order, a schedule or a callback cannot take up into a `ModelFileError`."""
+        """Convert errors of `_restore` and `_restore_callbacks` into `ModelFileError`."""
         try:
             yield
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
@@ -348,7 +330,7 @@ class Training:
             ) from error
 
     def _restore(self, tensors: dict[str, np.ndarray], rest: dict[str, Any]) -> None:
-        """Take up what `_save` wrote."""
+        """Restore network, trainer, history, order and schedule from a checkpoint."""
         state, trainer = self.state, self.trainer
         state.net.params = tensors["params"]
         names = ("steps", "examples", "epochs", "begun")
@@ -362,8 +344,8 @@ class Training:
             state.steps, state.seconds = history.steps[-1], history.seconds[-1]
         if self._evaluations:
             self._evaluations = Evaluations.of(tensors)
-        self._earlier = state.seconds
-        self._stopped, self._owed = rest["stopped"], rest["owed"]
+        self._seconds_before = state.seconds
+        self._stopped, self._pending_end = rest["stopped"], rest["owed"]
         self._order_state = rest["order"]
         self.order.set_state(self._order_state, state.epoch + 1)
         self.schedule.set_state(rest["schedule"])

@@ -1,7 +1,6 @@
-"""Optimisers: the hyper-parameters of a rule, checked.
+"""Optimisers: dataclasses with checked hyper-parameters.
 
-`fastshallow.kernels.rules` has the steps themselves, with their sources. LBFGS is SciPy's L-BFGS-B
-over the whole vector.
+`fastshallow.kernels.rules` computes their steps. `LBFGS` is SciPy's L-BFGS-B.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ __all__ = ["LBFGS", "SGD", "Adam", "AdamW", "GradientDescent", "Optimizer"]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimisers share: checked hyper-parameters, and their form for the kernels."""
+    """Base class: checked hyper-parameters, and their form for the kernels."""
 
-    vectors: ClassVar[int] = 0  # of state, each as long as the parameters
+    vectors: ClassVar[int] = 0  # state vectors, each as long as the parameters
     whole: ClassVar[bool] = False  # whether a step takes all examples
     learning_rate: float = 1e-3
 
@@ -29,22 +28,22 @@ class Optimizer:
         self._number("learning_rate", least=0)
 
     def _number(self, name: str, **bounds: float) -> None:
-        """Keep a field as a checked float."""
+        """Replace a field by a checked float."""
         object.__setattr__(self, name, checks.number(name, getattr(self, name), **bounds))
 
     @property
     def code(self) -> int:
-        """Which step `update` takes."""
+        """The step's code in `fastshallow.kernels.rules`."""
         raise NotImplementedError
 
     def constants(self) -> np.ndarray:
-        """Return the hyper-parameters that `Rule.constants` holds."""
+        """Return the four values of `Rule.constants`."""
         rest = [field.name for field in fields(self) if field.name != "learning_rate"]
         numbers = [float(getattr(self, name)) for name in rest]
         return np.array((numbers + [0.0] * 4)[:4])
 
     def rule(self, state: np.ndarray) -> Rule:
-        """Return the optimiser as the kernels see it, with these vectors of state."""
+        """Return the kernels' form of the optimiser with these state vectors."""
         return Rule(self.code, self.constants(), state)
 
 
@@ -55,7 +54,7 @@ class GradientDescent(Optimizer):
     Parameters
     ----------
     learning_rate : float
-        Size of a step, not negative.
+        Step size, not negative.
 
     Examples
     --------
@@ -69,7 +68,7 @@ class GradientDescent(Optimizer):
 
     @property
     def code(self) -> int:
-        """Which step `update` takes."""
+        """The step's code."""
         return DESCENT
 
 
@@ -90,7 +89,7 @@ class SGD(Optimizer):
     momentum : float
         The mu, from 0 to 1.
     nesterov : bool
-        Whether the step looks ahead.
+        Whether to use Nesterov's momentum.
 
     Examples
     --------
@@ -110,13 +109,13 @@ class SGD(Optimizer):
 
     @property
     def code(self) -> int:
-        """Which step `update` takes."""
+        """The step's code."""
         return NESTEROV if self.nesterov else MOMENTUM
 
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    r"""Adam, as in scikit-learn: epsilon stands outside the bias correction.
+    r"""Adam, as in scikit-learn: epsilon is outside the bias correction.
 
     .. math:: m = \beta_1 m + (1 - \beta_1) g, \quad v = \beta_2 v + (1 - \beta_2) g^2, \quad
               w = w - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
@@ -154,18 +153,18 @@ class Adam(Optimizer):
 
     @property
     def code(self) -> int:
-        """Which step `update` takes."""
+        """The step's code."""
         return ADAM
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    r"""Adam with decoupled weight decay, as in PyTorch: epsilon stands inside the correction.
+    r"""Adam with decoupled weight decay, as in PyTorch: epsilon is inside the correction.
 
     .. math:: w = w - \eta \lambda w - \frac{\eta}{1 - \beta_1^t}
                   \frac{m}{\sqrt{v} / \sqrt{1 - \beta_2^t} + \epsilon}
 
-    with m and v as in `Adam`. The decay takes all parameters, the biases too.
+    with m and v as in `Adam`. The decay applies to all parameters, including biases.
 
     Source: Loshchilov, Hutter 2019, "Decoupled weight decay regularization", algorithm 2, with
     PyTorch's lambda eta for the paper's lambda.
@@ -196,7 +195,7 @@ class AdamW(Adam):
 
     @property
     def code(self) -> int:
-        """Which step `update` takes."""
+        """The step's code."""
         return ADAMW
 
 
@@ -204,8 +203,7 @@ class AdamW(Adam):
 class LBFGS:
     """L-BFGS over all examples: ``scipy.optimize.minimize(method="L-BFGS-B")``.
 
-    An epoch is one of its iterations. It has no learning rate, and no state that could be saved
-    and taken up again.
+    An epoch is one iteration of L-BFGS. It has no learning rate.
 
     Source: Byrd, Lu, Nocedal, Zhu 1995, "A limited memory algorithm for bound constrained
     optimization".
@@ -213,13 +211,13 @@ class LBFGS:
     Parameters
     ----------
     gtol : float
-        Stops where no entry of the gradient is larger.
+        Stop if no entry of the gradient is larger in absolute value.
     ftol : float
-        Stops where J falls by less, relative to itself.
+        Stop if the relative decrease of J is smaller.
     memory : int
-        Steps that the approximation of the curvature remembers.
+        Number of steps that approximate the curvature.
     max_evaluations : int
-        Evaluations of J and its gradient at most.
+        Largest number of evaluations of J and its gradient.
 
     Examples
     --------
@@ -243,5 +241,5 @@ class LBFGS:
             object.__setattr__(self, name, checks.whole(name, getattr(self, name), 1))
 
     def rule(self, state: np.ndarray) -> Rule:
-        """Return what lets the kernels compute J and the gradient only."""
+        """Return a rule that computes J and the gradient and takes no step."""
         return Rule(NOTHING, np.zeros(4), state)

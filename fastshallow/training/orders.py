@@ -1,4 +1,4 @@
-"""In which order an epoch takes the examples."""
+"""Orders of the examples within an epoch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,11 @@ __all__ = ["Given", "InOrder", "Shuffled", "ShuffledWindows"]
 
 
 class InOrder:
-    """The examples as they lie, or the chosen ones of them.
+    """Take all examples, or the chosen ones, in storage order.
 
-    Called with a number of epochs, an order gives an array with a row for each, or one row for all,
-    or None for all examples as they lie.
-
-    Parameters
-    ----------
-    m : int
-        Examples.
-    chosen : ndarray of int64 or None
-        Those to take; None is all of them.
-
-    Attributes
-    ----------
-    m : int
-        Examples of an epoch.
-    drawn : bool
-        Whether every epoch has an order of its own.
+    An order is called with a number of epochs. It returns an array with one row per epoch, one
+    row for all epochs, or None for all examples in storage order. Its attribute ``m`` is the number
+    of examples per epoch, and ``drawn`` tells whether each epoch has a new order.
     """
 
     drawn = False
@@ -45,19 +32,11 @@ class InOrder:
         return {}
 
     def set_state(self, state: dict[str, Any], epochs: int) -> None:
-        """Take up what `get_state` gave after so many epochs."""
+        """Restore the result of `get_state` after ``epochs`` epochs."""
 
 
 class Shuffled(InOrder):
-    """Another permutation of all, or of the chosen, in every epoch.
-
-    Parameters
-    ----------
-    m, chosen
-        As for `InOrder`.
-    rng : numpy.random.Generator
-        Where the permutations come from.
-    """
+    """Take the examples in a new random permutation in every epoch."""
 
     drawn = True
 
@@ -66,7 +45,7 @@ class Shuffled(InOrder):
         self.rng = rng
 
     def permutation(self) -> np.ndarray:
-        """Return the next one of 0 ... m - 1."""
+        """Return the next permutation of 0 ... m - 1."""
         return self.rng.permutation(self.m)
 
     def __call__(self, n: int) -> np.ndarray:
@@ -80,19 +59,14 @@ class Shuffled(InOrder):
         return dict(self.rng.bit_generator.state)
 
     def set_state(self, state: dict[str, Any], epochs: int) -> None:
-        """Take up what `get_state` gave after so many epochs."""
+        """Restore the result of `get_state`."""
         self.rng.bit_generator.state = state
 
 
 class ShuffledWindows(Shuffled):
-    """The same within windows of neighbours, and the windows in another order in every epoch.
+    """Shuffle windows of ``window`` neighbouring examples, and the examples within each window.
 
-    Parameters
-    ----------
-    m, chosen, rng
-        As for `Shuffled`.
-    window : int
-        Examples of a window: so many are read from the disk at a time.
+    The examples of a window are read from the disk together.
     """
 
     def __init__(self, m: int, chosen: np.ndarray | None, rng: np.random.Generator, window: int):
@@ -100,7 +74,7 @@ class ShuffledWindows(Shuffled):
         self.window = window
 
     def permutation(self) -> np.ndarray:
-        """Return the next one of 0 ... m - 1."""
+        """Return the next permutation of 0 ... m - 1."""
         starts = self.rng.permutation(-(-self.m // self.window)) * self.window
         parts = [
             start + self.rng.permutation(min(self.window, self.m - start))
@@ -110,15 +84,7 @@ class ShuffledWindows(Shuffled):
 
 
 class Given(InOrder):
-    """Orders from a function of the caller's.
-
-    Parameters
-    ----------
-    m, chosen
-        As for `InOrder`.
-    function : callable
-        From the number of examples m to an order of 0 ... m - 1; called before every epoch.
-    """
+    """Take the examples in the order ``function(m)``, which is called before every epoch."""
 
     drawn = True
 
@@ -141,6 +107,6 @@ class Given(InOrder):
         return order.astype(np.int64)
 
     def set_state(self, state: dict[str, Any], epochs: int) -> None:
-        """Call the function as often as it was called in so many epochs."""
+        """Repeat the function's calls of ``epochs`` epochs."""
         for _ in range(epochs):
             self.function(self.m)

@@ -1,13 +1,13 @@
 """Schedules: the learning rate of every step, and the count of epochs without improvement.
 
-With lr the optimiser's learning rate and t the number of the step, from 0:
+lr is the optimiser's learning rate, and t is the number of the step, from 0:
 
 ===============  =========================================================  ====================
 schedule         learning rate                                              source
 ===============  =========================================================  ====================
 Constant         lr
 InverseScaling   lr / (n + 1)^power, n the examples seen before the epoch   scikit-learn
-Adaptive         lr, divided by ``factor`` whenever the cost stands still   scikit-learn
+Adaptive         lr, divided by ``factor`` when the cost stops improving    scikit-learn
 Cosine           least + (lr - least) (1 + cos(pi t / T)) / 2, T steps      Loshchilov, Hutter
                  in all                                                     2017, equation 5
 StepDecay        lr factor^floor(epoch / every)                             PyTorch's StepLR
@@ -37,29 +37,29 @@ __all__ = [
     "schedule_of",
 ]
 
-#: What an epoch can be judged by; None is the validation cost where there is one, else the cost.
+#: Values that tell whether an epoch is an improvement.
 MONITORS = ("cost", "validation_cost", "validation_score")
 
 
 class Plateau:
-    """Count epochs that are no better than the best one before, as scikit-learn does.
+    """Count consecutive epochs without improvement, as scikit-learn does.
 
-    An epoch stands still if its cost is above best - tol, or its score below best + tol; the
-    best is the lowest cost, or the highest score, so far, by however little.
+    An epoch is no improvement if its cost is above best - tol, or its score is below best + tol.
+    ``best`` is the lowest cost, or the highest score, so far; it ignores ``tol``.
 
     Parameters
     ----------
     tol : float
-        The least improvement that counts.
+        Least improvement.
     monitor : {"cost", "validation_cost", "validation_score"} or None
-        What an epoch is judged by.
+        The compared value; None means the validation cost if there is one, else the cost.
 
     Attributes
     ----------
     best : float
         Best value so far.
     count : int
-        Epochs that stood still, up to the last one.
+        Consecutive epochs without improvement, up to the last epoch.
     """
 
     def __init__(self, tol: float, monitor: str | None = None):
@@ -70,19 +70,19 @@ class Plateau:
         self.start()
 
     def start(self) -> None:
-        """Forget all epochs."""
+        """Reset the count and the best value."""
         self.best = -math.inf if self.monitor == "validation_score" else math.inf
         self.count = 0
 
     def see(self, state: Any) -> bool:
-        """Judge the epoch that has ended; return whether it is the best so far."""
+        """Count the epoch that has ended; return whether it is the best so far."""
         monitor = self.monitor
         if monitor is None:
             monitor = "cost" if state.validation_cost is None else "validation_cost"
         value: float | None = getattr(state, monitor)
         if value is None:
             raise ValueError(f"monitor: {monitor} needs validation examples; got none")
-        if monitor == "validation_score":  # as scikit-learn writes them: they differ for NaN
+        if monitor == "validation_score":  # scikit-learn's comparisons: other forms differ for NaN
             stands, best = value < self.best + self.tol, value > self.best
         else:
             stands, best = value > self.best - self.tol, value < self.best
@@ -92,39 +92,39 @@ class Plateau:
         return best
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"best": self.best, "count": self.count}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
         self.best, self.count = float(state["best"]), int(state["count"])
 
 
 class Schedule:
-    """Learning rates by step, and a turn at the end of every epoch."""
+    """Base class: learning rates by step, which may change after an epoch."""
 
-    #: Whether it wants that turn: if nothing does, many short epochs go into one kernel call.
+    #: Whether `after_epoch` has work; if not, one kernel call may take many short epochs.
     by_epoch = False
     learning_rate: float
 
     def start(self, learning_rate: float, steps: int, epochs: int) -> None:
-        """Begin a training of so many epochs of so many steps."""
+        """Begin a training of ``epochs`` epochs with ``steps`` steps each."""
         self.learning_rate = learning_rate
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
-        """Return the learning rates of these steps, numbered from 0 over all epochs."""
+        """Return the learning rates of these steps, which are numbered from 0 over all epochs."""
         return np.full(steps.size, self.learning_rate)
 
     def after_epoch(self, state: Any) -> str | None:
-        """See the `TrainingState` after an epoch; return why to stop, if that is wanted."""
+        """Take the `TrainingState` after an epoch; return a reason to stop, or None."""
         return None
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"learning_rate": self.learning_rate}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
         self.learning_rate = float(state["learning_rate"])
 
 
@@ -148,7 +148,7 @@ class InverseScaling(Schedule):
     Parameters
     ----------
     power : float
-        Not negative.
+        Exponent, not negative.
 
     Examples
     --------
@@ -177,23 +177,24 @@ class InverseScaling(Schedule):
 
 
 class Adaptive(Schedule):
-    """lr, divided by ``factor`` each time that more than ``patience`` epochs in a row stood still.
+    """lr, divided by ``factor`` after more than ``patience`` epochs without improvement.
 
-    Training stops where that happens at a rate of ``least`` or below. As in scikit-learn.
+    The epochs are consecutive. If the rate is ``least`` or below, training stops instead. As in
+    scikit-learn.
 
     Parameters
     ----------
     factor : float
-        Above 1.
+        Divisor of the rate, above 1.
     patience : int
-        Epochs that may stand still.
+        Tolerated epochs without improvement.
     tol : float
-        An epoch stands still if its cost is above the best one less ``tol``, or its score below
-        the best one plus ``tol``.
+        An epoch is no improvement if its cost is above the best cost minus ``tol``, or its score is
+        below the best score plus ``tol``.
     least : float
-        As above.
+        Training stops at this rate, or below.
     monitor : {"cost", "validation_cost", "validation_score"} or None
-        What an epoch is judged by; None is the validation cost where there is one, else the cost.
+        The compared value; None means the validation cost if there is one, else the cost.
 
     Examples
     --------
@@ -223,7 +224,7 @@ class Adaptive(Schedule):
         self.plateau.start()
 
     def after_epoch(self, state: Any) -> str | None:
-        """Divide the rate, or stop, if too many epochs stood still."""
+        """Divide the rate, or stop, after too many epochs without improvement."""
         self.plateau.see(state)
         if self.plateau.count <= self.patience:
             return None
@@ -234,11 +235,11 @@ class Adaptive(Schedule):
         return None
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return super().get_state() | self.plateau.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_state` gave."""
+        """Restore the result of `get_state`."""
         super().set_state(state)
         self.plateau.set_state(state)
 
@@ -258,9 +259,9 @@ class Cosine(Schedule):
     Parameters
     ----------
     least : float
-        The rate at its end; not negative.
+        The rate at the end, not negative.
     steps : int or None
-        The T; None is all steps of all epochs. After them the rate stays ``least``.
+        The T; None means all steps of all epochs. After T steps the rate is ``least``.
 
     Examples
     --------
@@ -291,14 +292,14 @@ class Cosine(Schedule):
 
 
 class StepDecay(Schedule):
-    """lr factor^floor(epoch / every): a staircase.
+    """lr factor^floor(epoch / every), as in PyTorch's StepLR.
 
     Parameters
     ----------
     every : int
-        Epochs of a stair.
+        Epochs between two changes of the rate.
     factor : float
-        From a stair to the next; above 0.
+        Factor of each change, above 0.
 
     Examples
     --------
@@ -320,21 +321,21 @@ class StepDecay(Schedule):
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the learning rates of these steps."""
-        with np.errstate(all="ignore"):  # 0 in the end
+        with np.errstate(all="ignore"):  # underflow to 0 is right
             return self.learning_rate * self.factor ** (steps // self.steps).astype(float)
 
     def __repr__(self) -> str:
         return f"StepDecay(every={self.every}, factor={self.factor})"
 
 
-class ByStep(Schedule):
+class FunctionSchedule(Schedule):
     """A function of the number of the step."""
 
     def __init__(self, function: Callable[[int], float]):
         self.function = function
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
-        """Call it for each of these steps."""
+        """Return the function's value for each of these steps."""
         found = [checks.number("schedule(step)", self.function(t), least=0) for t in steps.tolist()]
         return np.array(found)
 
@@ -342,7 +343,6 @@ class ByStep(Schedule):
         return getattr(self.function, "__qualname__", type(self.function).__qualname__)
 
 
-#: The schedules by name.
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "inverse_scaling": InverseScaling,
@@ -353,7 +353,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 
 def schedule_of(schedule: Any) -> Schedule:
-    """Return the `Schedule` that an argument stands for: None, a name, a schedule, a callable."""
+    """Return the `Schedule` for None, a name, a schedule or a callable."""
     if schedule is None:
         return Constant()
     if isinstance(schedule, str):
@@ -361,7 +361,7 @@ def schedule_of(schedule: Any) -> Schedule:
     if isinstance(schedule, Schedule):
         return schedule
     if callable(schedule) and not isinstance(schedule, type):
-        return ByStep(schedule)
+        return FunctionSchedule(schedule)
     raise TypeError(
         f"schedule: expected None, one of {', '.join(SCHEDULES)}, a schedule, or a callable of the "
         f"step; got {schedule!r}"

@@ -1,4 +1,4 @@
-"""Training: from a network and data to a trained network."""
+"""Training: the functions `train` and `gradient_descent`, and the checks of their arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .trainer import DivergenceError, Trainer
 
 __all__ = ["GradientDescentResult", "gradient_descent", "train"]
 
-# Examples of a batch where the caller does not say.
+# Examples per batch for batch_size="auto".
 BATCH_SIZE = 200
 
 
@@ -40,7 +40,7 @@ BATCH_SIZE = 200
 
 @dataclass(frozen=True)
 class GradientDescentResult:
-    """What `gradient_descent` did.
+    """Costs of a run of `gradient_descent`.
 
     Attributes
     ----------
@@ -66,19 +66,19 @@ def gradient_descent(
 ) -> GradientDescentResult:
     """Take steps W = W - learning_rate * dW, b = b - learning_rate * db over all examples.
 
-    `train` does the same with other optimisers, batches, validation and more.
+    `train` offers other optimisers, batches and validation too.
 
     Parameters
     ----------
     net : Network
-        Its parameters are modified in place; they stay as they were if an argument is wrong.
+        Its parameters are modified in place, but not if an argument is wrong.
     X, Y, sample_weight, alpha, n_threads
         As for `Network.cost_and_grad`. ``alpha`` is the L2 penalty; the notes' alpha is
         ``learning_rate``.
     learning_rate : float
-        Size of a step, not negative.
+        Step size, not negative.
     n_iter : int
-        Steps, at least 1.
+        Number of steps, at least 1.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def gradient_descent(
     Warns
     -----
     RuntimeWarning
-        Where the cost ceases to be finite: a smaller learning rate may help.
+        If the cost is not finite; a smaller learning rate may help.
 
     Examples
     --------
@@ -149,52 +149,53 @@ def train(
     Parameters
     ----------
     net : Network
-        Its parameters are modified in place, by whole steps; they stay as they were if an argument
-        is wrong.
+        Its parameters are modified in place, by whole steps, but not if an argument is wrong.
     X, Y, sample_weight, alpha, n_threads
-        As for `Network.cost_and_grad`; ``alpha`` is the L2 penalty. The examples of a batch are
-        gathered from X as it lies. A batch whose weights are all 0 changes nothing.
+        As for `Network.cost_and_grad`; ``alpha`` is the L2 penalty. Only the examples of a batch
+        are copied from X. A batch changes nothing if its weights are all 0.
     optimizer : Optimizer or LBFGS or None
-        `GradientDescent`, `SGD`, `Adam`, `AdamW` or `LBFGS`; None is ``Adam()``.
+        `GradientDescent`, `SGD`, `Adam`, `AdamW` or `LBFGS`; None means ``Adam()``.
     epochs : int
-        How often to go through the examples; at most so many iterations of L-BFGS.
+        Number of passes over the examples, or largest number of iterations of L-BFGS.
     batch_size : int, None or "auto"
-        Examples of a step; the last step of an epoch takes what is left. None is all. "auto" is
-        200, and all for GradientDescent and LBFGS, which take no other.
+        Examples per step; the last batch of an epoch may be smaller. None means all examples.
+        "auto" means 200. GradientDescent and LBFGS always take all examples.
     shuffle : bool, "windows" or callable
         Whether each epoch takes the examples in a new order. "windows" is for an X on disk
-        (`numpy.memmap`) that does not fit into memory: windows of 64 MB in a new order, and
-        the examples of a window in a new order. A callable is given the number of examples before
-        each epoch, and returns the order, a permutation.
+        (`numpy.memmap`) that is larger than memory: the order of windows of 64 MB is new in every
+        epoch, and so is the order within each window. A callable is called before each epoch with
+        the number of examples m, and returns a permutation of 0 ... m - 1.
     seed : int, numpy.random.Generator or None
         For shuffling, and for choosing the examples of a validation fraction. The same seed gives
-        the same bits with any number of threads. None is another one in every call.
+        the same bits with any number of threads. None means a new seed in every call.
     validation : (Xv, Yv), (Xv, Yv, weights), float or None
-        Examples to compute cost and score of after every epoch, or the fraction of the examples to
-        hold out for it (with all examples in a step, the others are then copied).
+        Validation examples, or the fraction of the examples to hold out. Their cost and score are
+        computed after every epoch. With a fraction and a full batch,
+        the training examples are copied.
     callbacks : sequence
-        Anything with a method ``on_epoch_end(state)``; where it returns True, training stops. See
-        `EarlyStopping`, `ModelCheckpoint`, `JSONLinesLogger`. The objects themselves are called,
-        each in one training at a time; so is a schedule.
+        Objects with a method ``on_epoch_end(state)``, which returns True to stop training. See
+        `EarlyStopping`, `ModelCheckpoint`, `JSONLinesLogger`. A callback or a schedule takes part
+        in one training at a time.
     schedule : Schedule, callable, str or None
         The learning rate: `Constant`, `InverseScaling`, `Adaptive`, `Cosine`, `StepDecay`, or a
         function of the number of the step, from 0. "constant", "inverse_scaling", "adaptive",
-        "cosine" and "step" are these with their defaults. None is the optimiser's own.
+        "cosine" and "step" have default arguments. None means the optimiser's learning rate.
     progress : bool
-        Whether to show a progress bar: cost, rate, time left.
+        Whether to show a progress bar with cost, speed and time left.
     checkpoint : str, path-like or None
-        A file to keep the whole state of the training in: after epochs, but for at most a
-        twentieth of the time, at the end, and after Ctrl-C, where it is that of the last whole
-        step. With LBFGS it grows, and so does memory, by a gradient for every evaluation.
+        A file for the whole state of the training. It is written after epochs, at the end, and
+        after Ctrl-C with the state of the last whole step. Writing after epochs takes at most 5 %
+        of the time. With LBFGS the file and the memory grow by one gradient per evaluation.
     resume : bool
-        Whether to go on from the checkpoint, if there is one: ``epochs`` counts those in it. It
-        ends with the bits of a training that was never interrupted. X, Y and all other arguments
-        are to be the same.
+        Whether to resume from the checkpoint, if its file exists. X, Y and all other arguments must
+        be the same; ``epochs`` includes the epochs of the checkpoint. The result has the same bits
+        as an uninterrupted training.
     on_interrupt : {"return", "raise"}
-        What Ctrl-C does, when the network has the parameters of the last whole step.
+        Whether to return or to raise after Ctrl-C. The network has the parameters of the last whole
+        step.
     on_divergence : {"raise", "warn", "continue"}
-        What to do where a cost or a parameter is not finite. But for "continue", training
-        stops at this step, with the last finite parameters.
+        What to do if a cost or a parameter is not finite. "raise" and "warn" stop at this step,
+        with the last finite parameters.
 
     Returns
     -------
@@ -204,13 +205,13 @@ def train(
     Raises
     ------
     ValueError, TypeError
-        Naming the argument, what was expected and what came.
+        If an argument is wrong. The message names it, what was expected and what was given.
     ModelFileError
-        Where the checkpoint is not one, or not of this training.
+        If the file is not a checkpoint, or not one of this training.
     DivergenceError
-        Naming epoch, step, learning rate and what to try.
+        If training diverged. The message names epoch, step and learning rate, and what to try.
     KeyboardInterrupt
-        With on_interrupt="raise".
+        After Ctrl-C with ``on_interrupt="raise"``.
 
     Examples
     --------
@@ -245,7 +246,7 @@ def train(
         settings = {
             "optimizer": repr(optimizer),
             "schedule": repr(rates),
-            "validation": _described(validation, seed),
+            "validation": _validation_text(validation, seed),
             "batch_size": trainer.batch_size(order.m),
             "examples": order.m,
             "alpha": trainer.alpha,
@@ -317,8 +318,8 @@ def _checkpoint_path(checkpoint: Any, resume: bool, validation: Any, seed: Any) 
     return path
 
 
-def _described(validation: Any, seed: Any) -> str:
-    """Return what a training that goes on from a checkpoint must validate with."""
+def _validation_text(validation: Any, seed: Any) -> str:
+    """Describe the validation, which must be equal when training is resumed."""
     if validation is None:
         return "none"
     if isinstance(validation, numbers.Real):
@@ -354,7 +355,7 @@ def _order(
     alone = trainer.steps_per_epoch(m if chosen is None else chosen.size) == 1
     if not isinstance(shuffle, str) and callable(shuffle):
         return Given(m, chosen, shuffle)
-    if not shuffle or alone:  # with one step an epoch, any order gives the same sum
+    if not shuffle or alone:  # with a full batch the order does not matter
         return InOrder(m, chosen)
     if shuffle is True or isinstance(shuffle, np.bool_):
         return Shuffled(m, chosen, rng)
@@ -362,14 +363,14 @@ def _order(
 
 
 class Data(NamedTuple):
-    """Examples as columns, targets, and weights or None."""
+    """Examples as columns of X, targets, and weights or None."""
 
     X: Any
     Y: Any
     weight: Any = None
 
     def taken(self, chosen: np.ndarray) -> Data:
-        """Return a copy of some examples."""
+        """Return a copy of the chosen examples."""
         weight = None if self.weight is None else self.weight[chosen]
         return Data(self.X[:, chosen], self.Y[..., chosen], weight)
 
@@ -377,7 +378,7 @@ class Data(NamedTuple):
 def _split(
     net: Network, data: Data, validation: Any, whole: bool, rng: np.random.Generator
 ) -> tuple[Data, np.ndarray | None, Data | None]:
-    """Return the examples to train on, which of them to take (None: all), and those held out."""
+    """Return training examples, the numbers of those to take (None: all), validation examples."""
     if validation is None:
         return data, None, None
     if not isinstance(validation, numbers.Real) or isinstance(validation, bool):
@@ -407,7 +408,7 @@ def _split(
 
 
 def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
-    """Return what computes cost and score of the validation examples, which are checked."""
+    """Check the validation examples, and return the function of their cost and score."""
     X, Y, weight = held_out
     none = np.empty(0, net.dtype)
     try:
@@ -415,14 +416,14 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
         problem.cost(none)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation: {error}") from error
-    with ctrl_c_noted() as ctrl_c:  # an import that is cut in two leaves modules broken
+    with ctrl_c_noted() as ctrl_c:  # an interrupted import would leave broken modules
         importlib.import_module("sklearn.metrics")
     if ctrl_c:
         raise KeyboardInterrupt
 
     def score() -> tuple[float, float]:
         J = problem.cost(none) if np.isfinite(net.params).all() else math.nan
-        # a cost that is not finite comes of predictions that R^2 is not made for
+        # R^2 fails for predictions that are not finite
         return J, net.score(X, Y, weight) if math.isfinite(J) else math.nan
 
     return score
@@ -430,7 +431,7 @@ def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
 
 @contextmanager
 def progress_bar(training: Training, epochs: int, progress: bool) -> Iterator[None]:
-    """Show a progress bar, if it is wanted, while training goes on."""
+    """Show a progress bar within the context, if ``progress``."""
     if not progress:
         yield
         return
@@ -440,7 +441,7 @@ def progress_bar(training: Training, epochs: int, progress: bool) -> Iterator[No
 
         def show(done: float, cost: float) -> None:
             bar.set_postfix_str(f"cost {cost:.4g}", refresh=False)
-            # parts of epochs only where an epoch takes several calls
+            # show fractions only if an epoch takes several kernel calls
             bar.n = round(done, 2) if done - bar.n < 1 and done != int(done) else int(done)
             bar.update(0)
 

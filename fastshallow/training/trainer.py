@@ -1,8 +1,8 @@
-"""The trainer: a network, its data and an optimiser, epoch by epoch.
+"""The trainer: it takes the steps of an optimiser, epoch by epoch.
 
-`fastshallow.train` and the estimators share it. Schedules, callbacks and histories stand above it.
-It calls `fastshallow.kernels.steps.train` so that Python has its turn about ten times a second. How
-much of the work goes into a call does not change a bit of the result.
+`fastshallow.train` and the estimators use it. It knows no schedules, callbacks or histories. It
+calls the kernel `fastshallow.kernels.steps.train` for about a tenth of a second at a time, so that
+Ctrl-C and progress bars work. The length of the calls does not change a bit of the result.
 """
 
 from __future__ import annotations
@@ -37,45 +37,43 @@ __all__ = ["DivergenceError", "Rates", "State", "Trainer"]
 #: From step numbers to learning rates.
 Rates = Callable[[np.ndarray], np.ndarray]
 
-# Seconds of work in one kernel call, or a team's first few: Ctrl-C is seen, and progress shown,
-# after them only.
+# Seconds of a kernel call (or of a team's first few calls): Ctrl-C waits for its end.
 CALL_SECONDS = 0.08
 
-# Operations a second that the first call is measured out for; the others by what was measured.
+# Assumed operations per second of the first call; later calls use the measured speed.
 SLOWEST = 2e9
 
-# Largest growth of what a call is measured out for, from one to the next.
+# Largest growth of the assumed speed from one call to the next.
 GROWTH = 8
 
-# Where the threads of a batch have a block each, a thread is worth waking for
-# `_threads.GRAIN` operations; where they share out the tiles of one block, several times in a
-# step, for so many times more.
+# With a block for each thread, a thread pays off from `threads.GRAIN` operations on. Threads that
+# share one block synchronise several times in a step, and need this multiple.
 SHARING = 10
 
-# Operations of a step from which on a parallel region is as fast as a team, and steps for each
-# thread of a team, which takes 0.1 ms to start.
+# A team pays off below this many operations per step, and from this many steps per member on:
+# starting a member takes 0.1 ms.
 TEAM_MOST, TEAM_STEPS = 2e7, 64
 
-# Bytes of examples on disk that stay in memory at a time.
+# Bytes of examples on disk to hold in memory at a time.
 MAPPED_BYTES = 1 << 26
 
 
 class DivergenceError(FloatingPointError):
-    """The cost, or a parameter, was not finite; the parameters are the last finite ones.
+    """The cost, or a parameter, was not finite. The network has the last finite parameters.
 
     Parameters
     ----------
     epoch, step : int
-        Numbers, from 0, of the step that could not be taken, and of its epoch.
+        Numbers, from 0, of the failed step and its epoch.
     learning_rate, cost : float
-        Its learning rate, and the cost of its batch.
+        Learning rate of the step, and cost of its batch.
 
     Attributes
     ----------
     epoch, step, learning_rate, cost
-        The same.
+        The arguments.
     history : History
-        What was done until then, if `fastshallow.train` raised it.
+        The history up to this step, if `fastshallow.train` raised the error.
 
     Examples
     --------
@@ -105,75 +103,63 @@ class DivergenceError(FloatingPointError):
 
 
 class Crew(NamedTuple):
-    """How many threads share a step in a parallel region, and of how many a team of steps is."""
+    """Thread counts: workers of a parallel region in one step, members of a team over steps."""
 
     workers: int
     members: int
 
     def for_steps(self, steps: int) -> Crew:
-        """Return the threads for so many steps, which may be too few for a team."""
+        """Return the counts for this many steps, which may be too few for a team."""
         return self if steps >= TEAM_STEPS * self.members else self._replace(members=1)
 
     def limited(self, threads: int) -> Crew:
-        """Return as many of the threads as are allowed."""
+        """Return the counts, limited to ``threads``."""
         return Crew(min(self.workers, threads), min(self.members, threads))
 
 
 @dataclass
 class State:
-    """What an optimiser remembers from step to step, and how far training came.
+    """State of an optimiser and progress of a training."""
 
-    vectors : ndarray, (k, n)
-        The optimiser's vectors; see `fastshallow.kernels.rules.Rule`.
-    steps : int
-        Steps taken.
-    examples, epochs : int
-        Whole epochs, and their examples.
-    begun : int
-        Steps taken of an epoch that is not done.
-    sums : tuple of float
-        Their part of its loss and penalty.
-    """
-
-    vectors: np.ndarray
+    vectors: np.ndarray  # (k, n), of the optimiser; see `fastshallow.kernels.rules.Rule`
     steps: int = 0
-    examples: int = 0
-    epochs: int = 0
-    begun: int = 0
-    sums: tuple[float, float] = (0.0, 0.0)
+    examples: int = 0  # of whole epochs
+    epochs: int = 0  # whole epochs
+    begun: int = 0  # steps of the unfinished epoch
+    sums: tuple[float, float] = (0.0, 0.0)  # their loss and penalty
 
 
 class Trainer:
-    """Take epochs of an optimiser's steps over a network's parameters.
+    """Take epochs of an optimiser's steps.
 
     Parameters
     ----------
     net : Network
         Its parameters are modified in place, by whole steps.
     X, Y, sample_weight, alpha, n_threads
-        As for `Network.cost_and_grad`. X and Y are found unusable while they are read: in the
-        first epoch, which leaves the network as it was then.
+        As for `Network.cost_and_grad`. Values of X and Y are checked in the first epoch. Bad values
+        leave the network unchanged.
     optimizer : Optimizer or LBFGS
-        Whose steps to take.
+        The optimiser.
     batch_size : int or None
-        Examples of a batch; None, or more than there are, is all of them.
+        Examples per batch; None means all examples.
     state : State or None
-        Of a trainer before this one, of the same optimiser and sizes, to go on with; it is shared.
-        None starts anew.
+        State of an earlier trainer with the same optimiser and sizes; modified in place. None means
+        a new state.
     loss_scale : float
-        Factor of the loss, but not of the penalty, in the costs returned; steps do not know it.
-        scikit-learn reports squared error with 1 / n_y.
+        Factor of the loss in the returned costs, but not in the steps: scikit-learn reports squared
+        error with 1 / n_y.
     guard : bool
-        Whether to stop where a cost or a parameter is not finite.
+        Whether to stop if a cost or a parameter is not finite.
 
     Attributes
     ----------
     state : State
         Modified in place.
     m : int
-        Examples.
+        Number of examples.
     position : float
-        Epochs done since `epochs` was called, a fraction too.
+        (Fractional) number of epochs done since the call of `epochs`.
     """
 
     def __init__(
@@ -201,8 +187,8 @@ class Trainer:
         if state is None:
             state = State(np.zeros((optimizer.vectors, net.params.size), net.dtype))
         self.position = 0.0
-        self._flops = 6.0 * net.params.size  # an example's
-        self._speeds: dict[int, float] = {}  # examples a second, by threads
+        self._flops = 6.0 * net.params.size  # operations per example
+        self._speeds: dict[int, float] = {}  # examples per second, by number of threads
         self._paces: dict[int, Pace] = {}
         self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
         self._memory: tuple[Any, ...] = ()
@@ -210,33 +196,33 @@ class Trainer:
         self.restore(state)
 
     def restore(self, state: State) -> None:
-        """Go on with this state of the optimiser; it is shared, and kernels write into it."""
+        """Use this state of the optimiser, which kernels modify in place."""
         net, shape = self.net, (self.optimizer.vectors, self.net.params.size)
         checks.writable("state.vectors", state.vectors, shape, net.dtype)
         if np.may_share_memory(state.vectors, net.params):
             raise ValueError("state.vectors: expected memory of its own; got that of params")
         self.state = state
         self._rule = self.optimizer.rule(state.vectors)
-        # what the network and the state go back to if the first epoch meets bad data
+        # restored if the first epoch meets bad data
         self._start: tuple[np.ndarray, np.ndarray, int] | None
         self._start = self.net.params.copy(), state.vectors.copy(), state.steps
 
     def batch_size(self, m: int) -> int:
-        """Return the size of a batch of epochs of m examples."""
+        """Return the batch size for epochs of m examples."""
         return m if self._batch_size is None else min(self._batch_size, m)
 
     def steps_per_epoch(self, m: int) -> int:
-        """Return how many steps an epoch of m examples has."""
+        """Return the number of steps in an epoch of m examples."""
         return -(-m // self.batch_size(m))
 
     def window(self) -> int:
-        """Return how many examples of an X on disk are in memory at a time."""
+        """Return the number of examples of an X on disk to hold in memory at a time."""
         X = self.problem.X
         example: int = X.shape[0] * X.itemsize
         return max(1, MAPPED_BYTES // example)
 
     def epochs_a_call(self, m: int) -> int:
-        """Return how many epochs of m examples fit into a kernel call; 0 if one does not."""
+        """Return the number of whole epochs of m examples in one kernel call, maybe 0."""
         speed = max(self._speeds.values(), default=SLOWEST / self._flops)
         return int(CALL_SECONDS * speed / m)
 
@@ -252,10 +238,10 @@ class Trainer:
         Parameters
         ----------
         order : ndarray of int64, (m,), or None
-            The examples, in the order of the epoch; all of them or some. None is all as they lie.
+            Numbers of all or some examples. None means all examples in storage order.
         rates : callable, float or None
             The learning rate, or a function from an array of step numbers (from 0, over all
-            epochs) to their learning rates; None is the optimiser's own.
+            epochs) to their learning rates. None means the optimiser's learning rate.
         """
         orders = None if order is None else np.atleast_2d(order)
         return float(np.concatenate(list(self.epochs(1, orders, rates)))[0])
@@ -266,25 +252,24 @@ class Trainer:
         orders: np.ndarray | None = None,
         rates: Rates | float | None = None,
     ) -> Iterator[np.ndarray]:
-        """Take n epochs, and yield after every tenth of a second: of a kernel call, or of some.
+        """Take n epochs, and yield about ten times a second.
 
-        Whoever does not ask for more leaves whole steps behind; the next call goes on after them,
-        within their epoch.
+        The caller may stop iterating. Then the network has taken whole steps, and the next call
+        continues within the unfinished epoch.
 
         Parameters
         ----------
         n : int
-            Epochs, one that has begun included.
+            Number of epochs, including an unfinished one.
         orders : ndarray of int64, (n, m) or (1, m), or None
-            As for `epoch`, one row an epoch, or one for all.
+            As for `epoch`, one row per epoch, or one row for all.
         rates : callable, float or None
             As for `epoch`.
 
         Yields
         ------
         ndarray, 1-D, float64
-            Costs of the epochs that came to their end: the mean of J over the
-            batches, each before its update, weighted by the examples of the batch.
+            Costs of the epochs that ended since the last yield; see `History.cost`.
         """
         self.net._check_writable()  # a callback may have made them read-only
         epochs = self._epochs(orders)
@@ -301,7 +286,7 @@ class Trainer:
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
             ended, reported = course.costs[reported : course.ended], course.ended
-            with np.errstate(all="ignore"):  # a cost that is not finite is reported below
+            with np.errstate(all="ignore"):  # `_explain` reports costs that are not finite
                 ended_costs = self.loss_scale * ended[:, 0] + ended[:, 1]
             yield ended_costs
             if status != kernels.OK:
@@ -316,10 +301,9 @@ class Trainer:
         work: Workspace,
         buffers: steps.Buffers,
     ) -> tuple[int, float, float]:
-        """Go on for a tenth of a second; return status, cost and learning rate of the last step.
+        """Call the kernel; return status, cost and learning rate of the last step.
 
-        In one call, or, as it is not known at first how fast steps are, in several that a team
-        stays together for.
+        A team repeats short calls until a tenth of a second is over, because starting it is slow.
         """
         together, threads = crew.members > 1, max(crew)
         began, most = time.perf_counter(), TRIAL_SECONDS if pace.on_trial else CALL_SECONDS
@@ -355,7 +339,7 @@ class Trainer:
                 return status, J, lr[min(taken, count - 1)]
 
     def _advance(self, course: Course, blocks: Blocks, part: Part, taken: int) -> None:
-        """Note the steps that a call took, or, if it took none, the part of one."""
+        """Record the steps that a call took, or the part of a step."""
         before, cursor = course.ended, START if taken else blocks.after(part)
         course.done, course.cursor = course.done + taken, cursor
         ended = course.ended
@@ -368,37 +352,37 @@ class Trainer:
         if ended > 0:
             self._start = None
 
-    # What a call is given ------------------------------------------------------------------------
+    # Arguments of a kernel call ------------------------------------------------------------------
 
     def _epochs(self, orders: np.ndarray | None) -> steps.Epochs:
         if orders is None:
             return steps.Epochs(np.empty((1, 0), np.int64), self.m, self.batch_size(self.m))
         orders = np.require(orders, np.int64, ["C", "W", "A"])
-        if orders.size and orders.view(np.uint64).max() >= self.m:  # negative ones are large too
+        if orders.size and orders.view(np.uint64).max() >= self.m:  # negative numbers wrap
             raise ValueError(f"order: expected numbers of examples, 0 ... {self.m - 1}; got others")
         return steps.Epochs(orders, orders.shape[1], self.batch_size(orders.shape[1]))
 
     def _most(self, epochs: steps.Epochs) -> Crew:
-        """Return how many threads share a step at most, and of how many a team is."""
+        """Return the largest useful thread counts."""
         blocks, work = self._blocks(epochs.size), self._flops * epochs.size
         tasks, worth = blocks.n, work
         if tasks == 1:
             tasks, worth = blocks.tiles, work / SHARING
         workers = choose_workers(self._n_threads, tasks, worth)
-        same = epochs.size == epochs.m and epochs.orders.size == 0  # every step, and all at once
+        same = epochs.size == epochs.m and epochs.orders.size == 0  # all steps are full batches
         if not same or blocks.n == 1 or work > TEAM_MOST or config.DISABLE_JIT:
             return Crew(workers, 1)
         return Crew(workers, choose_workers(self._n_threads, blocks.n, work, TEAM_GRAIN))
 
     def _pace(self, most: int) -> Pace:
-        """Return what chooses between 1 and so many threads; it remembers the calls before."""
+        """Return the `Pace` that chooses among 1 to ``most`` threads."""
         if most not in self._paces:
             self._paces[most] = Pace(most, self._n_threads is not None)
         return self._paces[most]
 
     @contextmanager
     def _together(self, crew: Crew, work: Workspace) -> Iterator[Workspace]:
-        """Yield the workspace of steps that such threads share."""
+        """Open a parallel region or a team, and yield its workspace."""
         members = crew.members
         if members == 1:
             with parallel_region(crew.workers):
@@ -407,13 +391,13 @@ class Trainer:
         arguments, blocks = (self._model, self._examples, self.m), self._blocks(self.m).n
         nobody = new_team(blocks, 1)
         close(nobody)
-        # compiled here, where Ctrl-C is heard, and not by all helpers at once
+        # compile in this thread: Ctrl-C works here, and helpers would all compile at once
         assist(*arguments, 1, work._replace(team=nobody), 0)
         work = work._replace(team=new_team(blocks, members))
 
         def help_out(member: int) -> None:
             last = 0
-            while last != NO_MORE:  # else Python has its turn, and other threads
+            while last != NO_MORE:  # `assist` also returns to let other Python threads run
                 last = assist(*arguments, member, work, last)
                 time.sleep(0)
 
@@ -421,14 +405,14 @@ class Trainer:
             yield work
 
     def _blocks(self, size: int) -> Blocks:
-        """Return into what a batch of so many examples is split."""
+        """Return the split of a batch of ``size`` examples."""
         layers, itemsize = self.net.layers, self.net.dtype.itemsize
         n = int(kernels.block_count(size, layers, itemsize))
         tile = int(even_tile(size, n, tile_length(layers, itemsize)))
         return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
 
     def _allocate(self, epochs: steps.Epochs, workers: int, regions: bool) -> tuple[Any, ...]:
-        """Return the workspace and the buffers, those of the last call where they fit.
+        """Return workspace and buffers; reuse those of the last call if the sizes are the same.
 
         ``regions`` tells whether steps may enter parallel regions.
         """
@@ -448,19 +432,19 @@ class Trainer:
                 wanted_bytes = self._bytes(epochs, workers, gathered)
                 raise MemoryError(
                     f"batches of {epochs.size} examples on {workers} threads: {wanted_bytes} "
-                    "bytes of workspace were wanted, and are not to be had; a smaller batch_size, "
-                    "fewer n_threads or a smaller network takes less"
+                    "bytes of workspace were wanted, but are not available; try a smaller "
+                    "batch_size, fewer n_threads or a smaller network"
                 ) from error
             self._memory_for = wanted
         return self._memory
 
     def _bytes(self, epochs: steps.Epochs, workers: int, gathered: int) -> int:
-        """Return how many bytes workspace and buffers take."""
+        """Return the bytes of workspace and buffers."""
         net, X = self.net, self.problem.X
         n = max(self._blocks(size).n for size in steps.batch_sizes(epochs.m, epochs.size))
         scratches = int(scratch_count(n, workers))
         scratch = int(scratch_size(net.layers, net.dtype.itemsize))
-        # transposed, packed and two gradients; a slot of each block
+        # 4: transposed and packed weights, two gradients; n: a gradient slot per block
         values: int = (4 + n) * net.params.size + scratches * scratch
         values += gathered * net.sizes[-1]
         example: int = X.shape[0] * X.itemsize
@@ -482,18 +466,10 @@ class Trainer:
     def _portion(
         self, course: Course, blocks: Blocks, crew: Crew, seconds: float
     ) -> tuple[int, Part]:
-        """Return how many steps a call takes, or, if not one, which part of one.
+        """Return the number of steps of a call of ``seconds``, and the part of each.
 
-        Parameters
-        ----------
-        course : Course
-            How far steps came.
-        blocks : Blocks
-            Of the next step.
-        crew : Crew
-            Threads. A team takes whole steps.
-        seconds : float
-            How long it may take.
+        The part is the whole step, except for a step that is too long for one call. A team takes
+        whole steps.
         """
         epochs, cursor = course.epochs, course.cursor
         workers, together = crew.workers, crew.members > 1
@@ -502,7 +478,7 @@ class Trainer:
             examples = min(examples, MAPPED_BYTES / self._mapped_bytes(epochs))
         tiles, all_tiles = int(examples // blocks.tile), blocks.n * blocks.tiles
         if together or (not any(cursor) and (tiles >= all_tiles or all_tiles == 1)):
-            # all of each batch, be it in more blocks or tiles than this one: a smaller one may be
+            # bounds that hold for every batch: a smaller batch may have more blocks or tiles
             return max(1, int(examples // epochs.size)), Part(0, epochs.size, 0, epochs.size, 0)
         if cursor.tile == 0:
             at_once = max(workers, tiles // blocks.tiles // workers * workers)
@@ -511,25 +487,25 @@ class Trainer:
         return 1, cursor._replace(tile_end=min(blocks.tiles, cursor.tile + rows))
 
     def _mapped_bytes(self, epochs: steps.Epochs) -> int:
-        """Return how many bytes of memory an example on disk takes while it is read."""
+        """Return the bytes of memory that reading an example from disk occupies."""
         X = self.problem.X
         bytes_: int = X.shape[0] * X.itemsize
         return bytes_ if epochs.orders.size == 0 else max(bytes_, 4 * mmap.PAGESIZE)
 
     def _speed(self, threads: int) -> float:
-        """Return how many examples a second such threads take, or fewer if that is not known."""
+        """Return the measured examples per second, or a cautious guess."""
         if threads in self._speeds:
             return self._speeds[threads]
         slowest = SLOWEST / self._flops
         return min(self._speeds.values()) / GROWTH if self._speeds else slowest
 
     def _measure(self, threads: int, examples: float, seconds: float) -> None:
-        """Note how fast a call was."""
+        """Record the speed of a call."""
         most = GROWTH * self._speed(threads)
         self._speeds[threads] = min(examples / max(seconds, 1e-9), most)
 
     def _explain(self, status: int, J: float, rate: float) -> None:
-        """Raise the error that a kernel's status stands for."""
+        """Raise the error of a kernel's status; undo the steps if data are bad."""
         if status == steps.DIVERGED:
             raise DivergenceError(self.state.epochs, self.state.steps, rate, J)
         if self._start is not None:
@@ -538,9 +514,9 @@ class Trainer:
 
 
 def mapping(array: np.ndarray) -> mmap.mmap | None:
-    """Return the map of a file that an array reads, if its pages may be forgotten at any time.
+    """Return the memory map below an array if its pages may be dropped, else None.
 
-    Only that of a `numpy.memmap`, and not of a private one ("c"), which may hold what no file has.
+    A copy-on-write map (mode "c") may hold changes that the file does not have.
     """
     base: Any = array
     shared = False
