@@ -380,8 +380,17 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         classifies = self.net_.output in CLASSIFIERS
         make = ClippedTrainer if classifies and isinstance(optimizer, LBFGS) else Trainer
         return make(
-            *(self.net_, data.X.T, self._columns(data.y), optimizer, size, data.weight),
-            *(float(self.alpha), self.n_threads, state, self._loss_scale(), False),
+            self.net_,
+            data.X.T,
+            self._columns(data.y),
+            optimizer,
+            batch_size=size,
+            sample_weight=data.weight,
+            alpha=float(self.alpha),
+            n_threads=self.n_threads,
+            state=state,
+            loss_scale=self._loss_scale(),
+            guard=False,
         )
 
     def _columns(self, y: np.ndarray) -> np.ndarray:
@@ -397,10 +406,12 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         worst = np.inf
         if scored:
             monitor, best, worst = "validation_score", self.best_validation_score_, -np.inf
-        count = self._no_improvement_count
         return StoppingRule(
-            *(monitor, self.n_iter_no_change, float(self.tol)),
-            *(worst if best is None else best, count),
+            monitor,
+            patience=self.n_iter_no_change,
+            tol=float(self.tol),
+            best=worst if best is None else best,
+            count=self._no_improvement_count,
         )
 
     def _watch(self, eval_set: Data | None, held_out: Data | None) -> Monitoring:

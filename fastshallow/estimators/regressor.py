@@ -163,7 +163,9 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     @np.errstate(all="ignore")  # scikit-learn reports values that its cast makes infinite
     def _check_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
-            *(self, X, y),
+            self,
+            X,
+            y,
             multi_output=True,
             y_numeric=True,
             dtype=self._dtypes(),

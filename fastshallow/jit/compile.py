@@ -309,7 +309,7 @@ class KernelCache(FunctionCache):
             try:
                 self.flush()
                 super().save_overload(sig, data)
-            except OSError as error:
+            except Exception as error:
                 _log_uncached(error)
 
 

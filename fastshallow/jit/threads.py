@@ -147,11 +147,11 @@ def parallel_region(workers: int) -> Iterator[None]:
     if workers == 1:
         yield
         return
-    before = numba.get_num_threads()
     # The workqueue layer aborts the process when two threads enter it (numba #8563). The layer is
-    # unknown until the first region has run.
+    # unknown until the first region, where get_num_threads() starts it.
     layer = threading_layer()
     with _workqueue_lock if layer in ("workqueue", "not started") else nullcontext():
+        before = numba.get_num_threads()
         try:
             numba.set_num_threads(workers)
             yield

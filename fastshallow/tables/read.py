@@ -141,9 +141,10 @@ def _parquet(pandas: Any, file: Any) -> Any:
 
 
 def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
-    first = file.readline(HEADER_MOST).decode("utf-8-sig")
+    # "replace", as the bound may cut a character; pandas refuses wrong bytes
+    first = file.readline(HEADER_MOST).decode("utf-8-sig", "replace")
     while first and not first.strip():
-        first = file.readline(HEADER_MOST).decode("utf-8-sig")
+        first = file.readline(HEADER_MOST).decode("utf-8-sig", "replace")
     if not first:
         raise Mistake("expected a header and rows; got an empty table")
     separator = max(SEPARATORS, key=first.count)  # of equally frequent ones the first

@@ -187,8 +187,13 @@ class Training:
         done = self.state.epoch + 1
         if done < self.epochs and not self._stopped:
             reason = minimize(
-                *(self.trainer, self.order, self.epochs, ended, self._check_interrupt),
-                *(self._evaluations, done),
+                self.trainer,
+                self.order,
+                iterations=self.epochs,
+                ended=ended,
+                check_interrupt=self._check_interrupt,
+                past=self._evaluations,
+                earlier=done,
             )
             self._stopped = self._stopped or reason
 

@@ -237,7 +237,7 @@ def train(
     data, chosen, held_out = _split(net, data, validation, size is None, rng)
     guard = on_divergence != "continue" and not isinstance(optimizer, LBFGS)
     trainer = Trainer(
-        *(net, data.X, data.Y, optimizer, size, data.weight, alpha, n_threads), guard=guard
+        net, data.X, data.Y, optimizer, size, data.weight, alpha, n_threads, guard=guard
     )
     order = _order(shuffle, trainer, chosen, rng)
     score = None if held_out is None else _scorer(net, held_out, n_threads)
