@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import fastshallow as fs
 
+from .cli.options import TrainOptions
 from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
 
 # numpy, numba, scikit-learn and pandas are imported where they are used, so the modules with the
@@ -23,7 +24,7 @@ from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
 
 __all__ = ["main"]
 
-SEED_MOST = 2**32 - 1
+TABLE = "CSV or Parquet; - is standard input"
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,30 +86,32 @@ def layers(text: str) -> tuple[int, ...]:
 
 positive = real("> 0", lambda value: value > 0)
 not_negative = real(">= 0", lambda value: value >= 0)
+count = whole(1, 10**9)
+seed = whole(0, 2**32 - 1)
+threads = whole(1, 10**6)
 share = real("from 0 to below 1", lambda value: 0 <= value < 1)
 
 
 # The command line ----------------------------------------------------------------------------
 
 
-def command(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+def command(module: str, name: str) -> Callable[..., int]:
     """Return a command that is imported when it is run."""
 
-    def run(options: argparse.Namespace) -> int:
-        code: int = getattr(importlib.import_module(f".{module}", "fastshallow"), name)(options)
+    def run(*options: Any, **given: Any) -> int:
+        home = importlib.import_module(f".cli.{module}", "fastshallow")
+        code: int = getattr(home, name)(*options, **given)
         return code
 
     return run
 
 
-def train(options: argparse.Namespace) -> int:
+def train(drop: Sequence[str], **given: Any) -> int:
     """Train on a table, or on the digits."""
-    if options.data is None:
-        return command("cli.train_digits", "train_on_digits")(options)
-    return command("cli.train_table", "train_on_table")(options)
+    return command("train", "train")(TrainOptions(drop=tuple(drop), **given))
 
 
-def versions(options: argparse.Namespace) -> int:
+def versions() -> int:
     """Print `fastshallow.show_versions`."""
     fs.show_versions()
     return DONE
@@ -125,76 +128,67 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fastshallow {fs.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    def new(name: str, text: str, example: str, run: Callable[[argparse.Namespace], int]) -> Parser:
-        made: Parser = commands.add_parser(
-            name,
+    def new(run: Callable[..., int], example: str, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = commands.add_parser(
+            example.split(maxsplit=1)[0],
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example:\n  {example}",
+            epilog=f"example:\n  fastshallow {example}",
         )
         made.set_defaults(run=run)
         return made
 
-    add_train(
-        new(
-            "train",
-            "train on a table, or without one on the handwritten digits of scikit-learn",
-            "fastshallow train people.csv --target income --hidden 64,32 --early-stopping",
-            train,
-        )
+    trained = new(
+        train,
+        "train people.csv --target income --hidden 64,32 --early-stopping",
+        "train on a table, or without one on the handwritten digits of scikit-learn",
     )
-    made = new(
-        "predict",
+    predict = new(
+        command("use_model", "predict"),
+        "predict model.safetensors new.csv --out predictions.csv --proba",
         "write the predictions for a table's rows as CSV",
-        "fastshallow predict model.safetensors new.csv --out predictions.csv --proba",
-        command("cli.use_model", "predict"),
     )
-    add_model(made, data=True)
-    made.add_argument("--out", metavar="FILE", help="CSV to write (standard output)")
-    made.add_argument("--proba", action="store_true", help="the probability of each class too")
-    add_threads(made)
-    made = new(
-        "evaluate",
+    evaluate = new(
+        command("use_model", "evaluate"),
+        "evaluate model.safetensors test.csv --target income",
         "score a model on a table with the right answers",
-        "fastshallow evaluate model.safetensors test.csv --target income",
-        command("cli.use_model", "evaluate"),
     )
-    add_model(made, data=True)
-    made.add_argument(
-        "--target", metavar="COLUMN", help="the right answers (the target of training)"
+    info = new(
+        command("use_model", "info"), "info model.safetensors", "say what a model file holds"
     )
-    add_threads(made)
-    add_json(made)
-    made = new(
-        "info",
-        "say what a model file holds",
-        "fastshallow info model.safetensors",
-        command("cli.use_model", "info"),
-    )
-    add_model(made, data=False)
-    add_json(made)
-    made = new(
-        "diagnose",
+    diagnose = new(
+        command("use_model", "diagnose"),
+        "diagnose model.safetensors people.csv",
         "look for saturated, dead and twin units and vanishing gradients",
-        "fastshallow diagnose model.safetensors people.csv",
-        command("cli.use_model", "diagnose"),
     )
-    add_model(made, data=True)
-    add_json(made)
     new(
+        command("use_model", "warmup"),
         "warmup",
         "compile the kernels ahead of time, in the build of a container for example",
-        "fastshallow warmup",
-        command("cli.use_model", "warmup"),
     )
-    new("versions", "show versions, processor, threads, cache", "fastshallow versions", versions)
+    new(versions, "versions", "show versions, processor, threads, cache")
+
+    add_train(trained)
+    for made in (predict, evaluate, info, diagnose):
+        made.add_argument("path", metavar="MODEL", help="a file that train or fs.save wrote")
+    for made in (predict, evaluate, diagnose):
+        made.add_argument("data", metavar="DATA", help=TABLE)
+    predict.add_argument("--out", metavar="FILE", help="CSV to write (standard output)")
+    predict.add_argument("--proba", action="store_true", help="the probability of each class too")
+    right = "the right answers (the target of training)"
+    evaluate.add_argument("--target", metavar="COLUMN", help=right)
+    for made in (trained, predict, evaluate):
+        made.add_argument("--threads", type=threads, metavar="N", help="threads (by the work)")
+    for made in (trained, evaluate, info, diagnose):
+        made.add_argument("--json", action="store_true", help="print JSON, for machines")
     return top
 
 
 def add_train(made: argparse.ArgumentParser) -> None:
-    """Add the options of train; those without a default here have the estimators'."""
+    """Add the options of train that no other command has."""
+    made.set_defaults(**vars(TrainOptions()))
     add = made.add_argument
-    add("data", nargs="?", metavar="DATA", help="CSV or Parquet; - is standard input")
+    add("data", nargs="?", metavar="DATA", help=f"{TABLE} (the handwritten digits)")
     add("--target", metavar="COLUMN", help="the column to predict; all others are features")
     add("--drop", action="append", default=[], metavar="COLUMN", help="leave one out; repeatable")
     add(
@@ -202,57 +196,23 @@ def add_train(made: argparse.ArgumentParser) -> None:
         choices=("auto", "classification", "regression"),
         help="auto: regression for numbers, unless they are whole and at most 20 different ones",
     )
-    add("--hidden", type=layers, metavar="N[,N]", help="hidden units (100; digits 64), or none")
-    add("--activation", metavar="NAME", help="of the hidden layers: relu (default), tanh, elu, ...")
-    add("--solver", choices=("adam", "sgd", "lbfgs"), help="adam; digits: gradient descent")
-    add(
-        "--epochs",
-        "--iterations",
-        type=whole(1, 10**9),
-        metavar="N",
-        help="times through the rows at most (200; digits 500)",
-    )
-    add(
-        "--batch-size",
-        type=whole(1, 10**9),
-        metavar="N",
-        help="rows of a step (200, or all of fewer)",
-    )
-    add("--learning-rate", type=positive, metavar="F", help="of a step (0.001; digits 0.3)")
-    add("--alpha", type=not_negative, metavar="F", help="L2 penalty (0.0001; digits 0)")
+    units = ",".join(map(str, TrainOptions.hidden))
+    add("--hidden", type=layers, metavar="N[,N]", help=f"hidden units ({units}), or none")
+    add("--activation", metavar="NAME", help="of the hidden layers (%(default)s): tanh, elu, ...")
+    add("--solver", choices=("adam", "sgd", "lbfgs"), help="what minimises the loss (%(default)s)")
+    most = "times through the rows at most (%(default)s)"
+    add("--epochs", "--iterations", type=count, metavar="N", help=most)
+    add("--batch-size", type=count, metavar="N", help="rows of a step (200, or all of fewer)")
+    add("--learning-rate", type=positive, metavar="F", help="of a step (0.001)")
+    add("--alpha", type=not_negative, metavar="F", help="L2 penalty (%(default)s)")
     add("--early-stopping", action="store_true", help="stop by the score on a tenth of the rows")
     add("--class-weight", choices=("balanced",), help="let every class count as much")
-    add(
-        "--seed",
-        type=whole(0, SEED_MOST),
-        default=0,
-        metavar="N",
-        help="of split, weights and order (%(default)s)",
-    )
-    add("--test-size", type=share, default=0.2, metavar="F", help="share held out (%(default)s)")
+    add("--seed", type=seed, metavar="N", help="of split, weights and order (%(default)s)")
+    add("--test-size", type=share, metavar="F", help="share held out (%(default)s)")
     add("--impute", choices=("median",), help="fill missing numbers; text with the commonest")
-    add("--out", default="model.safetensors", metavar="FILE", help="the model file (%(default)s)")
-    add("--plot", metavar="FILE", help="a PNG: loss, decision boundary (digits: loss.png)")
+    add("--out", metavar="FILE", help="the model file (%(default)s)")
+    add("--plot", metavar="FILE", help="a PNG: loss, decision boundary")
     add("--quiet", action="store_true", help="no progress bar, no explanations")
-    add_threads(made)
-    add_json(made)
-
-
-def add_model(made: argparse.ArgumentParser, data: bool) -> None:
-    """Add MODEL, and DATA."""
-    made.add_argument("model", metavar="MODEL", help="a file that train or fs.save wrote")
-    if data:
-        made.add_argument("data", metavar="DATA", help="CSV or Parquet; - is standard input")
-
-
-def add_threads(made: argparse.ArgumentParser) -> None:
-    """Add --threads."""
-    made.add_argument("--threads", type=whole(1, 10**6), metavar="N", help="threads (by the work)")
-
-
-def add_json(made: argparse.ArgumentParser) -> None:
-    """Add --json."""
-    made.add_argument("--json", action="store_true", help="print JSON, for machines")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -269,9 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["info", "no-such.safetensors"])
     2
     """
-    options = parser().parse_args(arguments)
+    given = vars(parser().parse_args(arguments))
+    run = given.pop("run")
     try:
-        code: int = options.run(options)
+        code: int = run(**given)
         sys.stdout.flush()  # a closed pipe shows itself here, not after main
         return code
     except Mistake as error:

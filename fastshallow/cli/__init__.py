@@ -1,9 +1,10 @@
 """The ``fastshallow`` command.
 
-`train_table` and `train_digits` are ``fastshallow train``, `use_model` all other commands, and
-`common` what they share. `fastshallow.__main__` reads the options.
+`train` is ``fastshallow train``: `options` says what to do, `prepare` turns a table into arrays,
+`fit` trains, and `report` tells. `use_model` is all other commands; `common` is what all share.
+`fastshallow.__main__` reads the command line.
 
 May import: estimators, files, kernels, network, tables, training.
 
-Used above: nothing. `fastshallow.__main__` imports a command by name when it is run.
+Used above: options. `fastshallow.__main__` imports a command by name when it is run.
 """

@@ -1,8 +1,7 @@
-"""What the commands share: exit codes, looking at files before any work, notes on stderr."""
+"""What the commands share: looking at files before any work, scores, notes on stderr."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -13,31 +12,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..estimators.base import ACTIVATIONS
+import numpy as np
+
 from ..files.models import check_replaceable, load
-from ..tables.mistakes import Mistake, listed, plain
+from ..tables.mistakes import Mistake
 from ..tables.pipeline import Pipeline, UnseenCategories
+from ..tables.scores import classification_scores, regression_scores
+from .options import TrainOptions
 
 __all__ = [
-    "check_activation",
-    "check_not_input",
     "check_outputs",
     "load_model",
     "load_pipeline",
     "note",
     "print_json",
     "say",
+    "scores_of",
     "unseen_noted",
 ]
 
 
-def check_outputs(outputs: dict[str, str | None]) -> None:
-    """Raise before any work where a file could not be written after it.
+def check_outputs(outputs: dict[str, str | None], *inputs: str | None) -> None:
+    """Raise before any work where a file could not be written after it, or is one to read.
 
     Parameters
     ----------
     outputs : dict of str to str or None
         Paths by option.
+    *inputs : str or None
+        Paths.
     """
     seen: dict[str, str] = {}
     for option, path in outputs.items():
@@ -56,21 +59,11 @@ def check_outputs(outputs: dict[str, str | None]) -> None:
             raise Mistake(
                 f"{option} {path}: cannot be written ({error.strerror or error})"
             ) from error
-
-
-def check_activation(options: argparse.Namespace) -> None:
-    """Raise unless hidden layers can have the activation that was asked for, if any was."""
-    if options.activation not in (None, *ACTIVATIONS):
-        names = listed(sorted(ACTIVATIONS))
-        raise Mistake(f"--activation: expected one of {names}; got {plain(options.activation)}")
-
-
-def check_not_input(option: str, path: str | None, *inputs: str | None) -> None:
-    """Raise where an output would take the place of an input."""
-    for name in inputs:
-        there = path and name and os.path.exists(path) and os.path.exists(name)
-        if path and name and there and os.path.samefile(path, name):
-            raise Mistake(f"{option} {path}: expected another file than the one to read")
+    for option, path in outputs.items():
+        for name in inputs:
+            there = path and name and os.path.exists(path) and os.path.exists(name)
+            if path and name and there and os.path.samefile(path, name):
+                raise Mistake(f"{option} {path}: expected another file than the one to read")
 
 
 def load_model(path: str) -> Any:
@@ -94,12 +87,25 @@ def load_pipeline(path: str) -> Pipeline:
     return model
 
 
+def scores_of(
+    model: Pipeline, X: np.ndarray, y: np.ndarray, n_threads: int | None
+) -> dict[str, Any] | None:
+    """Return the scores of encoded rows, None where there are none."""
+    if not len(X):
+        return None
+    if model.task == "classification":
+        P = model.probabilities(X, n_threads)
+        return classification_scores(y, P, model.target.classes)
+    numbers = y * model.target.scale + model.target.mean
+    return regression_scores(numbers, model.answers(X, n_threads))
+
+
 def note(text: str) -> None:
     """Print a line on stderr."""
     print(f"fastshallow: {text}", file=sys.stderr, flush=True)
 
 
-def say(options: argparse.Namespace, text: str = "") -> None:
+def say(options: TrainOptions, text: str) -> None:
     """Print for people, unless JSON is wanted."""
     if not options.json:
         print(text, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from typing import Any
@@ -19,14 +18,14 @@ from ..tables.pipeline import Pipeline
 from ..tables.read import read_table, table_csv
 from ..tables.scores import scores_text
 from .common import (
-    check_not_input,
     check_outputs,
     load_model,
     load_pipeline,
     print_json,
+    scores_of,
     unseen_noted,
 )
-from .train_table import columns_text, scores_of
+from .report import columns_text
 
 __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 
@@ -44,25 +43,24 @@ def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any,
         raise Mistake(f"{'standard input' if path == '-' else path}: {error}") from error
 
 
-def predict(options: argparse.Namespace) -> int:
+def predict(path: str, data: str, out: str | None, proba: bool, threads: int | None) -> int:
     """Write the predictions of a table's rows as CSV."""
-    model = load_pipeline(options.model)
-    if options.proba and model.task == "regression":
-        raise Mistake(f"--proba: expected a classifier; {options.model} is a regression")
-    check_outputs({"--out": options.out})
-    check_not_input("--out", options.out, options.model, options.data)
-    _, X = encoded(model, options.data)
-    answers = {"prediction": model.answers(X, options.threads)}
-    if options.proba:
-        P = model.probabilities(X, options.threads).T
+    model = load_pipeline(path)
+    if proba and model.task == "regression":
+        raise Mistake(f"--proba: expected a classifier; {path} is a regression")
+    check_outputs({"--out": out}, path, data)
+    _, X = encoded(model, data)
+    answers = {"prediction": model.answers(X, threads)}
+    if proba:
+        P = model.probabilities(X, threads).T
         for label, column in zip(model.target.classes, P, strict=True):
             answers[f"probability_{label}"] = column
     text = table_csv(answers)
-    if options.out is None:
+    if out is None:
         sys.stdout.write(text)
     else:
-        replace_file(options.out, text.encode())
-        print(f"Predictions        {options.out} ({len(X):,} rows)")
+        replace_file(out, text.encode())
+        print(f"Predictions        {out} ({len(X):,} rows)")
     return DONE
 
 
@@ -78,31 +76,31 @@ def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
     return values
 
 
-def evaluate(options: argparse.Namespace) -> int:
+def evaluate(path: str, data: str, target: str | None, threads: int | None, json: bool) -> int:
     """Print the scores of a model on a table with the right answers."""
-    model = load_pipeline(options.model)
-    name = options.target or model.target.name
-    table, X = encoded(model, options.data, name)
-    y = model.target.encode(wanted(model, table, name, options.data))
-    scores = scores_of(model, X, y, options.threads)
+    model = load_pipeline(path)
+    name = target or model.target.name
+    table, X = encoded(model, data, name)
+    y = model.target.encode(wanted(model, table, name, data))
+    scores = scores_of(model, X, y, threads)
     assert scores is not None  # a table has rows
-    if options.json:
-        print_json({"model": options.model, "data": options.data, "examples": len(y), **scores})
+    if json:
+        print_json({"model": path, "data": data, "examples": len(y), **scores})
     else:
         print(scores_text(scores, len(y), "Test"))
     return DONE
 
 
-def info(options: argparse.Namespace) -> int:
+def info(path: str, json: bool) -> int:
     """Print what a model file holds."""
-    model = load_model(options.model)
+    model = load_model(path)
     pipeline = model if isinstance(model, Pipeline) else None
     net: fs.Network = model.net if pipeline else model
-    if options.json:
+    if json:
         described = {} if pipeline is None else pipeline.describe()
         print_json(
             {
-                "path": options.model,
+                "path": path,
                 "kind": type(model).__name__,
                 "sizes": list(net.sizes),
                 "hidden": list(net.hidden),
@@ -113,7 +111,7 @@ def info(options: argparse.Namespace) -> int:
             }
         )
         return DONE
-    print(f"{options.model}: {net!r}")
+    print(f"{path}: {net!r}")
     print(f"loss        {LOSSES[net.output].replace('_', ' ')}")
     print(f"parameters  {net.params.size:,} ({net.params.nbytes:,} bytes)")
     for layer, (W, b) in enumerate(zip(net.W, net.b, strict=True), 1):
@@ -133,16 +131,16 @@ def _target(model: Pipeline) -> str:
     return f"{plain(target.name)}: classes {listed([str(label) for label in target.classes])}"
 
 
-def diagnose(options: argparse.Namespace) -> int:
+def diagnose(path: str, data: str, json: bool) -> int:
     """Print what `fastshallow.diagnose` finds, with the norms of dW if the target is there."""
-    model = load_pipeline(options.model)
+    model = load_pipeline(path)
     name = model.target.name
-    table, X = encoded(model, options.data, name)
+    table, X = encoded(model, data, name)
     Y = None
     if name in table:
-        Y = model.target.encode(wanted(model, table, name, options.data)).astype(X.dtype)
+        Y = model.target.encode(wanted(model, table, name, data)).astype(X.dtype)
     found = fs.diagnose(model.net, X.T, Y)
-    if options.json:
+    if json:
         layers = [
             {**vars(row), "faults": list(row.faults), "advice": row.advice} for row in found.rows
         ]
@@ -155,7 +153,7 @@ def diagnose(options: argparse.Namespace) -> int:
     return DONE
 
 
-def warmup(options: argparse.Namespace) -> int:
+def warmup() -> int:
     """Compile the kernels; last those of a float32 network with float64 data."""
     for dtype in ("float32", "float64", None):
         print(f"{dtype or 'both':7}  {fs.warmup(dtype):.2f} s", flush=True)

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import textwrap
 
+import pandas as pd
 import pytest
-from command_line import command, environment, interrupted, value
+from command_line import command, environment, value
 
 import fastshallow as fs
-from fastshallow.cli.train_digits import digits
+from fastshallow.cli.options import TrainOptions
+from fastshallow.cli.prepare import digits, prepare
 
 
 @pytest.fixture(scope="module")
@@ -27,68 +29,84 @@ def test_train_reports(trained):
     _, done = trained
     assert done.returncode == 0, done.stderr
     assert float(value(done.stdout, "Held-out accuracy").split()[0]) > 0.95
-    assert "1437 examples to train on, 360 held out" in done.stdout
+    assert value(done.stdout, "Data") == (
+        "the handwritten digits of scikit-learn: 1,797 rows, 1,437 to train on, 360 held out"
+    )
+    assert value(done.stdout, "Target").startswith("target: classification, 10 classes (0 178, ")
+    assert "64-100-10, relu, adam, 200 epochs at most" in done.stdout
     assert re.fullmatch(r"[\d,]+ examples per second", value(done.stdout, "Speed"))
     assert re.fullmatch(r"compile \d+\.\d\d s, train \d+\.\d\d s", value(done.stdout, "Time"))
-    assert "500/500" in done.stderr  # the progress bar
+    assert re.search(r" [1-9]\d*/200 ", done.stderr)  # the progress bar
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
 
 
-def test_train_writes_model_and_curve(trained):
+def test_train_writes_a_model(trained):
     folder, done = trained
-    assert sorted(path.name for path in folder.iterdir()) == ["loss.png", "model.safetensors"]
-    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    net = fs.load(folder / "model.safetensors")
-    assert (net.sizes, net.hidden, net.output) == ((64, 64, 10), ("relu",), "softmax")
-    data = digits(seed=0)
+    assert [path.name for path in folder.iterdir()] == ["model.safetensors"]
+    model = fs.load(folder / "model.safetensors")
+    net = model.net
+    assert (net.sizes, net.hidden, net.output) == ((64, 100, 10), ("relu",), "softmax")
+    data = prepare(TrainOptions())
     accuracy = net.score(data.X_held_out.T, data.y_held_out)
-    assert value(done.stdout, "Held-out accuracy").startswith(f"{accuracy:.4f} ")
+    assert value(done.stdout, "Held-out accuracy") == f"{accuracy:.4f} (360 examples)"
 
 
 def test_what_it_says_about_the_model_works(trained):
     folder, done = trained
-    snippet = re.search(r"Use the model from Python:\n\n(.*?)\n\n\S", done.stdout, re.DOTALL)[1]
-    check = "\nassert (net.predict(X) == load_digits().target).mean() > 0.97\n"
-    subprocess.run(
+    snippet = re.search(r"Use it from Python:\n\n(.*)", done.stdout, re.DOTALL)[1]
+    check = "\nassert (model.predict(digits()) == digits()['target']).mean() > 0.97\n"
+    ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(snippet) + check],
         cwd=folder,
         env=environment(),
         capture_output=True,
+        text=True,
         timeout=300,
-        check=True,
+        check=False,
     )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("[0 1 2 ")
 
 
 def test_info(trained):
     folder, _ = trained
     done = command(folder, "info", "model.safetensors")
     assert done.returncode == 0
-    assert "Network((64, 64, 10), hidden='relu', output='softmax'" in done.stdout
-    assert value(done.stdout, "parameters").startswith("4,810 ")
-    assert value(done.stdout, "layer 2") == "W2 (10, 64), b2 (10, 1), softmax"
+    assert "Network((64, 100, 10), hidden='relu', output='softmax'" in done.stdout
+    assert value(done.stdout, "parameters").startswith("7,510 ")
+    assert value(done.stdout, "layer 2") == "W2 (10, 100), b2 (10, 1), softmax"
+
+
+def test_the_digits_are_a_table_like_any_other(tmp_path):
+    pd.DataFrame(digits()).to_csv(tmp_path / "digits.csv", index=False)
+    options = ("--epochs", "3", "--json", "--quiet", "--plot", "loss.png")
+    reports, files = [], []
+    for data in ((), ("digits.csv", "--target", "target")):
+        done = command(tmp_path, "train", *data, *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        reports.append(json.loads(done.stdout))
+        names = ("model.safetensors", "loss.png")
+        files.append([(tmp_path / name).read_bytes() for name in names])
+    assert files[0] == files[1]
+    built_in, read = reports
+    assert (built_in["data"].pop("path"), read["data"].pop("path")) == (None, "digits.csv")
+    for name in ("data", "model", "held_out"):
+        assert built_in[name] == read[name]
+    assert built_in["training"]["loss_curve"] == read["training"]["loss_curve"]
 
 
 def test_options(tmp_path):
     options = "--hidden 7 --iterations 3 --learning-rate 0.1 --seed 5 --threads 1 --quiet"
-    done = command(tmp_path, "train", *options.split(), "--out", "a b.st", "--plot", "b.png")
-    assert done.returncode == 0
+    also = ("--target", "target", "--drop", "pixel_0_0", "--out", "a b.st", "--plot", "b.png")
+    done = command(tmp_path, "train", *options.split(), *also)
+    assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a b.st", "b.png"]
-    data = digits(seed=5)
-    net = fs.Network((64, 7, 10), output="softmax").init(seed=5)
-    fs.gradient_descent(net, data.X.T, data.y, 0.1, 3)
-    assert fs.load(tmp_path / "a b.st") == net  # chunks and one thread change no bit
-    assert done.stderr == ""
-    assert "Use the model" not in done.stdout
-
-
-def test_held_out_digits_are_a_fifth_of_every_class():
-    import numpy as np
-
-    data = digits(seed=1)
-    whole = np.bincount(data.y) + np.bincount(data.y_held_out)
-    assert np.abs(np.bincount(data.y_held_out) - 0.2 * whole).max() <= 1
-    assert not np.array_equal(data.y_held_out, digits(seed=2).y_held_out)
-    assert np.array_equal(data.y_held_out, digits(seed=1).y_held_out)
+    data = prepare(TrainOptions(drop=("pixel_0_0",), seed=5))
+    learner = fs.ShallowClassifier(7, max_iter=3, learning_rate_init=0.1, random_state=5)
+    with pytest.warns(match="Maximum iterations"):
+        learner.fit(data.X, data.y)
+    assert fs.load(tmp_path / "a b.st").net == learner.net_  # one thread changes no bit
+    assert "Use it" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -109,8 +127,12 @@ def test_held_out_digits_are_a_fifth_of_every_class():
         (["train", "--out", "none/m"], "--out none/m: cannot be written .No such file"),
         (["train", "--out", "."], "--out .: cannot be written .Is a directory"),
         (["train", "--plot", "none/p"], "--plot none/p: cannot be written"),
-        (["train", "--target", "y"], "--target: expected DATA"),
-        (["train", "--early-stopping"], "--early-stopping: expected DATA"),
+        (["train", "--target", "y"], "--target: expected a column of the handwritten .*; got 'y'"),
+        (
+            ["train", "--drop", "y"],
+            "--drop: expected a column of the handwritten .*; got 'y'",
+        ),
+        (["train", "--solver", "lbfgs", "--early-stopping"], "--early-stopping: .* got lbfgs"),
         (["train", "--activation", "sine"], "--activation: expected one of"),
         (["train", "--out", "same", "--plot", "./same"], "--out and --plot name the same file"),
         (["info"], "required: MODEL"),
@@ -141,40 +163,26 @@ def test_divergence_is_a_mistake_too(tmp_path):
     done = command(tmp_path, "train", "--learning-rate", "1e30", "--quiet")
     assert done.returncode == 2
     assert re.fullmatch(
-        r"fastshallow: the cost is not finite .* --learning-rate .*1e\+30\n", done.stderr
+        r"fastshallow: the weights are not finite .* --learning-rate .*1e\+30\n", done.stderr
     )
     assert not list(tmp_path.iterdir())
 
 
-def test_without_matplotlib(tmp_path):
-    hidden = tmp_path / "hidden" / "matplotlib"
-    hidden.mkdir(parents=True)
-    (hidden / "__init__.py").write_text("raise ImportError('No module named matplotlib')\n")
-    env = environment(hidden.parent)
-    done = command(tmp_path, "train", "--iterations", "2", "--quiet", env=env)
+def test_without_pandas_and_matplotlib(tmp_path):
+    for name in ("pandas", "matplotlib"):
+        hidden = tmp_path / "hidden" / name
+        hidden.mkdir(parents=True)
+        (hidden / "__init__.py").write_text(f"raise ImportError('No module named {name}')\n")
+    env = environment(tmp_path / "hidden")
+    done = command(tmp_path, "train", "--iterations", "2", env=env)
     assert done.returncode == 0, done.stderr
-    assert "fastshallow[plot]" in value(done.stdout, "Loss curve")
-    assert done.stderr == ""
     assert (tmp_path / "model.safetensors").exists()
-    assert not (tmp_path / "loss.png").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_saves_the_last_whole_state(tmp_path):
-    fs.warmup()  # so that the wait below is short
-    arguments = ("train", "--iterations", "1000000")
-    done = interrupted(tmp_path, r" [1-9]\d*/1000000", *arguments)  # steps have been taken
-    assert done.returncode == 130
-    assert "Traceback" not in done.stderr
-    assert "the files hold the last whole state" in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["loss.png", "model.safetensors"]
-    # The state after exactly the steps that it says, no half of one.
-    steps = int(re.search(r"in (\d+) steps", done.stdout)[1])
-    assert 0 < steps < 1_000_000
-    data = digits(seed=0)
-    net = fs.Network((64, 64, 10), output="softmax").init(seed=0)
-    fs.gradient_descent(net, data.X.T, data.y, 0.3, steps)
-    assert fs.load(tmp_path / "model.safetensors") == net
+    snippet = re.search(r"Use it from Python:\n\n(.*)", done.stdout, re.DOTALL)[1]
+    code = [sys.executable, "-c", textwrap.dedent(snippet)]
+    subprocess.run(code, cwd=tmp_path, env=env, capture_output=True, timeout=300, check=True)
+    done = command(tmp_path, "train", "--plot", "loss.png", env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fastshallow: --plot needs matplotlib (No module named matplot")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
@@ -205,17 +213,17 @@ def test_versions_and_help(tmp_path):
         assert f"example:\n  fastshallow {name}" in done.stdout
 
 
-def test_digits_with_a_solver_and_json(tmp_path):
-    options = "--solver adam --hidden 16,8 --activation tanh --epochs 20 --learning-rate 0.01"
-    also = ("--test-size", "0.5", "--json", "--quiet")
-    done = command(tmp_path, "train", *options.split(), *also)
+def test_digits_with_options_and_json(tmp_path):
+    options = "--solver sgd --hidden 16,8 --activation tanh --epochs 20 --learning-rate 0.1"
+    also = ("--test-size", "0.5", "--early-stopping", "--class-weight", "balanced")
+    done = command(tmp_path, "train", *options.split(), *also, "--json", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["model"]["sizes"] == [64, 16, 8, 10]
-    assert report["training"]["epochs"] == len(report["training"]["loss_curve"]) == 20
+    assert report["training"]["epochs"] == len(report["training"]["loss_curve"]) <= 20
     assert report["held_out"]["accuracy"] > 0.9
-    data = digits(seed=0, share=0.5)
-    net = fs.load(tmp_path / "model.safetensors")
+    data = prepare(TrainOptions(test_size=0.5))
+    net = fs.load(tmp_path / "model.safetensors").net
     assert net.score(data.X_held_out.T, data.y_held_out) == report["held_out"]["accuracy"]
 
 

@@ -1,0 +1,135 @@
+"""From a table to the arrays that a network takes, in a part to train on and one held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
+from ..tables.mistakes import Mistake, listed
+from ..tables.read import read_table
+from .common import note
+from .options import TrainOptions
+
+__all__ = ["Prepared", "digits", "prepare"]
+
+# The name that scikit-learn's own table of the digits has for it.
+DIGITS_TARGET = "target"
+
+
+@dataclass
+class Prepared:
+    """A table as the network takes it, in two parts; examples are rows."""
+
+    columns: list[Column]
+    target: Target
+    X: np.ndarray
+    y: np.ndarray
+    X_held_out: np.ndarray
+    y_held_out: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """How many the table had."""
+        return len(self.y) + len(self.y_held_out)
+
+    def sizes(self, hidden: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the sizes of a network with these hidden layers."""
+        n = len(self.target.classes)
+        return (self.X.shape[1], *hidden, n if n > 2 else 1)
+
+
+def digits() -> dict[str, np.ndarray]:
+    """Return the handwritten digits that scikit-learn ships, as a table: column by name.
+
+    It is no data frame, so that the first run needs no pandas.
+
+    Examples
+    --------
+    >>> from fastshallow.cli.prepare import digits
+    >>> table = digits()
+    >>> len(table), len(table["pixel_0_0"]), table["target"][:3].tolist()
+    (65, 1797, [0, 1, 2])
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = dict(zip(found.feature_names, found.data.T, strict=True))
+    return {**pixels, DIGITS_TARGET: found.target}
+
+
+def prepare(options: TrainOptions) -> Prepared:
+    """Read the table, split it, and encode both parts by what the first one holds."""
+    wanted, found = read(options)
+    target = Target.of(wanted, options.task)
+    if options.class_weight and target.task == "regression":
+        raise Mistake(f"--class-weight: expected classes; target {target.name!r} has numbers")
+    chosen, rest = split(wanted, target, options)
+    part = wanted.taken(chosen)
+    target = target.standardised(part)
+    columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
+    # float32 is what the kernels are fast in; the line searches of L-BFGS want more digits
+    dtype = "float64" if options.solver == "lbfgs" else "float32"
+    X, _ = encode(columns, [values.taken(chosen) for values in found], dtype)
+    X_held_out, _ = encode(columns, [values.taken(rest) for values in found], dtype)
+    y, y_held_out = target.encode(part), target.encode(wanted.taken(rest))
+    return Prepared(columns, target, X, y, X_held_out, y_held_out)
+
+
+def read(options: TrainOptions) -> tuple[Values, list[Values]]:
+    """Return the values of the target and of each feature."""
+    table = digits() if options.data is None else read_table(options.data)
+    target = DIGITS_TARGET if options.target is None else options.target
+    names = list(table)
+    for option, wanted in (("--target", [target]), ("--drop", options.drop)):
+        absent = [name for name in wanted if name not in names]
+        if absent:
+            raise Mistake(
+                f"{option}: expected a column of {options.source}, which has {listed(names)}; got "
+                f"{listed(absent)}"
+            )
+    features = [name for name in names if name != target and name not in options.drop]
+    if not features:
+        raise Mistake(f"{options.source}: expected columns beside the target; there are none")
+    unnamed = [name for name in features if name.startswith("Unnamed: ")]
+    if unnamed:
+        note(f"warning: columns without a name are taken as features: {listed(unnamed)}")
+    answers = read_values(target, table[target])
+    found = [read_values(name, table[name]) for name in features]
+    check_present([answers], "rows to learn from need the target")
+    for values in found:
+        check_any(values)
+    if options.impute is None:
+        check_present(found, "fill them, or take --impute median")
+    return answers, found
+
+
+def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows to train on and rows held out: as many of every class, where there are enough.
+
+    Where there are not, one row of every class at least is trained on.
+    """
+    from sklearn.model_selection import train_test_split
+
+    m, share, seed = len(found.values), options.test_size, options.seed
+    held_out = int(np.ceil(share * m))
+    every = np.arange(m)
+    if share == 0:
+        return every, every[:0]
+    n = max(len(target.classes), 1)
+    if m - held_out < n:
+        raise Mistake(
+            f"--test-size {share:g}: expected {n} rows or more to train on; {m - held_out} of {m} "
+            "are left"
+        )
+    numbers = target.encode(found) if target.classes else None
+    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out >= n):
+        chosen, rest = train_test_split(
+            every, test_size=held_out, stratify=numbers, random_state=seed
+        )
+        return chosen, rest
+    kept = np.unique(numbers, return_index=True)[1]
+    others = np.setdiff1d(every, kept)
+    order = np.random.default_rng(seed).permutation(others)
+    return np.concatenate([order[held_out:], kept]), order[:held_out]
