@@ -52,10 +52,8 @@ from ..simd.elementary import (
     exp,
     exp_falling,
     sigmoid,
-    sigmoid_each,
     softplus,
     tanh,
-    tanh_each,
 )
 from ..simd.intrinsics import standalone, where
 
@@ -310,9 +308,11 @@ def activate(code, slope, Z, start, n, width):
     standalone()
     z = Z[start : start + n * width]
     if code == SIGMOID:
-        sigmoid_each(z)
+        for p in range(z.size):
+            z[p] = sigmoid(z[p])
     elif code == TANH:
-        tanh_each(z)
+        for p in range(z.size):
+            z[p] = tanh(z[p])
     elif code == RELU:
         for p in range(z.size):
             z[p] = relu(z[p])
