@@ -6,7 +6,7 @@ import importlib
 
 import fastshallow as fs
 
-from ..estimators.base import ACTIVATIONS
+from ..estimators.base import HIDDEN_ACTIVATIONS
 from ..files.models import check_savable, replace_file
 from ..tables.mistakes import DONE, INTERRUPTED, Mistake, listed, plain
 from ..tables.pipeline import Pipeline
@@ -49,8 +49,8 @@ def check(options: TrainOptions) -> None:
             raise Mistake(f"--{name.replace('_', '-')}: expected --solver adam or sgd; got lbfgs")
     if options.class_weight and options.task == "regression":
         raise Mistake("--class-weight: expected a classification; got --task regression")
-    if options.activation not in ACTIVATIONS:
-        names = listed(sorted(ACTIVATIONS))
+    if options.activation not in HIDDEN_ACTIVATIONS:
+        names = listed(sorted(HIDDEN_ACTIVATIONS))
         raise Mistake(f"--activation: expected one of {names}; got {plain(options.activation)}")
     check_outputs({"--out": options.out, "--plot": options.plot}, options.data)
     if options.plot:
@@ -65,7 +65,7 @@ def check_room(data: Prepared, options: TrainOptions) -> None:
     """Raise before training where the columns would not go into a model file."""
     sizes, classes = data.sizes(options.hidden), data.target.classes
     output = "linear" if not classes else "sigmoid" if len(classes) == 2 else "softmax"
-    net = fs.Network(sizes, ACTIVATIONS[options.activation], output, data.X.dtype)
+    net = fs.Network(sizes, HIDDEN_ACTIVATIONS[options.activation], output, data.X.dtype)
     try:
         check_savable(Pipeline(net, data.columns, data.target))
     except ValueError as error:

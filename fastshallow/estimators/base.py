@@ -36,9 +36,9 @@ from ..training.trainer import DivergenceError, Trainer
 from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,
-    Data,
     Monitoring,
     Reshuffled,
+    Rows,
     Solver,
     StoppingRule,
     run,
@@ -47,13 +47,13 @@ from .fitting import (
     unchanged_if_refused,
 )
 
-__all__ = ["ACTIVATIONS", "OUTPUTS", "BaseShallow"]
+__all__ = ["HIDDEN_ACTIVATIONS", "OUTPUT_ACTIVATIONS", "BaseShallow"]
 
 #: Hidden activations: the estimators' names and those of `Network`.
-ACTIVATIONS = {row.estimator: name for name, row in TABLE.items() if row.hidden}
+HIDDEN_ACTIVATIONS = {row.estimator: name for name, row in TABLE.items() if row.hidden}
 
 #: Output activations: the estimators' names and those of `Network`.
-OUTPUTS = {TABLE[name].estimator: name for name in LOSSES}
+OUTPUT_ACTIVATIONS = {TABLE[name].estimator: name for name in LOSSES}
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -68,7 +68,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), list, tuple],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -147,14 +147,14 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
     def _network(self, sizes: list[int], dtype: Any) -> Network:
         """Return a new network with the estimator's activations."""
         names = self._activations(len(sizes) - 2)
-        hidden = [ACTIVATIONS[name] for name in names]
-        return Network(sizes, hidden, OUTPUTS[self._output()], dtype)
+        hidden = [HIDDEN_ACTIVATIONS[name] for name in names]
+        return Network(sizes, hidden, OUTPUT_ACTIVATIONS[self._output()], dtype)
 
     def _activations(self, n: int) -> list[str]:
         """Return the estimators' names of the activations of n hidden layers."""
         if isinstance(self.activation, str):
             return [self.activation] * n
-        names = [checks.one_of("activation", name, ACTIVATIONS) for name in self.activation]
+        names = [checks.one_of("activation", name, HIDDEN_ACTIVATIONS) for name in self.activation]
         if len(names) != n:
             raise ValueError(
                 f"activation: expected one name, or {n} for the hidden layers; got {len(names)}"
@@ -195,7 +195,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         """Return labels for a stratified validation split, or None."""
 
     @abstractmethod
-    def _score(self, values: np.ndarray, data: Data) -> float:
+    def _score(self, values: np.ndarray, data: Rows) -> float:
         """Return the score of A[L], (n_outputs, m), for early stopping."""
 
     def _loss_scale(self) -> float:
@@ -235,7 +235,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return self._train(*prepared, incremental=False)
 
     def _train(
-        self, trainer: Trainer, eval_set: Data | None, held_out: Data | None, incremental: bool
+        self, trainer: Trainer, eval_set: Rows | None, held_out: Rows | None, incremental: bool
     ) -> Any:
         try:
             if self.solver == "lbfgs":
@@ -250,7 +250,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     def _prepare(
         self, X: Any, y: Any, weight: Any, eval_set: Any, incremental: bool
-    ) -> tuple[Trainer, Data | None, Data | None]:
+    ) -> tuple[Trainer, Rows | None, Rows | None]:
         """Check all arguments, and make the network or keep that of the last fit.
 
         Return the trainer, the examples of ``eval_set``, and the examples for early stopping.
@@ -272,7 +272,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             targets = targets.reshape(-1, 1)
         self._random_state = check_random_state(self.random_state)
         self._set_network([X.shape[1], *sizes, targets.shape[1]], X.dtype, again)
-        return self._start(Data(X, targets, weight), self._check_eval_set(eval_set), incremental)
+        return self._start(Rows(X, targets, weight), self._check_eval_set(eval_set), incremental)
 
     def _set_network(self, sizes: list[int], dtype: Any, again: bool) -> None:
         """Make the network, or keep that of the last fit, and reset the fitted attributes."""
@@ -313,8 +313,8 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return bool(self.early_stopping) and self.solver != "lbfgs"
 
     def _start(
-        self, data: Data, eval_set: Data | None, incremental: bool
-    ) -> tuple[Trainer, Data | None, Data | None]:
+        self, data: Rows, eval_set: Rows | None, incremental: bool
+    ) -> tuple[Trainer, Rows | None, Rows | None]:
         """Return the results of `_prepare` from checked examples."""
         if self.solver == "lbfgs":
             optimizer = LBFGS(gtol=self.tol, max_evaluations=int(self.max_fun))
@@ -337,7 +337,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         trainer = self._trainer(data, solver.optimizer, size, solver.state(self.t_))
         return trainer, eval_set, held_out
 
-    def _fit_lbfgs(self, trainer: Trainer, eval_set: Data | None) -> None:
+    def _fit_lbfgs(self, trainer: Trainer, eval_set: Rows | None) -> None:
         monitoring = self._watch(eval_set, None)
         history, interrupted = run_lbfgs(trainer, int(self.max_iter), monitoring)
         self._keep_history(history)
@@ -350,7 +350,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             self.loss_ = float(trainer.epoch(rates=0.0))
 
     def _fit_stochastic(
-        self, trainer: Trainer, eval_set: Data | None, held_out: Data | None, incremental: bool
+        self, trainer: Trainer, eval_set: Rows | None, held_out: Rows | None, incremental: bool
     ) -> None:
         scored, m = self._stops_by_score(), trainer.m
         order = Reshuffled(m, self._random_state) if self.shuffle else InOrder(m)
@@ -376,7 +376,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
                 ConvergenceWarning,
             )
 
-    def _trainer(self, data: Data, optimizer: Any, size: int | None, state: Any = None) -> Trainer:
+    def _trainer(self, data: Rows, optimizer: Any, size: int | None, state: Any = None) -> Trainer:
         classifies = self.net_.output in CLASSIFIERS
         make = ClippedTrainer if classifies and isinstance(optimizer, LBFGS) else Trainer
         return make(
@@ -414,7 +414,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             count=self._no_improvement_count,
         )
 
-    def _watch(self, eval_set: Data | None, held_out: Data | None) -> Monitoring:
+    def _watch(self, eval_set: Rows | None, held_out: Rows | None) -> Monitoring:
         """Return the `Monitoring` with the scorer, callbacks, and the value of the best epoch."""
         keep = "validation_score" if held_out else None
         if eval_set and self.restore_best and not held_out:
@@ -434,7 +434,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
 
     # Held-out examples ---------------------------------------------------------------------------
 
-    def _check_eval_set(self, eval_set: Any) -> Data | None:
+    def _check_eval_set(self, eval_set: Any) -> Rows | None:
         """Return the checked examples of ``eval_set``."""
         if eval_set is None:
             return None
@@ -455,9 +455,9 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             self.net_.cost(X.T, self._columns(y), weight)
         except (TypeError, ValueError) as error:
             raise type(error)(f"eval_set: {error}") from error
-        return Data(X, y, weight)
+        return Rows(X, y, weight)
 
-    def _scorer(self, eval_set: Data | None, held_out: Data | None) -> Score | None:
+    def _scorer(self, eval_set: Rows | None, held_out: Rows | None) -> Score | None:
         """Return a function of the loss of ``eval_set`` and the score of ``held_out``, or NaN."""
         if eval_set is None and held_out is None:
             return None

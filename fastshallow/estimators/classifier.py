@@ -24,7 +24,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..network.network import FEW_VALUES
 from .base import BaseShallow
-from .fitting import Data, unchanged_if_refused
+from .fitting import Rows, unchanged_if_refused
 
 __all__ = ["ShallowClassifier"]
 
@@ -300,7 +300,7 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         with np.errstate(all="ignore"):  # fit refuses infinite weights
             return factors * given
 
-    def _score(self, values: np.ndarray, data: Data) -> float:
+    def _score(self, values: np.ndarray, data: Rows) -> float:
         if self._label_binarizer.y_type_ == "multiclass":
             right = values.argmax(axis=0) == data.y.argmax(axis=1)
         else:

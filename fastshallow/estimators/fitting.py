@@ -28,10 +28,10 @@ from ..training.trainer import Rates, State, Trainer
 
 __all__ = [
     "ClippedTrainer",
-    "Data",
     "Monitoring",
     "Printer",
     "Reshuffled",
+    "Rows",
     "Solver",
     "StoppingRule",
     "run",
@@ -70,21 +70,21 @@ class Reshuffled(InOrder):
         return orders
 
 
-class Data(NamedTuple):
+class Rows(NamedTuple):
     """Examples as rows of X, targets (m, n_outputs), and weights or None."""
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None = None
 
-    def taken(self, chosen: np.ndarray) -> Data:
+    def taken(self, chosen: np.ndarray) -> Rows:
         """Return a copy of the chosen examples."""
         weight = None if self.weight is None else self.weight[chosen]
-        return Data(self.X[chosen], self.y[chosen], weight)
+        return Rows(self.X[chosen], self.y[chosen], weight)
 
     def split(
         self, fraction: float, rng: np.random.RandomState, stratify: np.ndarray | None
-    ) -> tuple[Data, Data]:
+    ) -> tuple[Rows, Rows]:
         """Return training examples and a fraction for validation."""
         chosen, rest = train_test_split(
             np.arange(self.X.shape[0]), random_state=rng, test_size=fraction, stratify=stratify

@@ -20,7 +20,7 @@ from ..kernels.activations import TABLE
 from ..kernels.losses import LOSSES
 from ..network.network import FEW_VALUES
 from .base import BaseShallow
-from .fitting import Data, unchanged_if_refused
+from .fitting import Rows, unchanged_if_refused
 
 __all__ = ["ShallowRegressor"]
 
@@ -206,7 +206,7 @@ class ShallowRegressor(RegressorMixin, BaseShallow):
     def _stratify(self, y: np.ndarray) -> np.ndarray | None:
         return None
 
-    def _score(self, values: np.ndarray, data: Data) -> float:
+    def _score(self, values: np.ndarray, data: Rows) -> float:
         if not np.isfinite(values).all():
             return NAN
         if data.weight is not None and data.weight.sum() == 0:

@@ -133,7 +133,7 @@ def block_step(model, copies, examples, first, last, scratch, slot):
                 "slot: expected sizes that fit each other, and an example at least"
             )
         return np.nan, REFUSED
-    tiles = Tiles(first, first, last, tile_length(layers, scratch.itemsize), NEW)
+    tiles = TileRange(first, first, last, tile_length(layers, scratch.itemsize), NEW)
     loss, status = block_part(model, copies, examples, tiles, 0.0, scratch, slot)
     if status != OK:
         loss = np.nan
@@ -141,7 +141,7 @@ def block_step(model, copies, examples, first, last, scratch, slot):
     return loss, status
 
 
-class Tiles(NamedTuple):
+class TileRange(NamedTuple):
     """The tiles of ``length`` examples from ``first`` to ``last``, in the block from ``begin`` on.
 
     ``known`` is `NEW`, `USABLE` or `HELD`: the last of a single tile only, whose scratch has its
@@ -349,7 +349,7 @@ def run_share(model, examples, m, share, workers, member, work, part):
             model,
             WeightCopies(work.W, work.W_T),
             examples,
-            Tiles(
+            TileRange(
                 begin * tile,
                 (begin + part.tile) * tile,
                 min(m, min(begin + part.tile_end, end) * tile),

@@ -233,7 +233,7 @@ def train(
     rng = _generator(seed)
     path = _checkpoint_path(checkpoint, resume, validation, seed)
     size = _batch_size(batch_size, optimizer)
-    data = Data(X, Y, sample_weight)
+    data = Columns(X, Y, sample_weight)
     data, chosen, held_out = _split(net, data, validation, size is None, rng)
     guard = on_divergence != "continue" and not isinstance(optimizer, LBFGS)
     trainer = Trainer(
@@ -362,22 +362,22 @@ def _order(
     return ShuffledWindows(m, chosen, rng, trainer.window())
 
 
-class Data(NamedTuple):
+class Columns(NamedTuple):
     """Examples as columns of X, targets, and weights or None."""
 
     X: Any
     Y: Any
     weight: Any = None
 
-    def taken(self, chosen: np.ndarray) -> Data:
+    def taken(self, chosen: np.ndarray) -> Columns:
         """Return a copy of the chosen examples."""
         weight = None if self.weight is None else self.weight[chosen]
-        return Data(self.X[:, chosen], self.Y[..., chosen], weight)
+        return Columns(self.X[:, chosen], self.Y[..., chosen], weight)
 
 
 def _split(
-    net: Network, data: Data, validation: Any, whole: bool, rng: np.random.Generator
-) -> tuple[Data, np.ndarray | None, Data | None]:
+    net: Network, data: Columns, validation: Any, whole: bool, rng: np.random.Generator
+) -> tuple[Columns, np.ndarray | None, Columns | None]:
     """Return training examples, the numbers of those to take (None: all), validation examples."""
     if validation is None:
         return data, None, None
@@ -388,7 +388,7 @@ def _split(
                 "validation: expected (Xv, Yv), (Xv, Yv, weights), or a fraction of the "
                 f"examples; got {type(validation).__name__}"
             )
-        return data, None, Data(*parts)
+        return data, None, Columns(*parts)
     fraction = checks.number("validation", validation, above=0, below=1)
     X = checks.inputs(data.X, net.sizes[0], net.dtype)
     m = X.shape[1]
@@ -399,7 +399,7 @@ def _split(
     n = math.ceil(fraction * m)
     if n >= m:
         raise ValueError(f"validation: expected to hold out fewer than all {m} examples; got {n}")
-    data = Data(X, Y[0] if labels else Y, weight)
+    data = Columns(X, Y[0] if labels else Y, weight)
     order = rng.permutation(m)
     rest, chosen = np.sort(order[:n]), np.sort(order[n:])
     if whole:
@@ -407,7 +407,7 @@ def _split(
     return data, chosen, data.taken(rest)
 
 
-def _scorer(net: Network, held_out: Data, n_threads: int | None) -> Score:
+def _scorer(net: Network, held_out: Columns, n_threads: int | None) -> Score:
     """Check the validation examples, and return the function of their cost and score."""
     X, Y, weight = held_out
     none = np.empty(0, net.dtype)
