@@ -384,8 +384,10 @@ def multiply_dg(code, slope, dZ, d_start, A, a_start, size):
 
 @jit(
     takes={
-        **{"code": INTEGER, "slope": argument_types.REAL},
-        **{"a": array(1, any_order=True), "out": array(2, any_order=True, written=True)},
+        "code": INTEGER,
+        "slope": argument_types.REAL,
+        "a": array(1, any_order=True),
+        "out": array(2, any_order=True, written=True),
     }
 )
 def da_dz(code, slope, a, out):

@@ -83,9 +83,13 @@ TILES_TOGETHER = 4
 
 @jit(
     takes={
-        **{"model": argument_types.model(), "copies": argument_types.copies},
-        **{"examples": argument_types.examples, "first": INTEGER, "last": INTEGER},
-        **{name: array(1, like="model", written=True) for name in ("scratch", "slot")},
+        "model": argument_types.model(),
+        "copies": argument_types.copies,
+        "examples": argument_types.examples,
+        "first": INTEGER,
+        "last": INTEGER,
+        "scratch": array(1, like="model", written=True),
+        "slot": array(1, like="model", written=True),
     }
 )
 def block_step(model, copies, examples, first, last, scratch, slot):

@@ -87,7 +87,9 @@ def predict_few(params, layers, slope, X, threshold, out):
 
 @jit(
     takes={
-        **{"params": array(1), "layers": table, "slope": REAL},
+        "params": array(1),
+        "layers": table,
+        "slope": REAL,
         "X": array(1, 2, like="params", any_order=True),
         "threshold": REAL,
         "out": array(1, 2, like="params", any_order=True, written=True, also=(types.int64,)),

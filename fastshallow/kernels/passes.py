@@ -110,14 +110,13 @@ def collect(model, total, alpha, summed, work, grad):
 @jit(
     allocates=True,
     takes={
-        **{
-            "model": argument_types.model(),
-            "examples": argument_types.examples,
-            "m": INTEGER,
-            "total": REAL,
-            "alpha": REAL,
-        },
-        **{"workers": INTEGER, "grad": array(1, like="model", written=True)},
+        "model": argument_types.model(),
+        "examples": argument_types.examples,
+        "m": INTEGER,
+        "total": REAL,
+        "alpha": REAL,
+        "workers": INTEGER,
+        "grad": array(1, like="model", written=True),
     },
 )
 def cost_and_grad(model, examples, m, total, alpha, workers, grad):
@@ -176,13 +175,13 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
 @jit(
     allocates=True,
     takes={
-        **{
-            "model": argument_types.model(written=True),
-            "examples": argument_types.examples,
-            "m": INTEGER,
-            "total": REAL,
-        },
-        **{"alpha": REAL, "workers": INTEGER, "learning_rate": REAL},
+        "model": argument_types.model(written=True),
+        "examples": argument_types.examples,
+        "m": INTEGER,
+        "total": REAL,
+        "alpha": REAL,
+        "workers": INTEGER,
+        "learning_rate": REAL,
         "cost": array(1, like="", written=True),
     },
 )
@@ -282,8 +281,11 @@ def refuse_rows(X, out, at, n, n_x, n_y, scratch):
 @jit(
     parallel=True,
     takes={
-        **{"model": argument_types.model(), "X": argument_types.matrix(), "m": INTEGER},
-        **{"out": argument_types.matrix(written=True), "workers": INTEGER},
+        "model": argument_types.model(),
+        "X": argument_types.matrix(),
+        "m": INTEGER,
+        "out": argument_types.matrix(written=True),
+        "workers": INTEGER,
     },
 )
 def forward(model, X, m, out, workers):
@@ -378,8 +380,11 @@ def forward_layers_into(model, copies, X, m, Z, A, scratch):
 @jit(
     allocates=True,
     takes={
-        **{"model": argument_types.model(), "X": argument_types.matrix(), "m": INTEGER},
-        **{name: array(1, like="model", written=True) for name in "ZA"},
+        "model": argument_types.model(),
+        "X": argument_types.matrix(),
+        "m": INTEGER,
+        "Z": array(1, like="model", written=True),
+        "A": array(1, like="model", written=True),
     },
 )
 def forward_layers(model, X, m, Z, A):
