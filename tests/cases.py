@@ -19,7 +19,7 @@ HIDDEN = ("sigmoid", "tanh", "relu", "leaky_relu", "linear", "softplus", "elu")
 OUTPUTS = ("sigmoid", "softmax", "linear", "relu", "exp")
 DTYPES = ("float32", "float64")
 SIZES = (1, 2, 3, 4, 7, 16, 17, 64, 100)
-# Around the lengths of tiles (multiples of 48) and of blocks (256), where loops have ends.
+# Around the ends of vectors, tiles and blocks. `tests/kernels/layouts.py` has all of them.
 COUNTS = (1, 2, 3, 5, 17, 48, 49, 100, 193, 256, 257, 513, 1000, 2500)
 MEMORY = ("C", "F", "strided", "reversed", "one_reversed", "read_only", "memmap")
 CONVERTED = ("other_float", "int", "bool", "float16", "list", "dataframe")

@@ -338,7 +338,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         return trainer, eval_set, held_out
 
     def _fit_lbfgs(self, trainer: Trainer, eval_set: Rows | None) -> None:
-        monitoring = self._watch(eval_set, None)
+        monitoring = self._monitoring(eval_set, None)
         history, interrupted = run_lbfgs(trainer, int(self.max_iter), monitoring)
         self._keep_history(history)
         self.n_iter_ = len(history)
@@ -356,7 +356,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
         order = Reshuffled(m, self._random_state) if self.shuffle else InOrder(m)
         epochs = 1 if incremental else int(self.max_iter)
         rule = self._stopping_rule(scored)
-        monitoring = self._watch(eval_set, held_out)
+        monitoring = self._monitoring(eval_set, held_out)
         history, interrupted = run(trainer, self._optimizer, epochs, order, rule, monitoring)
         self.n_iter_, self.t_ = len(history), trainer.state.examples
         self._no_improvement_count = rule.count
@@ -414,7 +414,7 @@ class BaseShallow(HasCoefs, BaseEstimator, ABC):
             count=self._no_improvement_count,
         )
 
-    def _watch(self, eval_set: Rows | None, held_out: Rows | None) -> Monitoring:
+    def _monitoring(self, eval_set: Rows | None, held_out: Rows | None) -> Monitoring:
         """Return the `Monitoring` with the scorer, callbacks, and the value of the best epoch."""
         keep = "validation_score" if held_out else None
         if eval_set and self.restore_best and not held_out:

@@ -1,6 +1,6 @@
 """Number of threads of a call, parallel regions, helper threads, and safety after a fork.
 
-The number of threads never changes a result: see `fastshallow.kernels`.
+The number of threads never changes a result: see `fastshallow.kernels.blocks`.
 """
 
 from __future__ import annotations
@@ -147,11 +147,11 @@ def parallel_region(workers: int) -> Iterator[None]:
     if workers == 1:
         yield
         return
-    # The workqueue layer aborts the process when two threads enter it (numba #8563). The layer is
-    # unknown until the first region, where get_num_threads() starts it.
-    layer = threading_layer()
-    with _workqueue_lock if layer in ("workqueue", "not started") else nullcontext():
+    # get_num_threads() starts the layer; a fork meanwhile sees that the lock is taken
+    with _workqueue_lock if threading_layer() == "not started" else nullcontext():
         before = numba.get_num_threads()
+    # the workqueue layer aborts the process when two threads enter it (numba #8563)
+    with _workqueue_lock if threading_layer() == "workqueue" else nullcontext():
         try:
             numba.set_num_threads(workers)
             yield

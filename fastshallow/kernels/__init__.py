@@ -1,9 +1,9 @@
 """The mathematics of the network, compiled: forward, losses, backpropagation, steps.
 
-The names in `__all__` are for users' own ``@njit`` code. They take flat arrays and one worker.
-Wrong types are refused by name when a call is compiled. Sizes that do not fit raise ValueError, and
-fill the output with NaN. In a ``prange``, where Numba forgets exceptions, they fill the output and
-return a status that is not `OK`.
+The names in `__all__` are for users' own ``@njit`` code. They take flat arrays; from ``@njit`` code
+pass one worker. Wrong types are refused by name when a call is compiled. Sizes that do not fit
+raise ValueError, and fill the output with NaN. In a ``prange``, where Numba forgets exceptions,
+they fill the output and return a status that is not `OK`.
 
 They call other kernels through pointers (`fastshallow.jit.linking`), which a new process sets
 first: take `Network.model` as the example does, or call `fastshallow.warmup`.

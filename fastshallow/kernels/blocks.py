@@ -10,9 +10,10 @@ Tiles make the speed
     A block goes through `fastshallow.kernels.propagation` in tiles that fit the cache. Z, A and dZ
     never leave it, and X is read from memory once.
 
-A large network has one block
-    More slots would not fit the memory. Threads share a few tiles, then the rows of every dW. Each
-    row is summed over the tiles in the same order.
+One block
+    Large networks have one block for any m, as two slots would take too much memory; few examples
+    are one block, too. Threads then share the tiles, and after them the rows of every dW. Each row
+    is summed over the tiles in the same order.
 """
 
 from __future__ import annotations
@@ -65,14 +66,15 @@ __all__ = [
     "run",
 ]
 
-# Bounds of `block_count`. A block has examples and operations enough to be worth its slot, which is
-# written and summed once. All slots together have SLOTS_BYTES at most.
+# Least and most examples that a block must have at least; bytes of its slot for which it must have
+# one more; operations of a block. A slot is written and summed once, and a block must be worth it.
+# All slots together have SLOTS_BYTES at most.
 BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500_000
 BLOCKS_MOST = 128
 SLOTS_BYTES = 1 << 26
 
-# Two blocks may be smaller, so that a second thread has work, if the network is small. Larger
-# networks would pay some per cent for it on one thread.
+# A small network may have two smaller blocks, so that a second thread has work. Larger networks
+# would lose some per cent on one thread.
 PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
 
 # Tiles at work at a time for each thread, where threads share the rows of dW.
@@ -126,10 +128,10 @@ def block_step(model, copies, examples, first, last, scratch, slot):
         Where sizes do not fit; likewise.
     """
     params, layers, _ = model
-    known = examples_fit(model, examples, last) and 0 <= first < last
-    known &= copies.W.size in (0, params.size) and copies.W_T.size == params.size
-    known &= slot.size in (0, params.size)
-    if not known or scratch.size < scratch_size(layers, scratch.itemsize):
+    fit = examples_fit(model, examples, last) and 0 <= first < last
+    fit &= copies.W.size in (0, params.size) and copies.W_T.size == params.size
+    fit &= slot.size in (0, params.size)
+    if not fit or scratch.size < scratch_size(layers, scratch.itemsize):
         fill(slot)
         if heard():
             raise ValueError(
@@ -146,10 +148,10 @@ def block_step(model, copies, examples, first, last, scratch, slot):
 
 
 class TileRange(NamedTuple):
-    """The tiles of ``length`` examples from ``first`` to ``last``, in the block from ``begin`` on.
+    """Tiles of ``length`` examples, from ``first`` to below ``last``, of the block at ``begin``.
 
-    ``known`` is `NEW`, `USABLE` or `HELD`: the last of a single tile only, whose scratch has its
-    zeros and ones, too.
+    ``known`` is `NEW`, `USABLE` or `HELD`. `HELD` is only for a block of one tile, whose scratch
+    has its zeros and ones, too.
     """
 
     begin: Any
@@ -163,7 +165,8 @@ class TileRange(NamedTuple):
 def block_part(model, copies, examples, tiles, loss, scratch, slot):
     """Do what `block_step` does for some tiles of a block.
 
-    ``loss`` is the sum over the tiles before, whose sums the slot holds.
+    ``loss`` and the slot hold the sums over the block's tiles before these. Return the new sum of
+    losses, and the status.
     """
     inlined()
     layers, status, backward = model.layers, OK, slot.size > 0
@@ -220,7 +223,8 @@ class Workspace(NamedTuple):
     slots, losses, found : ndarray
         Gradient, loss and status of each block.
     scratch : ndarray, 2-D
-        A row for each worker, or for each block.
+        A row for each tile at work: see `scratch_count`. With as many rows as blocks, each block
+        keeps its row.
     team : ndarray, 1-D
         State of a `fastshallow.kernels.team`; empty without one.
     """
@@ -235,9 +239,11 @@ class Workspace(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a step: the tiles from ``tile`` to ``tile_end`` of a range of blocks.
+    """A part of a step.
 
-    ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a tile.
+    It is the tiles from number ``tile`` to below ``tile_end`` of each block from ``block`` to below
+    ``block_end``. ``known`` is `NEW`, `USABLE` or `HELD`: the last only where every block is a
+    tile.
     """
 
     block: Any
@@ -249,7 +255,7 @@ class Part(NamedTuple):
 
 @jit(internal=True)
 def all_tiles(m):
-    """Return the `Part` that is all of m examples."""
+    """Return the `Part` that is all of m examples; it ends beyond the last block and tile."""
     return Part(ZERO, m, ZERO, m, NEW)
 
 
@@ -267,7 +273,7 @@ def known_after(part, m, work, longest):
 
 @jit(takes={"layers": argument_types.table, "itemsize": INTEGER})
 def in_panels(layers, itemsize):
-    """Return whether a slot is so large that there is one for all examples."""
+    """Return whether the network is so large that any number of examples is one block."""
     return 2 * n_params(layers) * itemsize > SLOTS_BYTES
 
 
@@ -281,7 +287,11 @@ def task_count(m, layers, itemsize):
 
 @jit
 def scratch_count(blocks, workers):
-    """Return how many tiles are at work at a time: one a worker, and both of a pair of blocks."""
+    """Return the rows of scratch.
+
+    One block and several workers: `TILES_TOGETHER` for each worker. Two blocks: two at least, so
+    that each keeps its examples (`HELD`). Else one for each worker.
+    """
     if blocks == 1 < workers:
         return TILES_TOGETHER * workers
     return max(workers, 2) if blocks == 2 else workers
@@ -385,7 +395,7 @@ def run_blocks(model, X, Y, labels, weight, m, workers, work, part):
 @out_of_line(
     _run_dtypes, _run_types, result=types.none, group="large", parallel=True, internal=True
 )
-def run_panels(model, X, Y, labels, weight, m, workers, work, part):
+def run_one_block(model, X, Y, labels, weight, m, workers, work, part):
     """Do what `run_blocks` does for one block, with its tiles and then the rows of dW shared out.
 
     Every sum is the one that `block_step` makes, so the bits are the same.
@@ -439,16 +449,16 @@ def run_panels(model, X, Y, labels, weight, m, workers, work, part):
 def run(model, examples, m, workers, work, part):
     """Fill the slots, losses and statuses of a part of a step.
 
-    A part continues where the part before ended: the bits do not depend on how a step is cut.
-    Several workers need the kernels of the group "parallel", or "large" for one block. With a team
-    the helpers are in `assist`.
+    A part goes on where the part before ended. How a step is cut changes no bit. Without a team,
+    several workers need the kernels of the group "parallel", or "large" for one block. With a team,
+    the caller is its leader, and the helpers are in `assist`.
     """
     inlined()
     together = work.team.size > 0
     if workers > 1 and not together:
         X, Y, labels, weight = examples
         if work.losses.size == 1:
-            run_panels(model, X, Y, labels, weight, m, workers, work, part)
+            run_one_block(model, X, Y, labels, weight, m, workers, work, part)
         else:
             run_blocks(model, X, Y, labels, weight, m, workers, work, part)
         return
@@ -466,10 +476,10 @@ def run(model, examples, m, workers, work, part):
 
 @jit(internal=True)
 def add_up(work, share, step):
-    """Add a block's slot to its neighbour's, and so on up the tree, while the neighbour is ready.
+    """Add a finished block to the sum of its neighbours, up the tree.
 
-    Return the next share to do, or `team.NO_MORE`. The last pair is the leader's: it needs the sum
-    in its own cache.
+    At each pair, who comes second adds; who comes first leaves. Return the next share to do, or
+    `team.NO_MORE`. The leader adds the last pair later: it needs the sum in its own cache.
     """
     pair, s = work.losses.size + share, ONE
     while pair > 1:

@@ -42,9 +42,9 @@ from .sizes import is_network
 
 __all__ = ["predict", "predict_few"]
 
-# Why `predict_few` leaves examples to others, beside X with values that are not finite: X or out of
-# other sizes, strides that are negative or no whole numbers, a network too large for the stack, or
-# a parameter or a Z[l] that is not finite.
+# Why `predict_few` returns without predictions, beside BAD_X: the shape of X or of out; strides
+# that are negative or not whole; a network too large for the stack; a parameter or a Z[l] that is
+# not finite.
 X_SIZE, OUT_SIZE, STRIDES, STACK, OVERFLOW = 4, 8, 16, 32, 64
 
 
@@ -52,9 +52,8 @@ X_SIZE, OUT_SIZE, STRIDES, STACK, OVERFLOW = 4, 8, 16, 32, 64
 def predict_few(params, layers, slope, X, threshold, out):
     """Predict for one example or a few, without an exception: what `predict` is made of.
 
-    Arguments are those of `predict`, of types that it takes. Returns 0, or the reason why not: then
-    ``out`` has a part of the predictions where a Z[l] of finite parameters overflows, else it is as
-    it was.
+    Arguments are those of `predict`, of types that it takes. Return 0, or why not. After `OVERFLOW`
+    ``out`` may be partly written; after all others it is as it was.
     """
     top = layers.shape[0] - 1
     n_x, n_y, output = layers[0, FAN_IN], layers[top, FAN_OUT], layers[top, G]
@@ -73,7 +72,7 @@ def predict_few(params, layers, slope, X, threshold, out):
     if not rows_finite(rows, m, n_x):
         return BAD_X
     model, scratch = Model(params, layers, slope), on_stack(params)
-    longest = longest_tile(layers, scratch.size)
+    longest = few_tile_length(layers, scratch.size)
     if longest < 1:
         return STACK
     for at in range(0, m, longest):
@@ -216,12 +215,13 @@ def copy_size(layers):
 
 
 @jit(internal=True)
-def longest_tile(layers, size):
+def few_tile_length(layers, size):
     """Return how many examples `forward_few` takes in scratch of a size."""
     size -= copy_size(layers)
     if layers[-1, LANES_OVER_EXAMPLES]:  # with dZ[L] and zeros
-        tile = (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
-        return tile // TILE_STEP * TILE_STEP if tile > TILE_LEAST else tile  # it may be padded
+        length = (size - layers[0, WIDEST] - 16) // (layers[0, Y_AT] + layers[-1, FAN_OUT] + 1)
+        # it may be padded
+        return length // TILE_STEP * TILE_STEP if length > TILE_LEAST else length
     return size // (layers[-1, OUT] + layers[-1, FAN_OUT])
 
 

@@ -3,33 +3,35 @@
 A network is `Network.params`, `Network.layers` and `Network.leaky_slope`:
 
 params
-    for each layer W[l] transposed, (n_{l-1}, n_l) in C order, then b[l].
+    for each layer the weights, (n_{l-1}, n_l) in C order, then b[l]. In the kernels W[l] is this
+    array. The W[l] of the notes is its transpose.
 layers
     int64, one row a layer, with these columns:
 
-==================  =========================================================
-column              meaning
-==================  =========================================================
-FAN_IN              n_{l-1}, units of the layer before
-FAN_OUT             n_l, units of the layer
-W, B                where W[l] and b[l] begin in ``params``
-G                   code of the activation
-IN, OUT             where A[l-1] and A[l] begin in a scratch of one example
-DZ                  where dZ[l] begins, likewise
-Y_AT                where the targets begin, likewise; the same in every row
-WIDEST              units of the widest layer or X; the same in every row
-LANES_OVER_EXAMPLES 1 where vector lanes run over examples, 0 where over units
-==================  =========================================================
+===================  =========================================================
+column               meaning
+===================  =========================================================
+FAN_IN               n_{l-1}, units of the layer before
+FAN_OUT              n_l, units of the layer
+W, B                 where W[l] and b[l] begin in ``params``
+G                    code of the activation
+IN, OUT              where A[l-1] and A[l] begin in a scratch of one example
+DZ                   where dZ[l] begins, likewise
+Y_AT                 where the targets begin, likewise; the same in every row
+WIDEST               units of the widest layer or X; the same in every row
+LANES_OVER_EXAMPLES  1 where vector lanes run over examples, 0 where over units
+===================  =========================================================
 
 A `Tile` is a few examples in the scratch of one thread, a flat array: X, A[1] ... A[L],
 dZ[1] ... dZ[L], Y, zeros, free memory, ones. An offset of the table is multiplied by the length of
 the longest tile.
 
-Where lanes run over units, a layer lies example by example. Where they run over examples, it lies
-unit by unit. All layers of a small network do, or the output layer alone, which then has its own
-copy of A[L-1]. In such a layer one more unit, which is 1 for every example, follows A[l-1]. As b[l]
-follows W[l] in ``params``, one product gives W A + b, and one product gives dW and db. Products
-take matrices with strides, so that the equations are the same for both.
+The lanes of vectors run over units or over examples, by layer. Over units: a layer lies example by
+example. Over examples: it lies unit by unit. Lanes run over examples in all layers of a small
+network, or in the output layer alone, which then has a copy of A[L-1] that lies unit by unit. In
+such a layer one more unit follows A[l-1]. It is 1 for every example, so that one product gives
+A[l-1] W[l] + b[l], and one gives dW[l] and db[l]. Products take matrices with strides, so that the
+equations are the same for both.
 """
 
 from __future__ import annotations
@@ -50,13 +52,13 @@ __all__ = ["describe", "load_rows", "scratch_size", "tile_length"]
 FAN_IN, FAN_OUT, W, B, G, IN, OUT, DZ, Y_AT, WIDEST, LANES_OVER_EXAMPLES = range(11)
 COLUMNS = 11
 
-# Bytes that a tile's scratch may have, a part of the smallest L2 cache in use; and examples of a
-# tile. From LARGE_BYTES of parameters on, tiles are twice as long at least: the gradient, which
-# fits no L2 cache, is read and written once a tile.
+# Largest scratch of a tile in bytes, a part of the smallest L2 cache in use. Least and largest
+# number of its examples, and the step between. Above LARGE_BYTES of parameters the least is
+# doubled: no L2 cache holds the gradient, which is read and written once a tile.
 TILE_BYTES, LARGE_BYTES = 216_000, 1 << 20
 TILE_LEAST, TILE_MOST, TILE_STEP = 64, 512, 16
 
-# Up to so many tiles, each block has as many; their length is a multiple of EVEN_STEP.
+# Up to EVEN_MOST longest tiles, tiles are made shorter, so that all blocks have equally many.
 EVEN_MOST, EVEN_STEP = 32, 16
 
 # Above so many features and units, X is copied if its features lie far apart.
@@ -77,7 +79,7 @@ def describe(sizes, codes) -> np.ndarray:
         Code of the activation of each layer, the output layer's last.
     """
     fan_in, fan_out = np.array(sizes[:-1]), np.array(sizes[1:])
-    layers = np.empty((len(codes), 11), np.int64)
+    layers = np.empty((len(codes), COLUMNS), np.int64)
     layers[:, FAN_IN], layers[:, FAN_OUT], layers[:, G] = fan_in, fan_out, codes
     ends = np.cumsum((fan_in + 1) * fan_out)
     layers[:, B] = ends - fan_out
@@ -85,7 +87,7 @@ def describe(sizes, codes) -> np.ndarray:
     across = layers[:, LANES_OVER_EXAMPLES] = lanes_over_examples(sizes)
     at = 0
     for i in range(len(codes)):
-        layers[i, IN] = layers[i - 1, OUT]
+        layers[i, IN] = layers[i - 1, OUT]  # replaced below for i = 0
         if i == 0 or across[i] != across[i - 1]:  # X, or another copy of A[l-1]
             layers[i, IN], at = at, at + fan_in[i] + across[i]
         layers[i, OUT], at = at, at + fan_out[i] + (across[i] if i < len(codes) - 1 else 0)
@@ -129,7 +131,10 @@ def tile_length(layers, itemsize):
 
 @jit
 def even_tile(m, blocks, longest):
-    """Return the length of tiles, at most ``longest``, that gives every block as many."""
+    """Return the length of tiles, at most ``longest``.
+
+    Up to `EVEN_MOST` tiles it is such that all blocks have equally many.
+    """
     if m > EVEN_MOST * longest:
         return longest
     tiles = (m + blocks * longest - 1) // (blocks * longest) * blocks
@@ -270,7 +275,8 @@ def reads_as_it_lies(layers, X, scratch):
 def load_input(layers, X, first, n, tile):
     """Copy n rows of X into a tile, if they are not read as they lie, and write units of 1.
 
-    Padding repeats the last row: at zeros alone, Z could overflow.
+    Padding repeats the last row. Were it 0, Z would be b alone, and could overflow where no example
+    does.
     """
     fan_in = layers[0, FAN_IN]
     if not reads_as_it_lies(layers, X, tile.data):

@@ -19,8 +19,9 @@ softplus(z) = max(z, 0) + log(1 + exp(-\\|z\\|)).
 Sources: the chain dL/dz = dL/da g'(z) is that of the course notes; the Poisson deviance, with
 y log y at y = 0 taken as 0, is scikit-learn's (``sklearn.neural_network._base.poisson_loss``).
 
-A new output is a row of `TABLE` and its branches in `unit_loss`, `dL_da` and `dL_dz`. Targets of a
-new kind have a function in `fastshallow.kernels.targets`. All other code reads the table.
+A new output is a row of `TABLE`, named as its activation, and branches in `unit_step` (the gradient
+of training), `unit_loss` (J), `dL_da` and `dL_dz` (for users). Targets of a new kind have a
+function in `fastshallow.kernels.targets`. All other code reads the table.
 
 The functions of this module may be called from a user's own ``@njit`` code.
 

@@ -20,7 +20,7 @@ from .sizes import is_network
 
 __all__ = ["Examples", "Model", "WeightCopies", "fill_copies", "weight_copies"]
 
-# Examples from which on copies of the weights for forward pay.
+# From so many examples on, copies of the weights for forward pay.
 COPY_LEAST = 48
 
 
@@ -103,7 +103,7 @@ def packs(layers, i, itemsize):
 
 @jit(internal=True)
 def fill_copies(model, backward, copies):
-    """Fill the copies that forward needs, or forward and backward, which does not need W[1]^T."""
+    """Fill the copies that forward needs, and with ``backward`` those of all W[l]^T but W[1]^T."""
     inlined()
     # with lanes over examples a weight is broadcast, wherever it lies
     if not model.layers[0, LANES_OVER_EXAMPLES]:

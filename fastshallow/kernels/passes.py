@@ -44,7 +44,7 @@ __all__ = ["collect", "cost_and_grad", "forward", "forward_layers", "gradient_de
 
 @jit(internal=True)
 def sum_of_squares(values):
-    """Return the sum of squares in float64: four sums, as one would wait for its additions."""
+    """Return the sum of squares in float64, as four sums: one would wait for each addition."""
     s0 = s1 = s2 = s3 = 0.0
     end = values.size // 4 * 4
     for p in range(0, end, 4):
@@ -90,11 +90,11 @@ def cost_and_grad_into(model, examples, m, total, alpha, workers, work, part, gr
 
 @jit(internal=True)
 def collect(model, total, alpha, summed, work, grad):
-    """Sum what `run` left in the blocks: the loss, the penalty, and the gradient of their sum.
+    """Return loss, penalty and status of what `run` left in the blocks; write the gradient to grad.
 
-    So many neighbours of the slots as ``summed`` says are summed already.
+    ``summed`` is from `summed_slots`: so many neighbouring slots are one sum already.
     """
-    status, before = OK, flush_subnormals()
+    status, control = OK, flush_subnormals()
     for b in range(work.found.size):
         status |= work.found[b]
     if grad.size > 0:
@@ -103,7 +103,7 @@ def collect(model, total, alpha, summed, work, grad):
         for p in range(grad.size):
             grad[p] = work.slots[0, p] * scale
     penalty = l2(model, alpha / total, grad)
-    restore_subnormals(before)
+    restore_subnormals(control)
     return sum_losses(work.losses) / total, penalty, status
 
 
@@ -146,7 +146,9 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     J : float
         The cost.
     status : int
-        As `block_step` gives it; if not 0, J and the gradient are NaN.
+        0, or bits: 1 where X holds a value that is not finite, 2 where Y holds one that the loss is
+        not made for, 4 (in a ``prange``) where sizes do not fit. If not 0, J and the gradient are
+        NaN.
 
     Raises
     ------
@@ -202,7 +204,7 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     Returns
     -------
     int
-        Status as of `block_step`; if not 0, the costs are NaN, and nothing else was changed.
+        Status as of `cost_and_grad`; if not 0, the costs are NaN, and nothing else was changed.
 
     Raises
     ------
@@ -289,7 +291,7 @@ def refuse_rows(X, out, at, n, n_x, n_y, scratch):
     },
 )
 def forward(model, X, m, out, workers):
-    """Write A[L] of m examples; nothing else of their number is allocated.
+    """Write A[L] of m examples. No other array with m rows is made.
 
     Parameters
     ----------
@@ -412,11 +414,11 @@ def forward_layers(model, X, m, Z, A):
         Where sizes do not fit; likewise.
     """
     layers, size = model.layers, ZERO
-    known = is_network(model.params, layers)
-    if known:
+    fit = is_network(model.params, layers)
+    if fit:
         for i in range(layers.shape[0]):
             size += m * layers[i, FAN_OUT]
-    if not (known and Z.size == size and A.size == size and fits(X, m, layers[0, FAN_IN])):
+    if not (fit and Z.size == size and A.size == size and fits(X, m, layers[0, FAN_IN])):
         fill(Z)
         fill(A)
         if heard():

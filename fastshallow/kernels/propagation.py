@@ -9,11 +9,12 @@ transposed: the same memory)::
                                             dW[l]   = A[l-1]^T dZ[l]
                                             db[l]   = dZ[l]^T 1
 
-Every product is `fastshallow.simd.matmul.matmul_add`. `fastshallow.kernels.layout` says how the
-operands lie in memory. `fastshallow.kernels.blocks` goes through all examples.
+Every product is `fastshallow.simd.matmul.matmul_add`, except in `backward_output`.
+`fastshallow.kernels.layout` says how the operands lie in memory. `fastshallow.kernels.blocks` goes
+through all examples.
 
 Numbers too small to be normal, below 1.2e-38 in float32, become 0 in a gradient and in the steps
-of an optimiser. Processors compute with them slowly, and softmax makes many.
+of SGD, Adam and AdamW. Processors compute with them slowly, and softmax makes many.
 """
 
 from __future__ import annotations
@@ -67,12 +68,12 @@ OK, BAD_X, BAD_Y = 0, 1, 2
 # What a kernel that users call returns of sizes that do not fit, where it does not raise.
 REFUSED = 4
 
-# What is known of the examples of a tile: nothing yet; that X and Y are usable, as an earlier step
-# found; that the scratch still holds all that was copied there of them, too. A part of a batch that
-# is all 0 is of new ones.
+# What is known of the examples of a tile. NEW: nothing; X and Y are copied and tested. USABLE: an
+# earlier step has tested them; they are copied. HELD: scratch has the copies of that step. NEW is
+# 0, as the trainer begins with a `Part` of zeros.
 NEW, USABLE, HELD = np.int64(0), np.int64(1), np.int64(2)
 
-# dZ[l] is copied packed for the one product that reads it only if its rows lie as far apart.
+# dZ[l] is read by one product only, that for dW[l]. It is packed if its rows lie as far apart.
 FAR_BYTES = 4096
 
 # One layer -----------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ FAR_BYTES = 4096
 
 @jit(internal=True)
 def zero_rows(layers, i, tile):
-    """Return zeros, shaped as the output of a product that layer i + 1 stores."""
+    """Return zeros as the D of a product that writes layer i + 1."""
     row, col = (ONE, ZERO) if layers[i, LANES_OVER_EXAMPLES] else (ZERO, ONE)
     return matrix(tile.data, tile.zeros, row, col)
 
@@ -98,7 +99,7 @@ def forward_layer(model, copies, i, x, tile):
         load_rows(layer_matrix(layers, i - 1, OUT, tile), ZERO, tile.n, fan_in, A)
     b = matrix(params, layers[i, B], ZERO, ONE)
     W_l = matrix(params, w, fan_out, ONE)
-    if across:  # b[l] is the weight of a unit that is 1
+    if across:  # the last unit of A is 1, and b[l] follows W[l]: one product
         zeros = zero_rows(layers, i, tile)
         if tile.n == 1 and fan_out > 1:  # lanes over the units of the only example: the same bits
             Z = matrix(Z.data, Z.start, fan_out, ONE)
@@ -137,12 +138,12 @@ def backward_layer(model, copies, i, tile):
 
 
 @jit(internal=True)
-def packs_dz(layers, parts):
-    """Return whether `backward_output` writes dZ[L-1] packed: where dW[1] alone reads it.
+def packs_dz(layers, shares):
+    """Return whether `backward_output` writes dZ[1] packed.
 
-    It has a slot where dW[1] has one part, and none where there are more.
+    It does for two layers and one share: then the product for dW[1] alone reads dZ[1].
     """
-    alone = layers.shape[0] == 2 and parts == 1
+    alone = layers.shape[0] == 2 and shares == 1
     return alone and has_one_pass(layers) and layers[0, FAN_OUT] > FEW
 
 
@@ -168,32 +169,32 @@ def backward_output(model, tile, slot, fresh):
 
 
 @jit(internal=True)
-def layer_gradient(layers, i, x, tile, free, slot, fresh, part, parts):
-    """Differentiate `forward_layer` by one of equal parts of W[l], and by b[l] with part 0.
+def layer_gradient(layers, i, x, tile, free, slot, fresh, share, shares):
+    """Add one share of the rows of a tile's dW[l] to the slot, and db[l] with share 0.
 
     dW[l] = A[l-1]^T dZ[l], db[l] = dZ[l]^T 1
     """
     inlined()
     A = x if i == 0 else layer_matrix(layers, i, IN, tile)
     dZ = layer_matrix(layers, i, DZ, tile)
-    # With one part, `backward_output` has summed dW[L] and db[L-1]. With more, the same sums are
-    # made here, lanes over the units of layer L - 1: the same bits.
-    one_pass, below = has_one_pass(layers), layers.shape[0] - 1 - i
-    if parts > 1 or not (one_pass and below == 0):
-        right = gradient_operand(layers, i, dZ, tile, free, parts)
-        as_column = one_pass and below == 0
-        weight_gradient(layers, i, A, right, tile, slot, fresh, part, parts, as_column)
-    summed = parts == 1 and one_pass and below == 1
-    if part == 0 and not layers[i, LANES_OVER_EXAMPLES] and not summed:
-        bias_gradient(layers, i, dZ, tile, slot, fresh, one_pass and below == 1)
+    # One output unit, one share: `backward_output` has summed dW[L] and db[L-1] already. Several
+    # shares: they are summed here, as columns, which gives the same bits.
+    top, one_pass = layers.shape[0] - 1, has_one_pass(layers)
+    dW_as_column, db_as_column = one_pass and i == top, one_pass and i == top - 1
+    if shares > 1 or not dW_as_column:
+        right = gradient_operand(layers, i, dZ, tile, free, shares)
+        weight_gradient(layers, i, A, right, tile, slot, fresh, share, shares, dW_as_column)
+    has_bias = share == 0 and not layers[i, LANES_OVER_EXAMPLES]
+    if has_bias and (shares > 1 or not db_as_column):
+        bias_gradient(layers, i, dZ, tile, slot, fresh, db_as_column)
 
 
 @jit(internal=True)
-def gradient_operand(layers, i, dZ, tile, free, parts):
+def gradient_operand(layers, i, dZ, tile, free, shares):
     """Return dZ[l] as the product for dW[l] reads it: as it lies, or packed."""
     inlined()
     fan_out, itemsize = layers[i, FAN_OUT], tile.data.itemsize
-    if i == 0 and packs_dz(layers, parts):
+    if i == 0 and packs_dz(layers, shares):
         return matrix(tile.data, dZ.start, PACKED, ONE)
     if fan_out * itemsize >= FAR_BYTES and pays_to_pack(tile.n, fan_out, itemsize):
         pack(dZ, tile.n, fan_out, free.data, free.start)
@@ -202,24 +203,25 @@ def gradient_operand(layers, i, dZ, tile, free, parts):
 
 
 @jit(internal=True)
-def weight_gradient(layers, i, A, dZ, tile, slot, fresh, part, parts, as_column):
-    """Add A[l-1]^T dZ[l] for one of equal parts of the rows of dW[l].
+def weight_gradient(layers, i, A, dZ, tile, slot, fresh, share, shares, as_column):
+    """Add A[l-1]^T dZ[l] for one share of the rows of dW[l].
 
     Where lanes run over examples, db[l] is the last row: the gradient of a unit that is 1.
     """
     inlined()
     fan_in, fan_out = layers[i, FAN_IN], layers[i, FAN_OUT]
-    first, last = part * fan_in // parts, (part + 1) * fan_in // parts
+    first, last = share * fan_in // shares, (share + 1) * fan_in // shares
     A_T = matrix(A.data, A.start + first * A.col, A.col, A.row)
     if layers[i, LANES_OVER_EXAMPLES]:
-        last += part == parts - 1
+        last += share == shares - 1
         if tile.n == 1:  # lanes over the units of the only example
             A_T, dZ = matrix(A_T.data, A_T.start, ONE, ZERO), matrix(dZ.data, dZ.start, ZERO, ONE)
     dW = matrix(slot, layers[i, W] + first * fan_out, fan_out, ONE)
-    before = matrix(tile.data, tile.zeros, ZERO, ONE)
+    start_from = matrix(tile.data, tile.zeros, ZERO, ONE)
     if as_column:
-        dW, before = matrix(slot, dW.start, ONE, ZERO), matrix(before.data, before.start, ONE, ZERO)
-    matmul_add(dW, before if fresh else dW, A_T, dZ, last - first, fan_out, tile.n)
+        dW = matrix(slot, dW.start, ONE, ZERO)
+        start_from = matrix(tile.data, tile.zeros, ONE, ZERO)
+    matmul_add(dW, start_from if fresh else dW, A_T, dZ, last - first, fan_out, tile.n)
 
 
 @jit(internal=True)
@@ -227,11 +229,13 @@ def bias_gradient(layers, i, dZ, tile, slot, fresh, as_column):
     """Add dZ[l]^T 1 to db[l]."""
     inlined()
     dZ_T, ones = matrix(dZ.data, dZ.start, dZ.col, dZ.row), matrix(tile.data, tile.ones, ONE, ONE)
+    # The strides of db choose the order of its sums: see `matmul_add`. As a column it is one chain
+    # over the examples, as in `rank_one`.
     row, col = (ONE, ZERO) if as_column else (ONE, ONE)
     db = matrix(slot, layers[i, B], row, col)
     row, col = (ONE, ZERO) if as_column else (ZERO, ONE)
-    before = matrix(tile.data, tile.zeros, row, col)
-    matmul_add(db, before if fresh else db, dZ_T, ones, layers[i, FAN_OUT], ONE, tile.n)
+    start_from = matrix(tile.data, tile.zeros, row, col)
+    matmul_add(db, start_from if fresh else db, dZ_T, ones, layers[i, FAN_OUT], ONE, tile.n)
 
 
 # One tile ------------------------------------------------------------------------------------
@@ -276,7 +280,7 @@ def activate_output(layers, slope, tile):
 
 
 @out_of_line(
-    lambda model, ready, examples, *_: (model[0].dtype, examples[0][0].dtype),
+    lambda model, copies, examples, *_: (model[0].dtype, examples[0][0].dtype),
     lambda dtype, x_dtype: (
         model_type(dtype),
         copies_type(dtype),
@@ -307,9 +311,11 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
     scratch : ndarray, 1-D, of the dtype of the parameters
         `scratch_size` long at least, its constants set by `prepare_scratch`; nothing else in it
         matters. Modified in place.
-    slot, fresh : ndarray, 1-D, and int
-        As for `tile_gradient`, which does the rest: only `backward_output` needs them here. The
-        same slot where that has one part; empty where it sums up all, in parts.
+    slot : ndarray, 1-D
+        The slot of the tile's block, if `tile_gradient` will compute dW in one share; empty if it
+        has several, or no gradient is wanted. Only `backward_output` uses it.
+    fresh : int
+        As for `tile_gradient`.
 
     Returns
     -------
@@ -329,7 +335,7 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
     row, col = layout(layers[top, LANES_OVER_EXAMPLES], n_y, tile.n)
     if known != HELD:
         load_input(layers, X, first, n, tile)
-    before = flush_subnormals()  # after X was copied, whatever its dtype
+    control = flush_subnormals()  # only now: copying X must not turn its subnormal numbers into 0
     x = input_rows(layers, X, first, tile)
     forward_tile(model, copies, x, tile)
     # after forward, which has brought the rows into the cache
@@ -346,7 +352,7 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
             backward_output(model, tile, slot, fresh)
         for i in range(top - one_pass, 0, -1):
             backward_layer(model, copies, i, tile)
-    restore_subnormals(before)
+    restore_subnormals(control)
     return loss, status
 
 
@@ -366,7 +372,7 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
     ),
     internal=True,
 )
-def tile_gradient(layers, X, first, last, scratch, free, slot, fresh, part, parts):
+def tile_gradient(layers, X, first, last, scratch, free, slot, fresh, share, shares):
     """Add dW and db of a tile that `tile_step` went through to the slot.
 
     Parameters
@@ -385,12 +391,12 @@ def tile_gradient(layers, X, first, last, scratch, free, slot, fresh, part, part
         Modified in place: the gradient's sums, in the order of ``params``.
     fresh : int
         Whether the sums start here: the slot is overwritten, not added to.
-    part, parts : int
-        Which of so many equal parts of every W[l] to do; 0, 1 for all.
+    share, shares : int
+        Which of so many equal shares of the rows of every dW[l] to compute; 0, 1 for all.
     """
-    before = flush_subnormals()
+    control = flush_subnormals()
     tile = new_tile(layers, scratch, tile_length(layers, scratch.itemsize), last - first)
     x = input_rows(layers, X, first, tile)
     for i in range(layers.shape[0] - 1, -1, -1):
-        layer_gradient(layers, i, x, tile, free, slot, fresh, part, parts)
-    restore_subnormals(before)
+        layer_gradient(layers, i, x, tile, free, slot, fresh, share, shares)
+    restore_subnormals(control)

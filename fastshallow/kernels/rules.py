@@ -17,9 +17,9 @@ AdamW             w -= lr decay w;  m, v as in Adam;                          Lo
                   (sqrt(v) / sqrt(1 - b2^t) + eps)
 ================  ==========================================================  =================
 
-SGD and Adam are scikit-learn's: the learning rate is inside the velocity, and epsilon is outside
-the bias correction. AdamW is PyTorch's: epsilon is inside. The dataclasses that users make are in
-`fastshallow.training.optimizers`.
+SGD and Adam are as in scikit-learn: v of SGD contains the learning rate, and Adam adds epsilon to
+sqrt(v) before v is corrected for its bias. AdamW is as in PyTorch: it adds epsilon after that.
+`fastshallow.training.optimizers` has the dataclasses that users make.
 """
 
 from __future__ import annotations
@@ -90,7 +90,10 @@ def momentum_step(params, grad, velocity, rate, mu, nesterov):
 
 @jit(internal=True)
 def moments_step(params, grad, m, v, rate, beta_1, beta_2, scale, epsilon):
-    """Take a step w -= rate m / (sqrt(v) / scale + epsilon); ``m`` and ``v`` are modified too."""
+    """Take a step w -= rate m / (sqrt(v) / scale + epsilon); ``m`` and ``v`` are modified too.
+
+    ``scale`` is sqrt(1 - beta_2^t) for AdamW, and 1 for Adam: its rate has all of the correction.
+    """
     T = params.dtype.type
     rest_1, rest_2, beta_1, beta_2 = T(1 - beta_1), T(1 - beta_2), T(beta_1), T(beta_2)
     rate, scale, epsilon = T(rate), T(scale), T(epsilon)
@@ -118,7 +121,7 @@ def _rule_type(dtype):
     group="batches",
 )
 def update(rule, rate, t, params, grad, first, last):
-    """Take step t = 1, 2, ... of the parameters first ... last - 1; `descent` is not its.
+    """Take step t = 1, 2, ... of parameters first ... last - 1, by any rule but `DESCENT`.
 
     Parameters
     ----------
@@ -136,7 +139,7 @@ def update(rule, rate, t, params, grad, first, last):
         Which parameters: a step has no sums, so any cut gives the same bits.
     """
     standalone()
-    before = flush_subnormals()
+    control = flush_subnormals()
     code, constants, state = rule
     T = params.dtype.type
     w, g = params[first:last], grad[first:last]
@@ -146,7 +149,8 @@ def update(rule, rate, t, params, grad, first, last):
     elif code in (ADAM, ADAMW):
         beta_1, beta_2, epsilon, decay = constants[0], constants[1], constants[2], constants[3]
         m, v = state[0, first:last], state[1, first:last]
-        # float(t): a whole exponent is raised by repeated products, which round otherwise
+        # The bias corrections. float(t): Numba raises to a whole exponent by repeated products,
+        # which round in another way.
         scale_1, scale_2 = 1 - beta_1 ** float(t), np.sqrt(1 - beta_2 ** float(t))
         if code == ADAM:
             scaled = rate * scale_2 / scale_1
@@ -156,7 +160,7 @@ def update(rule, rate, t, params, grad, first, last):
             for p in range(w.size):
                 w[p] *= keep
             moments_step(w, g, m, v, rate / scale_1, beta_1, beta_2, scale_2, epsilon)
-    restore_subnormals(before)
+    restore_subnormals(control)
 
 
 @out_of_line(

@@ -12,9 +12,9 @@ __all__ = ["examples_fit", "fill_matrix", "fits", "is_network"]
 
 @jit(internal=True)
 def fill_matrix(M, m, n):
-    """Fill m rows of n elements with what no answer is; all of the array if they reach out of it.
+    """Fill m rows of n values with the invalid value, NaN or -1.
 
-    So what other calls wrote beside them stays.
+    Fill the whole array if the rows do not lie within it. Otherwise what lies beside them stays.
     """
     if not fits(M, m, n):
         fill(M.data)

@@ -49,7 +49,7 @@ __all__ = [
     "train",
 ]
 
-# A status beyond those of tiles: a cost or a parameter is not finite.
+# A status of `train` beside those of tiles: a cost or a parameter is not finite.
 DIVERGED = 4
 
 # Parameters from so many on are updated by all workers of a batch.
@@ -60,7 +60,7 @@ class Epochs(NamedTuple):
     """How epochs go through the examples.
 
     orders : ndarray, (n, m), int64
-        Examples of epoch e in the order of row e modulo n; (1, 0) for all as they lie.
+        Row e modulo n is the order of epoch e. Shape (1, 0): all examples as they lie.
     m : int
         Examples of an epoch.
     size : int
@@ -88,7 +88,8 @@ class Span(NamedTuple):
     first, last : int
         Steps, counted from the first batch of the first epoch.
     part : Part
-        Of the step, if it is one; all but the last part of a step leave the parameters alone.
+        The part of the step, if the call does a part of one step. Only the last part moves the
+        parameters.
     done : int
         Steps that the optimiser had taken before step ``first``.
     guard : int
@@ -261,21 +262,23 @@ def step_forward_and_back(model, examples, batch, workers, work, buffers, part):
         examples = gathered_batch(model, examples, buffers, n)
     else:
         examples = lying_batch(examples, at, n)
-    run(model, examples, n, workers, work, part)  # once: it is compiled wherever it stands
+    # one call for both cases: Numba compiles `run` again wherever it is called
+    run(model, examples, n, workers, work, part)
     return sum_weights(examples.weight, n)
 
 
 @jit(internal=True)
 def take_step(model, rule, rate, t, workers, buffers, guard):
-    """Update the parameters; return whether all are finite, or, without a guard, True.
+    """Update the parameters.
 
-    With a guard those before are kept.
+    With a guard, keep those before in ``buffers.previous``, and return whether the new ones are
+    finite; else return True.
     """
     params, grad, previous = model.params, buffers.grad, buffers.previous
     if guard:
         for p in range(params.size):
             previous[p] = params[p]
-    if rule.code == DESCENT:  # first, and here, so that it needs no kernel of the others
+    if rule.code == DESCENT:  # here, so that it needs no kernel of the group "batches"
         descent(params, grad, rate)
     elif rule.code == NOTHING:
         pass
@@ -335,7 +338,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
     orders, m, size = epochs
     longest, part = tile_length(layers, params.itemsize), span.part
     batches, J = (m + size - 1) // size, 0.0
-    regions = ONE if work.team.size > 0 else workers  # a team enters no parallel region
+    threads = ONE if work.team.size > 0 else workers  # a team's leader updates alone
     whole_batch = workspace_for(work, min(size, m), layers, params.itemsize)
     for s in range(span.first, span.last):
         epoch, at = s // batches, s % batches * size
@@ -348,7 +351,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         blocks = memory.losses.size
         tile = even_tile(n, blocks, longest)
         if part.block_end < blocks or part.tile_end < tiles_a_block(n, blocks, tile):
-            return ZERO, OK, J
+            return ZERO, OK, J  # within the step; the next call does its other tiles
         if total == 0:  # a batch of which nothing counts
             continue
         summed = summed_slots(memory, workers) if is_whole(part, n, blocks, tile) else ONE
@@ -363,7 +366,7 @@ def train(model, examples, epochs, alpha, workers, rule, rates, span, work, buff
         finite = np.isfinite(J)
         if finite or not span.guard:
             t = span.done + s - span.first + 1
-            finite = take_step(model, rule, rates[s - span.first], t, regions, buffers, span.guard)
+            finite = take_step(model, rule, rates[s - span.first], t, threads, buffers, span.guard)
         if span.guard and not finite:
             for p in range(params.size):
                 params[p] = buffers.previous[p] if np.isfinite(J) else params[p]

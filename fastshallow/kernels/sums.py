@@ -31,13 +31,13 @@ def sum_slots(slots, first, last, step):
 
 @jit(internal=True)
 def own_subtree(blocks, workers):
-    """Return how many blocks each worker has, if they are a subtree that it can sum; else 1."""
+    """Return how many blocks each worker has and sums itself; 1 where they are no subtree."""
     return blocks // workers if blocks % workers == 0 else 1
 
 
 @jit(internal=True)
 def sum_gradient(slots, step):
-    """Sum slots 0, step, 2 step, ... into slot 0, along the rest of the same tree."""
+    """Sum the rest of the tree into slot 0: slots 0, step, 2 step, ... are sums of step slots."""
     sum_slots(slots, ZERO, slots.shape[0], step)
 
 

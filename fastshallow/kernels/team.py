@@ -11,18 +11,17 @@ shares itself: no order of threads blocks a step. If the system stops a thread w
 leader waits for it, as at the end of a parallel region. Code between `claim` and `finish` must not
 raise, or the leader would wait for ever.
 
-The team's state is an array of 64-bit numbers, each on its own cache line or two. All but `CLOSED`,
-`MEMBERS` and `NEWS` count steps from 1:
+The team's state is an array of 64-bit numbers on cache lines of their own. Steps count from 1.
 
 ==============  ==================================================================
 `BEGUN`         the last step that was begun
 `CLOSED`        1 when there are no more steps
 `MEMBERS`       threads of the team, its leader included
 `NEWS`          what is known of the examples: see `fastshallow.kernels.blocks.Part`
-from `SHARES`   for every share, the last step in which it was claimed; behind it,
-                for every pair, the last step in which one side was ready. Pairs
-                are a binary heap: 1 is the sum of all, and 0 stands for the last
-                step that was finished.
+from `SHARES`   for every share two numbers: the last step in which it was claimed,
+                and the last step in which one side of the pair of this number was
+                ready. Pairs are a binary heap: pair 1 is the sum of all. There is
+                no pair 0: its number is the last step that was finished.
 ==============  ==================================================================
 """
 
@@ -50,7 +49,7 @@ __all__ = [
     "wait_for_step",
 ]
 
-# Numbers on a line, or on the two lines that processors fetch together.
+# Values from one number to the next: two cache lines, as processors fetch lines in pairs.
 LINE = 16
 BEGUN, CLOSED, MEMBERS, NEWS, SHARES = (LINE * i for i in range(5))
 
@@ -95,7 +94,7 @@ def _pointer(builder, at):
 
 @intrinsic
 def _load(typingctx, at):
-    """Return the number at an address, after everything that was written before it was."""
+    """Read a number. All that its writer wrote before it is then visible here."""
 
     def codegen(context, builder, signature, arguments):
         return builder.load_atomic(_pointer(builder, arguments[0]), "acquire", 8)
@@ -105,7 +104,7 @@ def _load(typingctx, at):
 
 @intrinsic
 def _store(typingctx, at, value):
-    """Write a number to an address, after everything that was written before."""
+    """Write a number. All that this thread wrote before is visible to who reads it."""
 
     def codegen(context, builder, signature, arguments):
         builder.store_atomic(arguments[1], _pointer(builder, arguments[0]), "release", 8)

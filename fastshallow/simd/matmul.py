@@ -13,7 +13,7 @@ Z[l] = A[l-1] W[l] + b[l]           (n, n_l)    b[l], row 0   A[l-1]         W[l
 dA[l-1] = dZ[l] W[l]^T              (n, n_l-1)  zeros         dZ[l]          W[l]^T
 dW[l] += A[l-1]^T dZ[l]             (n_l-1,     dW[l]         A[l-1]^T       dZ[l]
                                     n_l)
-db[l] += 1^T dZ[l]                  (1, n_l)    db[l]         ones           dZ[l]
+db[l] += dZ[l]^T 1                  (n_l, 1)    db[l]         dZ[l]^T        ones
 ==================================  ==========  ============  =============  ===========
 """
 
@@ -55,8 +55,8 @@ def matrix(data, start, row, col):
 FEW = 3
 
 
-# A right operand of more bytes is packed. The rows of a wide matrix fall on the same sets of the L1
-# cache, and each on its own page.
+# A wide right operand of more bytes is packed: see `pays_to_pack`. Rows of a wide matrix fall on the
+# same sets of the L1 cache, and each on its own page.
 PACK_BYTES = 1 << 16
 
 

@@ -31,7 +31,7 @@ __all__ = ["Training", "TrainingState"]
 logger = logging.getLogger("fastshallow")
 
 # Largest number of indices that are drawn ahead (16 MB), and of epochs per call without shuffling.
-MAX_INDICES = 1 << 21
+INDICES_MOST = 1 << 21
 
 Score = Callable[[], tuple[float, float]]
 
@@ -215,9 +215,9 @@ class Training:
         """Return the number of epochs to pass to the trainer at once."""
         if self._needs_epoch_ends():
             return 1
-        left, fit = self.epochs - self.state.epoch - 1, MAX_INDICES
+        left, fit = self.epochs - self.state.epoch - 1, INDICES_MOST
         if self.order.drawn:
-            fit = min(self.trainer.epochs_a_call(self.order.m), MAX_INDICES // self.order.m)
+            fit = min(self.trainer.epochs_a_call(self.order.m), INDICES_MOST // self.order.m)
         return max(1, min(fit, left))
 
     def _record(self, costs: np.ndarray) -> None:

@@ -159,7 +159,7 @@ def train(
         Number of passes over the examples, or largest number of iterations of L-BFGS.
     batch_size : int, None or "auto"
         Examples per step; the last batch of an epoch may be smaller. None means all examples.
-        "auto" means 200. GradientDescent and LBFGS always take all examples.
+        "auto" means 200. GradientDescent and LBFGS take no other than None.
     shuffle : bool, "windows" or callable
         Whether each epoch takes the examples in a new order. "windows" is for an X on disk
         (`numpy.memmap`) that is larger than memory: the order of windows of 64 MB is new in every

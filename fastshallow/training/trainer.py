@@ -142,7 +142,7 @@ class Trainer:
     optimizer : Optimizer or LBFGS
         The optimiser.
     batch_size : int or None
-        Examples per batch; None means all examples.
+        Examples per batch; None, or more than there are, means all examples.
     state : State or None
         State of an earlier trainer with the same optimiser and sizes; modified in place. None means
         a new state.

@@ -11,7 +11,8 @@ import textwrap
 
 import pandas as pd
 import pytest
-from command_line import command, environment, value
+from command_line import command, environment, interrupted, value
+from sklearn.exceptions import ConvergenceWarning
 
 import fastshallow as fs
 from fastshallow.cli.options import TrainOptions
@@ -49,6 +50,19 @@ def test_train_writes_a_model(trained):
     data = prepare(TrainOptions())
     accuracy = net.score(data.X_held_out.T, data.y_held_out)
     assert value(done.stdout, "Held-out accuracy") == f"{accuracy:.4f} (360 examples)"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_saves_the_last_whole_epoch(tmp_path):
+    done = interrupted(tmp_path, r" [2-9]\d*/200", *("train", "--hidden", "2000", "--json"))
+    assert done.returncode == 130, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    epochs = json.loads(done.stdout)["training"]["epochs"]
+    data = prepare(TrainOptions())
+    learner = fs.ShallowClassifier(2000, max_iter=epochs, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        learner.fit(data.X, data.y)
+    assert fs.load(tmp_path / "model.safetensors").net == learner.net_
 
 
 def test_what_it_says_about_the_model_works(trained):

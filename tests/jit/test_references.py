@@ -24,8 +24,9 @@ def decorated(tree):
                 call = decorator if isinstance(decorator, ast.Call) else None
                 name = getattr(call.func if call else decorator, "id", "")
                 if name in ("jit", "out_of_line"):
-                    options = {keyword.arg for keyword in call.keywords} if call else set()
-                    yield node, bool(options & {"allocates", "parallel"})
+                    options = {option.arg: option.value for option in call.keywords} if call else {}
+                    given = (options.get(option) for option in ("allocates", "parallel"))
+                    yield node, any(getattr(value, "value", False) for value in given)
 
 
 def calls(*nodes):
@@ -35,28 +36,28 @@ def calls(*nodes):
     return {getattr(f, "id", getattr(f, "attr", "")) for f in functions}
 
 
-def returned_calls(function):
-    """Return the names that are called to make what a function returns: a tuple, or an array."""
-    returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
-    made = {name for value in returns if isinstance(value, ast.Call) for name in calls(value)}
-    names = {value.id for value in returns if isinstance(value, ast.Name)}
-    assigned = [node for node in ast.walk(function) if isinstance(node, ast.Assign)]
-    for node in assigned:
-        if names & {target.id for target in node.targets if isinstance(target, ast.Name)}:
-            made |= calls(node.value)
-    return made
+def made_by(function):
+    """Return the names that are called to make what a function returns; "slice" for a slice."""
+    values = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+    values = [value for value in values if value is not None]
+    names = {part.id for v in values for part in ast.walk(v) if isinstance(part, ast.Name)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            targets = {part.id for t in node.targets for part in ast.walk(t) if hasattr(part, "id")}
+            values += [node.value] if targets & names else []
+    slices = (part for v in values for part in ast.walk(v) if isinstance(part, ast.Slice))
+    return calls(*values) | ({"slice"} if any(slices) else set())
 
 
 def faults(sources):
     """Return (caller, callee) of every kernel that takes an array from one that counts none."""
     kernels = [found for source in sources for found in decorated(ast.parse(source))]
     uncounted = {node.name: node for node, counts in kernels if not counts}
-    tuples = {"Examples", "Matrix", "Model", "Tile", "WeightCopies", "Workspace", "view_as"}
+    arrays = {"Buffers", "Examples", "Matrix", "Model", "Rule", "Tile", "WeightCopies", "Workspace"}
+    arrays |= {"slice", "view_as", "on_stack", "flat"}
     returning: set[str] = set()
     while True:
-        more = {
-            name for name, node in uncounted.items() if returned_calls(node) & (tuples | returning)
-        }
+        more = {name for name, node in uncounted.items() if made_by(node) & (arrays | returning)}
         if more == returning:
             break
         returning = more
@@ -78,8 +79,8 @@ def matrix(data):
 
 @jit(internal=True)
 def rows(data):
-    found = matrix(data)
-    return found
+    found = matrix(data) if data.size else matrix(data)
+    return found, 1
 
 @jit({option}=True)
 def caller(data):

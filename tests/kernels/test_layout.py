@@ -20,8 +20,10 @@ from fastshallow.kernels.layout import (
     IN,
     LANES_OVER_EXAMPLES,
     OUT,
+    WIDEST,
     Y_AT,
     B,
+    G,
     W,
 )
 from fastshallow.network.checks import flat_rows
@@ -46,7 +48,7 @@ def load_targets(output, labels, source, first, n, n_y, to):
 @jit
 def input_is_finite(layers, X, first, n, scratch):
     """Return whether the rows that the first layer takes are finite."""
-    tile = layout_module.new_tile(layers, scratch, n, n)
+    tile = layout_module.new_tile(layers, scratch, layout_module.padded(layers, n), n)
     layout_module.load_input(layers, X, first, n, tile)
     rows = layout_module.input_rows(layers, X, first, tile)
     return layout_module.rows_finite(rows, n, layers[0, FAN_IN])
@@ -81,6 +83,9 @@ def test_parameters_follow_each_other_without_a_gap(sizes):
     ends = []
     for fan_in, fan_out, row in zip(sizes, sizes[1:], net.layers, strict=False):
         assert (row[FAN_IN], row[FAN_OUT]) == (fan_in, fan_out)
+    codes = [ACTIVATIONS[name] for name in (*net.hidden, net.output)]
+    assert net.layers[:, G].tolist() == codes
+    for fan_in, fan_out, row in zip(sizes, sizes[1:], net.layers, strict=False):
         ends += [(row[W], fan_in * fan_out), (row[B], fan_out)]
     at = 0
     for start, size in ends:
@@ -121,7 +126,10 @@ def test_nothing_in_scratch_overlaps(sizes, itemsize):
     parts += [(zeros, max(longest, *sizes)), (free, longest * max(*sizes, 3)), (ones, longest)]
     parts.sort()
     for (start, size), (following, _) in itertools.pairwise(parts):
+        assert start + size == following or following > zeros
         assert start + size <= following
+    assert (layers[:, Y_AT] == layers[0, Y_AT]).all()
+    assert (layers[:, WIDEST] == max(sizes)).all()
     assert parts[0][0] == 0
     assert sum(parts[-1]) == layout_module.scratch_size(layers, itemsize)
 

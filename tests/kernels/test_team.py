@@ -167,10 +167,9 @@ def test_a_team_stays_while_calls_are_measured_out(function, monkeypatch):
             fs.gradient_descent(net, X, Y, 0.1, 300, n_threads=n_threads)
         return net.params.tobytes()
 
-    def noted(*arguments):
-        span, work = arguments[7:9]
+    def noted(*, span, work, **rest):
         calls.append((span.last - span.first, work.team.size > 0))
-        return train(*arguments)
+        return train(span=span, work=work, **rest)
 
     wanted = trained(1)
     monkeypatch.setattr(trainer, "SLOWEST", 1e6)
@@ -196,7 +195,7 @@ def test_an_error_sends_the_helpers_home(monkeypatch):
         assert threading.active_count() == threads
     assert np.array_equal(net.params, before)
 
-    def interrupted(*arguments):
+    def interrupted(**arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -128,8 +128,8 @@ def signal_after(monkeypatch, call):
     """Send Ctrl-C after a kernel call, the first of which has number 1."""
     left, kernel = [call], step_kernels.train
 
-    def counted(*arguments):
-        result = kernel(*arguments)
+    def counted(**arguments):
+        result = kernel(**arguments)
         left[0] -= 1
         if left[0] == 0:
             signal.raise_signal(signal.SIGINT)
