@@ -55,8 +55,8 @@ def matrix(data, start, row, col):
 FEW = 3
 
 
-# A wide right operand of more bytes is packed: see `pays_to_pack`. Rows of a wide matrix fall on the
-# same sets of the L1 cache, and each on its own page.
+# A wide right operand of more bytes is packed: see `pays_to_pack`. Its rows fall on the same
+# sets of the L1 cache, and each on its own page.
 PACK_BYTES = 1 << 16
 
 
