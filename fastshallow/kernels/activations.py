@@ -52,8 +52,10 @@ from ..simd.elementary import (
     exp,
     exp_falling,
     sigmoid,
+    sigmoid_each,
     softplus,
     tanh,
+    tanh_each,
 )
 from ..simd.intrinsics import standalone, where
 
@@ -308,11 +310,9 @@ def activate(code, slope, Z, start, n, width):
     standalone()
     z = Z[start : start + n * width]
     if code == SIGMOID:
-        for p in range(z.size):
-            z[p] = sigmoid(z[p])
+        sigmoid_each(z)
     elif code == TANH:
-        for p in range(z.size):
-            z[p] = tanh(z[p])
+        tanh_each(z)
     elif code == RELU:
         for p in range(z.size):
             z[p] = relu(z[p])

@@ -6,7 +6,7 @@ Numba's own exp and tanh call the C library, one value at a time. The formulas:
   p = e^r - 1 = r + r^2 P(r);
 - log x = k ln 2 + log(1 + t), with x = 2^k (1 + t), sqrt(1/2) <= 1 + t <= sqrt(2), and
   log(1 + t) = t - t^2 Q(t);
-- tanh x from 2^k and p = tanh r, with x = k ln(2) / 2 + r and p = r (1 + r^2 T(r^2)): see `tanh`.
+- tanh x from 2^k and p = tanh r, with x = k ln(2) / 2 + r and p = r (1 + r^2 T(r^2)): see `_tanh`.
 
 ln 2 is split into two parts. The first has few bits, so that k times it is exact. The constants are
 those of Cody and Waite, Software Manual for the Elementary Functions (1980), as in Cephes' exp.
@@ -42,6 +42,7 @@ from ..jit.argument_types import INTEGER, array
 from ..jit.compile import jit
 from ..jit.refusals import heard
 from .intrinsics import by_dtype, copysign, fma, maximum, minimum, polynomial, power_of_two, split
+from .vectors import VECTOR_BYTES
 
 __all__ = [
     "exp",
@@ -69,6 +70,11 @@ shift = by_dtype(12582912 + 127, 6755399441055744 + 1023)
 lift = by_dtype(64, 512)
 up = by_dtype(2.0**64, 2.0**512)
 down = by_dtype(2.0**-64, 2.0**-512)
+
+# `_make_each` splits multiples of this many values into four streams. It does not with vectors of
+# 64 bytes: for four streams LLVM uses vectors of 32 bytes.
+STREAMS_LEAST = 64
+STREAMED = VECTOR_BYTES < 64
 
 # e^x is 0 below exp_least and infinite above exp_most. tanh rounds to 1 from tanh_one on. normal is
 # the smallest normal number.
@@ -239,11 +245,17 @@ def _log1p_exp(s, p):
     return e, fma(-e * e, log1p_tail(e - type(e)(0.5)), fma(s, p, s - e))
 
 
+@jit(internal=True)
+def _sigmoid_parts(x):
+    """Return x, and s and p of exp(-abs(x)) = s (1 + p)."""
+    s, p = _falling_parts(-abs(x))
+    return x, s, p
+
+
 @jit
 def sigmoid(x):
     """Return 1 / (1 + exp(-x))."""
-    s, p = _falling_parts(-abs(x))
-    return _sigmoid(x, s, p)
+    return _sigmoid(*_sigmoid_parts(x))
 
 
 @jit
@@ -262,19 +274,54 @@ def softplus(x):
     return ((type(x)(0) if x < 0 else x) + ((e - y) + rest)) + y
 
 
-@jit
-def tanh(x):
-    """Return tanh(x) = (p b - a) / (b - p a), with a = 1 - 2^k, b = 1 + 2^k and p = tanh(r)."""
-    most, one = tanh_one(x), type(x)(1)
-    # not two conditional values, of which LLVM makes slower code
+@jit(internal=True)
+def _tanh_parts(x):
+    """Return t = k + shift, which has k in its last bits, and r of x = k ln(2) / 2 + r."""
+    most = tanh_one(x)
+    # LLVM makes slower code of two conditional expressions
     v = maximum(minimum(x, most), -most)
-    # ln 2 is not split: the larger k, the less tanh feels an error of r
+    # ln 2 is not split: for large k, tanh hardly depends on r
     t = fma(v, type(x)(2 * LOG2E), shift(x))
-    r = fma(-(t - shift(x)), half_ln2(x), v)
-    s, power = r * r, power_of_two(t)
-    p = r * fma(s, tanh_tail(s), one)  # a product: r + r^3 T would lose the sign of -0
+    return t, fma(-(t - shift(x)), half_ln2(x), v)
+
+
+@jit(internal=True)
+def _tanh(t, r):
+    """Return (p b - a) / (b - p a), with a = 1 - 2^k, b = 1 + 2^k, p = tanh(r)."""
+    one, s, power = type(r)(1), r * r, power_of_two(t)
+    p = r * fma(s, tanh_tail(s), one)  # r + r^3 T would lose the sign of -0
     a, b = one - power, one + power
     return fma(p, b, -a) / fma(-p, a, b)
+
+
+@jit
+def tanh(x):
+    """Return tanh(x)."""
+    return _tanh(*_tanh_parts(x))
+
+
+def _make_each(parts, join):
+    """Return a function that replaces each value x of an array by join(*parts(x)).
+
+    If `STREAMED`, the loop takes one value from each quarter of the array, so that independent
+    operations hide each other's latency.
+    """
+
+    @jit(internal=True)
+    def each(z):
+        n = z.size // STREAMS_LEAST * (STREAMS_LEAST // 4) if STREAMED else 0
+        a, b, c, d = z[:n], z[n : 2 * n], z[2 * n : 3 * n], z[3 * n : 4 * n]
+        for p in range(a.size):
+            a_p, b_p, c_p, d_p = parts(a[p]), parts(b[p]), parts(c[p]), parts(d[p])
+            a[p], b[p], c[p], d[p] = join(*a_p), join(*b_p), join(*c_p), join(*d_p)
+        rest = z[4 * n :]
+        for p in range(rest.size):
+            rest[p] = join(*parts(rest[p]))
+
+    return each
+
+
+sigmoid_each, tanh_each = _make_each(_sigmoid_parts, _sigmoid), _make_each(_tanh_parts, _tanh)
 
 
 @jit(internal=True)
