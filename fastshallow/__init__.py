@@ -25,7 +25,7 @@ _HOMES = {
     "Adaptive": "training.schedules",
     "Constant": "training.schedules",
     "Cosine": "training.schedules",
-    "DivergenceError": "training.trainer",
+    "DivergenceError": "training.divergence",
     "EarlyStopping": "training.callbacks",
     "GradientDescent": "training.optimizers",
     "History": "training.history",
@@ -113,11 +113,11 @@ if TYPE_CHECKING:
     from .simd import elementary, matmul
     from .tables.pipeline import Pipeline
     from .training.callbacks import EarlyStopping, JSONLinesLogger, ModelCheckpoint
+    from .training.divergence import DivergenceError
     from .training.history import History
     from .training.optimizers import LBFGS, SGD, Adam, AdamW, GradientDescent
     from .training.schedules import Adaptive, Constant, Cosine, InverseScaling, StepDecay
     from .training.train import gradient_descent, train
-    from .training.trainer import DivergenceError
 
 
 def __getattr__(name: str) -> Any:

@@ -29,10 +29,11 @@ from ..network import checks
 from ..network.initialization import METHODS
 from ..network.network import CLASSIFIERS, FEW_VALUES, Network
 from ..training.callbacks import copies
+from ..training.divergence import DivergenceError
 from ..training.loop import Score
 from ..training.optimizers import LBFGS
 from ..training.orders import InOrder
-from ..training.trainer import DivergenceError, Trainer
+from ..training.trainer import Trainer
 from .coefs import HasCoefs
 from .fitting import (
     ClippedTrainer,

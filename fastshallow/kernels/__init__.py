@@ -10,8 +10,8 @@ first: take `Network.model` as the example does, or call `fastshallow.warmup`.
 
 May import: jit, simd.
 
-Used above: activations, blocks, few_examples, layout, losses, propagation, rules, steps, targets,
-team.
+Used above: activations, blocks, few_examples, layout, losses, propagation, rules, split, steps,
+targets, team.
 
 Examples
 --------
@@ -34,11 +34,12 @@ True
 from __future__ import annotations
 
 from ..simd.matmul import Matrix
-from .blocks import block_count, block_step, in_panels, task_count
+from .blocks import block_step
 from .few_examples import predict
 from .model import Examples, Model, WeightCopies, weight_copies
 from .passes import cost_and_grad, forward, forward_layers, gradient_descent
 from .propagation import OK
+from .split import block_count, in_panels, task_count
 
 __all__ = [
     "OK",

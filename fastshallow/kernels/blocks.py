@@ -1,9 +1,9 @@
-"""Blocks of examples: how m examples are split, shared out among threads, and summed.
+"""Blocks of examples: how they are gone through, shared out among threads, and summed.
 
 Blocks make the bits the same for any number of threads
-    m and the sizes alone decide how the m examples are split. Each block adds its gradient into
-    its own slot. The slots are summed along a fixed binary tree. Threads share the blocks, in a
-    parallel region for each step or, where steps are many and short, as a
+    m and the sizes alone decide the blocks: `fastshallow.kernels.split`. Each block adds its
+    gradient into its own slot. The slots are summed along a fixed binary tree. Threads share the
+    blocks, in a parallel region for each step or, where steps are many and short, as a
     `fastshallow.kernels.team`.
 
 Tiles make the speed
@@ -32,11 +32,9 @@ from ..simd.intrinsics import inlined
 from ..simd.matmul import Matrix, matrix
 from . import team
 from .layout import (
-    LANES_OVER_EXAMPLES,
     WIDEST,
     aligned_empty,
     even_tile,
-    n_params,
     prepare_scratch,
     scratch_parts,
     scratch_size,
@@ -52,6 +50,7 @@ from .model import (
 )
 from .propagation import HELD, NEW, OK, REFUSED, USABLE, tile_gradient, tile_step
 from .sizes import examples_fit
+from .split import block_count, scratch_count, tile_count, tiles_a_block
 from .sums import own_subtree, sum_slots
 
 __all__ = [
@@ -60,25 +59,10 @@ __all__ = [
     "all_tiles",
     "allocate",
     "assist",
-    "block_count",
     "block_step",
     "known_after",
     "run",
 ]
-
-# Least and most examples that a block must have at least; bytes of its slot for which it must have
-# one more; operations of a block. A slot is written and summed once, and a block must be worth it.
-# All slots together have SLOTS_BYTES at most.
-BLOCK_LEAST, BLOCK_MOST, SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK = 128, 1024, 256, 500_000
-BLOCKS_MOST = 128
-SLOTS_BYTES = 1 << 26
-
-# A small network may have two smaller blocks, so that a second thread has work. Larger networks
-# would lose some per cent on one thread.
-PAIR_LEAST, PAIR_WORK, PAIR_PARAMS = 64, 250_000, 1500
-
-# Tiles at work at a time for each thread, where threads share the rows of dW.
-TILES_TOGETHER = 4
 
 # One block -----------------------------------------------------------------------------------
 
@@ -187,31 +171,6 @@ def block_part(model, copies, examples, tiles, loss, scratch, slot):
     return loss, status
 
 
-@jit
-def tile_count(m, blocks, longest):
-    """Return how many tiles m examples in so many blocks are."""
-    tile = even_tile(m, blocks, longest)
-    return (m + tile - 1) // tile
-
-
-@jit(takes={"m": INTEGER, "layers": argument_types.table, "itemsize": INTEGER})
-def block_count(m, layers, itemsize):
-    """Return how many blocks m examples are: a function of m and the sizes alone.
-
-    It is a power of two: 2, 4, 8, ... threads have equal shares, and slots are summed in pairs.
-    """
-    slot = n_params(layers) * itemsize
-    worth = max(BLOCK_LEAST, slot // SLOT_BYTES_AN_EXAMPLE, BLOCK_WORK // (6 * n_params(layers)))
-    tile = tile_length(layers, itemsize)
-    least = max(min(BLOCK_MOST, worth), tile if layers[0, LANES_OVER_EXAMPLES] else ONE)
-    most = min(BLOCKS_MOST, SLOTS_BYTES // slot, m // least)
-    pair = max(PAIR_LEAST, PAIR_WORK // (6 * n_params(layers)))
-    blocks = 2 if n_params(layers) <= PAIR_PARAMS and m >= 2 * pair else 1
-    while 2 * blocks <= min(most, tile_count(m, 2 * blocks, tile)):  # no block is empty
-        blocks *= 2
-    return blocks
-
-
 # All blocks ----------------------------------------------------------------------------------
 
 
@@ -271,32 +230,6 @@ def known_after(part, m, work, longest):
     return Part(block, block_end, first, end, HELD if kept else USABLE)
 
 
-@jit(takes={"layers": argument_types.table, "itemsize": INTEGER})
-def in_panels(layers, itemsize):
-    """Return whether the network is so large that any number of examples is one block."""
-    return 2 * n_params(layers) * itemsize > SLOTS_BYTES
-
-
-@jit(takes={"m": INTEGER, "layers": argument_types.table, "itemsize": INTEGER})
-def task_count(m, layers, itemsize):
-    """Return how many threads a gradient can use."""
-    if in_panels(layers, itemsize):
-        return layers[0, WIDEST]
-    return block_count(m, layers, itemsize)
-
-
-@jit
-def scratch_count(blocks, workers):
-    """Return the rows of scratch.
-
-    One block and several workers: `TILES_TOGETHER` for each worker. Two blocks: two at least, so
-    that each keeps its examples (`HELD`). Else one for each worker.
-    """
-    if blocks == 1 < workers:
-        return TILES_TOGETHER * workers
-    return max(workers, 2) if blocks == 2 else workers
-
-
 @jit(allocates=True)
 def allocate(model, m, workers, with_slots):
     """Return the `Workspace` for m examples."""
@@ -330,12 +263,6 @@ def _run_types(dtype, x_dtype):
 
 def _run_dtypes(model, X, *_):
     return model[0].dtype, X[0].dtype
-
-
-@jit
-def tiles_a_block(m, blocks, tile):
-    """Return how many tiles the longest block has."""
-    return ((m + tile - 1) // tile + blocks - 1) // blocks
 
 
 @jit(internal=True)

@@ -86,7 +86,7 @@ def l2(model, factor, grad):
 @jit(internal=True)
 def cost_and_grad_into(model, examples, m, total, alpha, workers, work, part, grad):
     """Compute J and its gradient in memory made before; see `cost_and_grad`."""
-    fill_copies(model, True, WeightCopies(work.W, work.W_T))
+    fill_copies(model, grad.size > 0, WeightCopies(work.W, work.W_T))
     run(model, examples, m, workers, work, part)
     summed = summed_slots(work, workers)
     loss, penalty, status = collect(model, total, alpha, summed, work, grad)

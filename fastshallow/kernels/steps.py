@@ -21,22 +21,13 @@ from ..jit.linking import INT, out_of_line, vector
 from ..simd.gather import gather_rows
 from ..simd.intrinsics import all_finite, standalone, view_as
 from ..simd.matmul import matrix
-from .blocks import (
-    Part,
-    Workspace,
-    allocate,
-    block_count,
-    is_whole,
-    known_after,
-    run,
-    summed_slots,
-    tiles_a_block,
-)
+from .blocks import Part, Workspace, allocate, is_whole, known_after, run, summed_slots
 from .layout import FAN_IN, FAN_OUT, even_tile, tile_length
 from .model import COPY_LEAST, Examples, Model, WeightCopies, examples_type, fill_copies
 from .passes import collect
 from .propagation import OK
 from .rules import DESCENT, NOTHING, descent, update, update_shared
+from .split import block_count, tiles_a_block
 
 __all__ = [
     "DIVERGED",

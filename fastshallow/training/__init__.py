@@ -6,5 +6,5 @@
 
 May import: files, jit, kernels, network, tables.
 
-Used above: callbacks, history, loop, optimizers, orders, schedules, train, trainer.
+Used above: callbacks, divergence, history, loop, optimizers, orders, schedules, train, trainer.
 """

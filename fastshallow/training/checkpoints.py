@@ -129,9 +129,8 @@ def _check_tensors(net: Any, vectors: int, evaluated: bool, tensors: dict[str, n
         if name not in tensors:
             raise Wrong(f"no whole checkpoint: {name} is missing")
         found = tensors[name]
-        few = (
-            name.startswith("history.validation") and found.size < epochs
-        )  # no validation, or an unscored last epoch
+        # without validation, or before the last epoch has its score
+        few = name.startswith("history.validation") and found.size < epochs
         if found.shape != ((found.size,) if few else shape) or found.dtype != of:
             raise Wrong(
                 f"{name}: expected shape {shape} and dtype {of}; got {found.shape}, {found.dtype}"

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..files.models import ModelFileError
 from ..network.checks import cast
+from .divergence import DivergenceError
 from .optimizers import LBFGS
 from .orders import InOrder
-from .trainer import DivergenceError, Trainer
+from .trainer import Trainer
 
 __all__ = ["Evaluations", "minimize"]
 

@@ -19,12 +19,13 @@ from ..files.models import ModelFileError
 from ..jit.interrupts import ctrl_c_noted
 from ..network.network import Network
 from .checkpoints import Checkpoint
+from .divergence import DivergenceError
 from .history import SERIES, History
 from .lbfgs import Evaluations, minimize
 from .optimizers import LBFGS
 from .orders import InOrder
 from .schedules import Constant, Schedule
-from .trainer import DivergenceError, State, Trainer
+from .trainer import State, Trainer
 
 __all__ = ["Training", "TrainingState"]
 

@@ -22,12 +22,13 @@ from ..network.network import Network
 from ..network.problem import Problem
 from .callbacks import checked, reserved
 from .checkpoints import Checkpoint
+from .divergence import DivergenceError
 from .history import History
 from .loop import Score, Training
 from .optimizers import LBFGS, Adam, GradientDescent, Optimizer
 from .orders import Given, InOrder, Shuffled, ShuffledWindows
 from .schedules import Schedule, schedule_of
-from .trainer import DivergenceError, Trainer
+from .trainer import Trainer
 
 __all__ = ["GradientDescentResult", "gradient_descent", "train"]
 

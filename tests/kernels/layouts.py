@@ -17,8 +17,8 @@ import numpy as np
 from pages import guarded
 
 import fastshallow as fs
-from fastshallow.kernels.blocks import block_count
 from fastshallow.kernels.layout import even_tile, tile_length
+from fastshallow.kernels.split import block_count
 
 # Networks of every way through the engine: lanes over examples everywhere, in the output layer
 # alone, nowhere; one output; few units first, whose X is copied; a wide first layer over many

@@ -14,9 +14,9 @@ from processes import script
 import fastshallow as fs
 from fastshallow import kernels
 from fastshallow.kernels import few_examples
-from fastshallow.kernels.blocks import block_count, tile_count
 from fastshallow.kernels.layout import tile_length
 from fastshallow.kernels.propagation import BAD_X
+from fastshallow.kernels.split import block_count, tile_count
 from fastshallow.simd import elementary
 from fastshallow.training.trainer import Trainer
 

@@ -15,8 +15,8 @@ import pytest
 
 import fastshallow as fs
 from fastshallow.kernels import Examples, Matrix, Model, block_count, block_step, weight_copies
-from fastshallow.kernels.blocks import tile_count
 from fastshallow.kernels.layout import even_tile, scratch_size, tile_length
+from fastshallow.kernels.split import tile_count
 
 # Lanes over examples (at most 8 units) or over units; few units; wide; no hidden layer; packed.
 NETWORKS = [

@@ -80,17 +80,13 @@ LINEAR, SIGMOID, SOFTMAX, EXP = (
 @pytest.mark.parametrize("sizes", [(65, 5, 1), (3, 5, 2), (65, 16, 4), (7, 1), (4, 32, 16, 3)])
 def test_parameters_follow_each_other_without_a_gap(sizes):
     net = fs.Network(sizes)
-    ends = []
-    for fan_in, fan_out, row in zip(sizes, sizes[1:], net.layers, strict=False):
-        assert (row[FAN_IN], row[FAN_OUT]) == (fan_in, fan_out)
-    codes = [ACTIVATIONS[name] for name in (*net.hidden, net.output)]
-    assert net.layers[:, G].tolist() == codes
-    for fan_in, fan_out, row in zip(sizes, sizes[1:], net.layers, strict=False):
-        ends += [(row[W], fan_in * fan_out), (row[B], fan_out)]
     at = 0
-    for start, size in ends:
-        assert start == at
-        at += size
+    for name, (fan_in, fan_out), row in zip(
+        (*net.hidden, net.output), itertools.pairwise(sizes), net.layers, strict=True
+    ):
+        assert (row[FAN_IN], row[FAN_OUT], row[G]) == (fan_in, fan_out, ACTIVATIONS[name])
+        assert (row[W], row[B]) == (at, at + fan_in * fan_out)
+        at += (fan_in + 1) * fan_out
     assert layout_module.n_params(net.layers) == at == net.params.size
 
 
