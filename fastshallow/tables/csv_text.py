@@ -212,7 +212,7 @@ class CSVText:
     def _has_a_zero(self) -> bool:
         """Return whether a field may begin with 0 and a digit; this is much faster than parsing."""
         mark = re.escape(self.separator.encode("ascii", "replace"))
-        pattern, tail = re.compile(rb'(?:^|["\s' + mark + rb"])0[0-9]"), b""
+        pattern, tail = re.compile(rb'["\s' + mark + rb"]0[0-9]"), b"\n"
         self.file.seek(0)
         while chunk := self.file.read(1 << 20):
             if pattern.search(tail + chunk):

@@ -338,8 +338,9 @@ def _look_again(found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None
         numbers = [n for n in names if frame[n].dtype.kind in "iuf" and n not in found.number]
         for name, words in text.led_by_zero(numbers).items():
             word, rows = next(iter(words)), sum(words.values())
+            said = f"{rows:,} row{'s' * (rows > 1)}"
             found.note(
                 name,
-                f"{shown(word)} is read as the number {float(word):g} ({rows:,} such rows); "
+                f"{said} with zeros, such as {shown(word)}, read as numbers; "
                 f"--text {shown(name)} keeps the zeros",
             )

@@ -24,6 +24,8 @@ from .mistakes import listed
 
 __all__ = ["doubt", "has_decimal_commas", "is_text", "looks_grouped", "to_numbers", "where"]
 
+# What every number begins with. Most words of text do not.
+BEGIN = re.compile(r"[+\-\u2212$€£¥\s]*[.,]?\d")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")
 WHOLE_GROUPED_BY_DOTS = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)")
@@ -46,11 +48,15 @@ MISSING = ("?", "-", "--", ".")
 
 #: More different numbers are no categories; fewer are, if they come again and again.
 NUMBERS_FEW = 20
-#: So many different words among numbers are strays. More are text that may look like numbers.
+#: So many different words among numbers are strays, also such a share of the rows. More are text
+#: that may look like numbers.
 STRAYS_MOST = 5
+STRAYS_SHARE = 0.02
 
 ROWS_SHOWN = 3
-WORDS_SHOWN = STRAYS_MOST
+
+#: Decimal signs of the notations with units and separators of thousands.
+MARKS = {"written": ".", "written comma": ","}
 
 
 def number_of(word: str, decimal: str = ".", written: bool = True) -> tuple[float, str]:
@@ -129,7 +135,8 @@ def to_numbers(
     column : pandas.Series
         Its words.
     decimals : sequence of str
-        Decimal signs that it may have. The one that fits best is taken, and of several the first.
+        Decimal signs that it may have. The one that fits best is taken; if several fit, they must
+        give the same numbers.
     written : bool
         Whether numbers may have a unit and separators of thousands.
     why : str
@@ -146,11 +153,17 @@ def to_numbers(
     texts = [str(value) for value in column[~missing]]
     words = list(dict.fromkeys(texts))
     read = [{word: number_of(word, mark, written) for word in words} for mark in decimals]
-    found = min(read, key=lambda values: sum(math.isnan(value) for value, _ in values.values()))
-    strays = [word for word in words if math.isnan(found[word][0])]
+    found = min(read, key=lambda values: len(_strays_in(values)))
+    strays = _strays_in(found)
     what = f"column {shown(name)}: expected numbers"
     if strays:
-        return None, f"{what}, {why}; got {_rows_of(column, strays)}; {_advice(name, strays[0])}"
+        return None, f"{what}, {why}; got {_rows_of(column, strays)}; {_hint(name, strays[0])}"
+    fitting = [values for values in read if not _strays_in(values)]
+    for word in words if len(fitting) > 1 else ():
+        both = sorted({values[word][0] for values in fitting})
+        if len(both) > 1:
+            said = " or ".join(f"{value:g}" for value in both)
+            return None, f"{what}, {why}; {shown(word)} may be {said}; --decimal says which"
     examples: dict[str, str] = {}  # a word of each unit
     for word in words:
         examples.setdefault(found[word][1], word)
@@ -159,6 +172,11 @@ def to_numbers(
     numbers = np.full(len(missing), np.nan)
     numbers[~missing] = [found[text][0] for text in texts]
     return numbers, ""
+
+
+def _strays_in(values: dict[str, tuple[float, str]]) -> list[str]:
+    """Return the words that are no number."""
+    return [word for word, (value, _) in values.items() if math.isnan(value)]
 
 
 def doubt(name: str, column: Any, typed: bool = False) -> tuple[str, bool]:
@@ -186,62 +204,78 @@ def doubt(name: str, column: Any, typed: bool = False) -> tuple[str, bool]:
     ('', False)
     """
     rows = column.value_counts().to_dict()
-    strays = [word for word in rows if not _notation(word)]
-    numbers = [word for word in rows if _notation(word)]
+    notations = {word: _notation(word) for word in rows}
+    numbers = [word for word in rows if notations[word]]
+    strays = [word for word in rows if not notations[word]]
+    unknown = [word for word in strays if word in MISSING]
     like, total = sum(rows[word] for word in numbers), sum(rows.values())
     many = len(numbers) > NUMBERS_FEW or (len(numbers) >= 5 and 2 * len(numbers) > like)
+    few = len(strays) <= max(STRAYS_MOST, STRAYS_SHARE * total)
     what, keep = f"column {shown(name)}", f"--text {shown(name)} reads it as text"
-    if numbers and not strays:
-        odd = [word for word in numbers if _notation(word) != "plain"]
-        if not odd:
-            said = f"text, though all are numbers such as {shown(max(numbers, key=len))}"
-            return ("", False) if typed else (f"{what}: {said}; {keep} without this line", False)
-        wrote = sum(rows[word] for word in odd)
-        said = f"numbers, but {wrote:,} of {total:,} rows are written such as {shown(odd[0])}"
-        return f"{what}: {said}; {_advice(name, odd[0])}, {keep}", many
-    unknown = [word for word in strays if word in MISSING]
-    if like and 2 * like >= total:
-        found = _rows_of(column, strays)
-        if many and len(strays) <= STRAYS_MOST:
-            return f"{what}: numbers, but {found}; {_advice(name, *strays)}, {keep}", True
-        advice = _advice(name, *(unknown or strays[:1]))
-        said = f"text, though {like:,} of {total:,} rows are numbers, because of {found}"
-        return f"{what}: {said}; {advice}, {keep}", False
-    if unknown:
-        said = f"a category is {_rows_of(column, unknown)}"
-        return f"{what}: {said}; {_advice(name, *unknown)}", False
-    return "", False
+    if not like or 2 * like < total:
+        said = f"{what}: a category is {_rows_of(column, unknown)}; {_missing(unknown)}"
+        return (said if unknown else ""), False
+    written: dict[str, str] = {}  # the first word of each notation
+    for word in numbers:
+        notation = notations[word]
+        if "comma" in notations.values() and DECIMAL_COMMA.fullmatch(word):
+            notation = "comma"  # beside 1,5 also 1,234 has a decimal comma
+        if notation != "plain":
+            written.setdefault(notation, word)
+    hints = [_hint(name, word) for word in written.values()]
+    if not strays and not written:
+        said = f"text, though all are numbers such as {shown(max(numbers, key=len))}"
+        return ("", False) if typed else (f"{what}: {said}; {keep}", many)
+    if not strays:
+        wrote = sum(rows[word] for word in numbers if notations[word] != "plain")
+        examples = ", ".join(map(shown, written.values()))
+        said = f"numbers, but {wrote:,} of {total:,} rows are written such as {examples}"
+    elif many and few:
+        said, hints = f"numbers, but {_rows_of(column, strays)}", [_missing(strays), *hints]
+    else:
+        because = f"because of {_rows_of(column, strays)}"
+        said = f"text, though {like:,} of {total:,} rows are numbers, {because}"
+        hints = [_missing(unknown or strays[:1])] if few or unknown else []
+    return f"{what}: {said}; {', '.join([*hints, keep])}", many and few
 
 
 def _notation(word: str) -> str:
-    """Return "plain", "comma" or "written", "" for what is no number."""
+    """Return "plain", "comma", "written" or "written comma", "" for what is no number."""
     text = word.strip()
+    if not BEGIN.match(text):
+        return ""
     if PLAIN.fullmatch(text):
         return "plain"
     if DECIMAL_COMMA.fullmatch(text) and not GROUPED.fullmatch(text):
         return "comma"
-    return "" if math.isnan(number_of(text)[0]) else "written"
+    found = [note for note, mark in MARKS.items() if not math.isnan(number_of(text, mark)[0])]
+    return found[0] if found else ""
 
 
-def _advice(name: str, *words: str) -> str:
-    """Return the option that takes words for numbers, or for missing values."""
-    notation = _notation(words[0])
-    if notation == "plain":  # an integer of 400 digits
-        return f"--text {shown(name)} reads it as text"
+def _hint(name: str, word: str) -> str:
+    """Return the option that takes a word for a number, or for a missing value."""
+    notation = _notation(word)
+    if notation == "plain":  # of another decimal sign, or an integer of 400 digits
+        point = "--decimal . reads decimal points, or " if "." in word else ""
+        return f"{point}--text {shown(name)} reads it as text"
     if notation == "comma":
         return "--decimal , reads decimal commas"
-    if notation == "written":
-        return f"--number {shown(name)} reads signs and separators of thousands"
+    if not notation:
+        return _missing([word])
+    also = "--decimal , " if notation == "written comma" else ""
+    return f"{also}--number {shown(name)} reads signs and separators of thousands"
+
+
+def _missing(words: Sequence[str]) -> str:
     return f"{' '.join(f'--missing {shown(word)}' for word in words)} reads it as missing"
 
 
 def _rows_of(column: Any, words: Sequence[str]) -> str:
     """Return words with their rows, for a message."""
     texts = column.astype(object).map(str, na_action="ignore")
-    parts = [
-        f"{shown(word)} {where(np.flatnonzero(texts == word))}" for word in words[:WORDS_SHOWN]
-    ]
-    more = words[WORDS_SHOWN:]
+    most = STRAYS_MOST if len(words) <= STRAYS_MOST else 2
+    parts = [f"{shown(word)} {where(np.flatnonzero(texts == word))}" for word in words[:most]]
+    more = words[most:]
     if more:
         parts.append(f"{len(more):,} more words in {int(texts.isin(more).sum()):,} rows")
     return ", ".join(parts)
