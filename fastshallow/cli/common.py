@@ -33,7 +33,6 @@ __all__ = [
     "unseen_noted",
 ]
 
-
 # Names of open files. To replace what they lead to would replace a file that a shell appends to.
 STREAMS = re.compile(r"-|/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 STDOUT = re.compile(r"-|/dev/(stdout|fd/1)|/proc/self/fd/1")
@@ -132,11 +131,15 @@ def print_json(value: dict[str, Any]) -> None:
 
 @contextmanager
 def unseen_noted() -> Iterator[None]:
-    """Turn the warnings of tables into lines on stderr."""
+    """Turn the warnings of tables into lines on stderr, or into the end of an error."""
     with warnings.catch_warnings(record=True) as caught:
         for category in (UnseenCategories, TableWarning):
             warnings.simplefilter("always", category)
-        yield
+        try:
+            yield
+        except Mistake as error:
+            said = [str(w.message) for w in caught if issubclass(w.category, TableWarning)]
+            raise Mistake("; ".join([str(error), *said[:5]])) from error
     for warning in caught:
         if issubclass(warning.category, (UnseenCategories, TableWarning)):
             note(f"warning: {warning.message}")

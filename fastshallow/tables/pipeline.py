@@ -182,7 +182,9 @@ class Pipeline:
         except Mistake as error:
             raise Mistake(f"{source_name(path)}: {error}") from error
         for column in self.columns:
-            words = found.words_missing(column.name) if column.kind != "number" else ""
+            words = found.words_missing(column.name)
+            if column.kind == "number" and column.fill is not None:
+                words = ""  # NA among numbers is what it seems
             said = [f"{words} taken as missing; keep_na keeps such words"] if words else []
             for text in [*found.notes.get(column.name, []), *said]:
                 warn(text, TableWarning)
