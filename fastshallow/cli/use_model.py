@@ -138,6 +138,9 @@ def info(path: str, json: bool) -> int:
         name = [*net.hidden, net.output][layer - 1]
         print(f"layer {layer}     W{layer} {W.shape}, b{layer} {b.shape}, {name}")
     if pipeline is not None:
+        reading = pipeline.reading.describe()
+        if reading:
+            print(f"reading     {plain(reading, 300)}")
         print(f"target      {_target(pipeline)}\n\n{columns_text(pipeline.columns)}")
     return DONE
 

@@ -59,7 +59,8 @@ def separator_of(text: str) -> str:
         sniffer = csv.Sniffer()
         sniffer.preferred = list(SEPARATORS)
         try:
-            return sniffer.sniff("\n".join(lines[:SNIFFED]), "".join(found)).delimiter
+            few = "\n".join(lines[:SNIFFED]).replace("'", "")  # which it takes for a quote
+            return sniffer.sniff(few, "".join(found)).delimiter
         except csv.Error:
             pass
     return max(found, key=header.count, default=",")
