@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import fastshallow as fs
+from fastshallow.tables import csv_text
 from fastshallow.tables.columns import Column, Target
 from fastshallow.tables.csv_text import separator_of
 from fastshallow.tables.mistakes import Mistake, TableWarning, did_you_mean
@@ -54,6 +55,11 @@ def read(tmp_path):
 )
 def test_separators(text, separator):
     assert separator_of(text) == separator
+
+
+def test_a_header_may_be_cut_within_a_character(read, monkeypatch):
+    monkeypatch.setattr(csv_text, "SAMPLE", 2)  # é has two bytes
+    assert read("aé,b\n1,2\n").frame.to_dict("list") == {"aé": [1], "b": [2]}
 
 
 def test_a_given_separator(read):
