@@ -42,6 +42,11 @@ from .sums import sum_gradient, sum_losses
 __all__ = ["collect", "cost_and_grad", "forward", "forward_layers", "gradient_descent"]
 
 
+# What J is a function of, beside the network.
+COST = {"examples": argument_types.examples, "m": INTEGER, "total": REAL, "alpha": REAL}
+COST["workers"] = INTEGER
+
+
 @jit(internal=True)
 def sum_of_squares(values):
     """Return the sum of squares in float64, as four sums: one would wait for each addition."""
@@ -111,11 +116,7 @@ def collect(model, total, alpha, summed, work, grad):
     allocates=True,
     takes={
         "model": argument_types.model(),
-        "examples": argument_types.examples,
-        "m": INTEGER,
-        "total": REAL,
-        "alpha": REAL,
-        "workers": INTEGER,
+        **COST,
         "grad": array(1, like="model", written=True),
     },
 )
@@ -178,11 +179,7 @@ def cost_and_grad(model, examples, m, total, alpha, workers, grad):
     allocates=True,
     takes={
         "model": argument_types.model(written=True),
-        "examples": argument_types.examples,
-        "m": INTEGER,
-        "total": REAL,
-        "alpha": REAL,
-        "workers": INTEGER,
+        **COST,
         "learning_rate": REAL,
         "cost": array(1, like="", written=True),
     },

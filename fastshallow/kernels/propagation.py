@@ -279,16 +279,14 @@ def activate_output(layers, slope, tile):
     return A
 
 
+def _step_types(dtype, x_dtype):
+    examples, values = examples_type(dtype, x_dtype), vector(dtype)
+    return model_type(dtype), copies_type(dtype), examples, *[INT] * 4, values, values, INT
+
+
 @out_of_line(
     lambda model, copies, examples, *_: (model[0].dtype, examples[0][0].dtype),
-    lambda dtype, x_dtype: (
-        model_type(dtype),
-        copies_type(dtype),
-        examples_type(dtype, x_dtype),
-        *[INT] * 4,
-        *[vector(dtype)] * 2,
-        INT,
-    ),
+    _step_types,
     internal=True,
 )
 def tile_step(model, copies, examples, first, last, known, backward, scratch, slot, fresh):
@@ -356,20 +354,14 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
     return loss, status
 
 
+def _gradient_types(dtype, x_dtype):
+    X, values, free = matrix_type(vector(x_dtype)), vector(dtype), matrix_type(vector(dtype))
+    return table_type(), X, INT, INT, values, free, values, INT, INT, INT
+
+
 @out_of_line(
     lambda layers, X, first, last, scratch, *_: (scratch.dtype, X[0].dtype),
-    lambda dtype, x_dtype: (
-        table_type(),
-        matrix_type(vector(x_dtype)),
-        INT,
-        INT,
-        vector(dtype),
-        matrix_type(vector(dtype)),
-        vector(dtype),
-        INT,
-        INT,
-        INT,
-    ),
+    _gradient_types,
     internal=True,
 )
 def tile_gradient(layers, X, first, last, scratch, free, slot, fresh, share, shares):

@@ -308,3 +308,22 @@ def test_the_log_says_what_is_set_already(form, tmp_path):
     line, *rest = process_of(path, tmp_path, **home, NUMBA_CACHE_DIR=nowhere)
     assert line.endswith(f"NUMBA_CACHE_DIR is {nowhere!r}: set it to a folder with room to write")
     assert rest[-1] == "None"
+
+
+@pytest.mark.parametrize("error", ["OSError(28, 'full')", "RuntimeError('of any kind')"])
+def test_an_index_that_cannot_be_begun_anew_costs_the_cache_alone(tmp_path, error):
+    source = f"""
+        from numba.core.caching import FunctionCache
+
+        def raise_(self, *rest):
+            raise {error}
+
+        def damaged(self, *rest):
+            raise ValueError("a damaged index")
+
+        FunctionCache.save_overload, FunctionCache.flush = damaged, raise_
+        print(answer())
+    """
+    said = small(source, tmp_path).splitlines()
+    assert float(said[-1]) == pytest.approx(0.6224593312018546)
+    assert len(said) == 2 and "compiled kernels" in said[0]
