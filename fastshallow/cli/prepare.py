@@ -130,7 +130,7 @@ def chosen_columns(names: list[str], options: TrainOptions) -> tuple[str, list[s
     problems, dropped = [], []
     for option, given in (("--target", [target]), ("--drop", options.drop)):
         try:
-            dropped += named(option, given, names, options.source)
+            dropped += named(option, given, names, options.source, commas=option == "--drop")
         except Mistake as error:
             problems.append(str(error))
     together(problems)

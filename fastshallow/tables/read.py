@@ -12,7 +12,7 @@ import lzma
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,8 @@ class ReadTable:
     notes : dict of str to list of str
         How a column is read, where it may mean something else.
     missing : dict of str to Counter
-        The words that are read as missing values, with their numbers; "" is an empty field.
+        The words that are read as missing values, with their numbers; "" is an empty field. Those
+        that the user named are left out.
     number : list of str
         Columns that ``reading.number`` names.
     as_text : set of str
@@ -266,7 +267,7 @@ def _csv(pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | No
         _take_decimal_commas(found, text, as_text)
         decimals = ".,"
     _take_numbers(found, kinds or {}, decimals)
-    _look_again(found, text, kinds)
+    _look_again(found, text, kinds, reading.missing)
     return found
 
 
@@ -326,7 +327,9 @@ def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> 
             found.frame[name] = numbers
 
 
-def _look_again(found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None) -> None:
+def _look_again(
+    found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None, given: Sequence[str]
+) -> None:
     """Look up the words behind missing values, and zeros that numbers lose."""
     frame = found.frame
     names = list(frame) if kinds is None else [name for name in kinds if name in frame]
@@ -334,10 +337,13 @@ def _look_again(found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     if masks:
         found.missing = text.words(masks)
+        for words in found.missing.values():
+            for word in given:  # the user knows
+                words.pop(word, None)
     if kinds is None:
         numbers = [n for n in names if frame[n].dtype.kind in "iuf" and n not in found.number]
-        for name, words in text.led_by_zero(numbers).items():
-            word, rows = next(iter(words)), sum(words.values())
+        for name, found_words in text.led_by_zero(numbers).items():
+            word, rows = next(iter(found_words)), sum(found_words.values())
             said = f"{rows:,} row{'s' * (rows > 1)}"
             found.note(
                 name,

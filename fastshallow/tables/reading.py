@@ -172,7 +172,9 @@ def split(text: str) -> list[str]:
     return [name for part in text.split(",") if (name := part.strip())]
 
 
-def named(option: str, given: Sequence[str], names: Sequence[str], source: str) -> list[str]:
+def named(
+    option: str, given: Sequence[str], names: Sequence[str], source: str, commas: bool = True
+) -> list[str]:
     """Return the columns that an option names: each alone, or some with commas between.
 
     Parameters
@@ -185,6 +187,8 @@ def named(option: str, given: Sequence[str], names: Sequence[str], source: str) 
         Columns of the table.
     source : str
         Name of the table, for the message.
+    commas : bool
+        Whether several names may stand in one text.
 
     Raises
     ------
@@ -197,9 +201,9 @@ def named(option: str, given: Sequence[str], names: Sequence[str], source: str) 
     >>> named("--drop", ["a,b", "c, EUR"], ["a", "b", "c, EUR", "y"], "t.csv")
     ['a', 'b', 'c, EUR']
     """
-    found = [
-        name for text in given for name in ([text] if text in names else split(text) or [text])
-    ]
+    found: list[str] = []
+    for text in given:
+        found += split(text) if commas and text not in names and split(text) else [text]
     absent = list(dict.fromkeys(name for name in found if name not in names))
     if absent:
         raise Mistake(

@@ -96,8 +96,8 @@ def test_words_that_are_missing(read):
     found = read(text, missing=["?"])
     assert found.frame["a"].isna().tolist() == [True, True, False, True]
     assert found.frame["b"].dtype == "float64"
-    assert found.missing["a"] == {"None": 1, "?": 1, "": 1}
-    assert found.words_missing("b") == "column 'b': 'NA' (1), '?' (1)"
+    assert found.missing["a"] == {"None": 1, "": 1}
+    assert found.words_missing("b") == "column 'b': 'NA' (1)"
     kept = read(text, keep_na=True, missing=["?"])
     assert kept.frame["a"].isna().tolist() == [False, True, False, True]
     assert kept.frame["b"].tolist()[0] == "NA"
@@ -189,6 +189,8 @@ def test_columns_that_are_not_there(read):
     with pytest.raises(Mistake, match="expected --text or --number; got both for 'b'"):
         read("age,b\n1,2\n", text=["b"], number=["b"])
     assert named("--drop", ["a, EUR", "b,c"], ["a, EUR", "b", "c"], "t") == ["a, EUR", "b", "c"]
+    with pytest.raises(Mistake, match="got 'a,b'"):
+        named("--target", ["a,b"], ["a", "b"], "t", commas=False)
     assert did_you_mean(["\x1b"], ["\x1b[2J"]).isprintable()
 
 
