@@ -125,7 +125,7 @@ def read_table(path: str, reading: Reading = AS_FOUND) -> Any:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "people.csv")
     ...     _ = path.write_text("name;age;pay\\nAda;36;$1,200\\nAlan;41;$950\\n")
-    ...     table = read_table(str(path), Reading(number=("pay",)))
+    ...     table = read_table(str(path), Reading(number=("pay",), decimal="."))
     >>> table["age"].tolist(), table["pay"].tolist()
     ([36, 41], [1200.0, 950.0])
     """
