@@ -7,9 +7,11 @@ the last whole state saved; 1 anything else that went wrong outside (a full disk
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -17,12 +19,16 @@ from typing import Any, NoReturn
 import fastshallow as fs
 
 from .cli.options import TrainOptions
-from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake
+from .tables.mistakes import DONE, FAILED, INTERRUPTED, MISTAKE, Mistake, did_you_mean, plain
+from .tables.reading import Reading, split
 
 # numpy, numba, scikit-learn and pandas are imported where they are used, so the modules with the
 # commands are too: --help should not wait for them.
 
 __all__ = ["main"]
+
+#: Characters of a message.
+MESSAGE_MOST = 4000
 
 TABLE = "CSV or Parquet; - is standard input"
 
@@ -36,7 +42,19 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISTAKE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if found:
+            message += did_you_mean([found[1]], re.findall(r"[\w-]+", found[2]))
+        self.exit(MISTAKE, f"{self.prog}: {plain(message, 800)}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known here: the parser of a command knows what was meant."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            near = did_you_mean(options, self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return found, unknown
 
 
 # Readers of options --------------------------------------------------------------------------
@@ -106,6 +124,17 @@ def command(module: str, name: str) -> Callable[..., int]:
     return run
 
 
+def reads(run: Callable[..., int]) -> Callable[..., int]:
+    """Return a command that is given the options of reading as one `Reading`."""
+
+    def run_with(**given: Any) -> int:
+        names = [field.name for field in dataclasses.fields(Reading)]
+        given["reading"] = Reading(**{name: given.pop(name) for name in names})
+        return run(**given)
+
+    return run_with
+
+
 def train(drop: Sequence[str], **given: Any) -> int:
     """Train on a table, or on the digits."""
     return command("train", "train")(TrainOptions(drop=tuple(drop), **given))
@@ -139,17 +168,17 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     trained = new(
-        train,
+        reads(train),
         "train people.csv --target income --hidden 64,32 --early-stopping",
         "train on a table, or without one on the handwritten digits of scikit-learn",
     )
     predict = new(
-        command("use_model", "predict"),
+        reads(command("use_model", "predict")),
         "predict model.safetensors new.csv --out predictions.csv --proba",
         "write the predictions for a table's rows as CSV",
     )
     evaluate = new(
-        command("use_model", "evaluate"),
+        reads(command("use_model", "evaluate")),
         "evaluate model.safetensors test.csv --target income",
         "score a model on a table with the right answers",
     )
@@ -157,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
         command("use_model", "info"), "info model.safetensors", "say what a model file holds"
     )
     diagnose = new(
-        command("use_model", "diagnose"),
+        reads(command("use_model", "diagnose")),
         "diagnose model.safetensors people.csv",
         "look for saturated, dead and twin units and vanishing gradients",
     )
@@ -173,7 +202,9 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("path", metavar="MODEL", help="a file that train or fs.save wrote")
     for made in (predict, evaluate, diagnose):
         made.add_argument("data", metavar="DATA", help=TABLE)
-    predict.add_argument("--out", metavar="FILE", help="CSV to write (standard output)")
+    for made in (trained, predict, evaluate, diagnose):
+        add_reading(made)
+    predict.add_argument("--out", metavar="FILE", help="CSV to write (standard output, or -)")
     predict.add_argument("--proba", action="store_true", help="the probability of each class too")
     right = "the right answers (the target of training)"
     evaluate.add_argument("--target", metavar="COLUMN", help=right)
@@ -184,13 +215,44 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def add_reading(made: argparse.ArgumentParser) -> None:
+    """Add the options of reading a table."""
+    add = made.add_argument_group("options of reading DATA").add_argument
+    some: dict[str, Any] = {"action": "append", "default": [], "metavar": "COLUMN"}
+    add(
+        "--sep",
+        metavar="CHAR",
+        help="between fields: tab, for example; else what fits of , ; tab |",
+    )
+    add("--decimal", metavar="CHAR", help="decimal sign: . or , ; else , where it stands beside ;")
+    word = "a word that is a missing value too, such as ?; repeatable"
+    add("--missing", action="append", default=[], metavar="WORD", help=word)
+    add("--keep-na", action="store_true", help="None, NA, null, ... are values")
+    add("--text", **some, help="read one as text: 007, 2.10, TRUE; repeatable, or a,b")
+    add("--number", **some, help="read one as numbers: $1,234.50, 12%%; repeatable, or a,b")
+    add(
+        "--encoding",
+        default=Reading.encoding,
+        metavar="NAME",
+        help="of the text: %(default)s, latin-1, ...",
+    )
+    add("--no-header", action="store_true", help="the first row is data")
+    add("--names", type=split, default=[], metavar="A,B", help="columns of a file without a header")
+
+
 def add_train(made: argparse.ArgumentParser) -> None:
     """Add the options of train that no other command has."""
     made.set_defaults(**vars(TrainOptions()))
     add = made.add_argument
     add("data", nargs="?", metavar="DATA", help=f"{TABLE} (the handwritten digits)")
     add("--target", metavar="COLUMN", help="the column to predict; all others are features")
-    add("--drop", action="append", default=[], metavar="COLUMN", help="leave one out; repeatable")
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave one out; repeatable, or a,b",
+    )
     add(
         "--task",
         choices=("auto", "classification", "regression"),
@@ -233,10 +295,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = given.pop("run")
     try:
         code: int = run(**given)
-        sys.stdout.flush()  # a closed pipe shows itself here, not after main
+        if sys.stdout is not None:  # it was closed before
+            sys.stdout.flush()  # a closed pipe shows itself here, not after main
         return code
     except Mistake as error:
-        print(f"fastshallow: {error}", file=sys.stderr)
+        print(f"fastshallow: {plain(error, MESSAGE_MOST)}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         print("fastshallow: interrupted", file=sys.stderr)

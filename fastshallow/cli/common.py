@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -15,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from ..files.models import check_replaceable, load
-from ..tables.mistakes import Mistake
+from ..tables.mistakes import Mistake, TableWarning, plain
 from ..tables.pipeline import Pipeline, UnseenCategories
 from ..tables.scores import classification_scores, regression_scores
 from .options import TrainOptions
 
 __all__ = [
     "check_outputs",
+    "is_stdout",
     "load_model",
     "load_pipeline",
     "note",
@@ -30,6 +32,15 @@ __all__ = [
     "scores_of",
     "unseen_noted",
 ]
+
+# Names of open files. To replace what they lead to would replace a file that a shell appends to.
+STREAMS = re.compile(r"-|/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+STDOUT = re.compile(r"-|/dev/(stdout|fd/1)|/proc/self/fd/1")
+
+
+def is_stdout(path: str | None) -> bool:
+    """Return whether a path means standard output."""
+    return path is None or STDOUT.fullmatch(path) is not None
 
 
 def check_outputs(outputs: dict[str, str | None], *inputs: str | None) -> None:
@@ -46,6 +57,8 @@ def check_outputs(outputs: dict[str, str | None], *inputs: str | None) -> None:
     for option, path in outputs.items():
         if path is None:
             continue
+        if STREAMS.fullmatch(path):
+            raise Mistake(f"{option} {path}: expected a file of its own, not an open one")
         target = Path(os.path.realpath(path))
         other = seen.setdefault(str(target), option)
         if other != option:
@@ -102,7 +115,7 @@ def scores_of(
 
 def note(text: str) -> None:
     """Print a line on stderr."""
-    print(f"fastshallow: {text}", file=sys.stderr, flush=True)
+    print(f"fastshallow: {plain(text, 2000)}", file=sys.stderr, flush=True)
 
 
 def say(options: TrainOptions, text: str) -> None:
@@ -118,12 +131,17 @@ def print_json(value: dict[str, Any]) -> None:
 
 @contextmanager
 def unseen_noted() -> Iterator[None]:
-    """Turn the warning of unseen categories into one line on stderr."""
+    """Turn the warnings of tables into lines on stderr, or into the end of an error."""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UnseenCategories)
-        yield
+        for category in (UnseenCategories, TableWarning):
+            warnings.simplefilter("always", category)
+        try:
+            yield
+        except Mistake as error:
+            said = [str(w.message) for w in caught if issubclass(w.category, TableWarning)]
+            raise Mistake("; ".join([str(error), *said[:5]])) from error
     for warning in caught:
-        if issubclass(warning.category, UnseenCategories):
+        if issubclass(warning.category, (UnseenCategories, TableWarning)):
             note(f"warning: {warning.message}")
         else:
             warnings.warn_explicit(

@@ -86,8 +86,10 @@ def fit(data: Prepared, options: TrainOptions) -> Run:
     stopped = _stopped([str(warning.message) for warning in caught], learner, interrupted)
     if not np.isfinite(learner.net_.params).all():
         raise Mistake(_why(ValueError(NOT_FINITE), learner))
+    names = [data.target.name, *(column.name for column in data.columns)]
+    reading = options.reading.of_model(names)
     return Run(
-        model=Pipeline(learner.net_, data.columns, data.target),
+        model=Pipeline(learner.net_, data.columns, data.target, reading),
         loss=learner.loss_curve_,
         held_out_loss=recorder.held_out_loss,
         seconds=recorder.ended - recorder.began,

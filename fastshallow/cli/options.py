@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..tables.reading import AS_FOUND, Reading
+
 __all__ = ["TrainOptions"]
 
 #: What messages call the table that stands in where there is no DATA.
@@ -24,6 +26,8 @@ class TrainOptions:
         The column to predict; None for that of the digits.
     batch_size, learning_rate : int or None, float or None
         Of a step; None for the default of the estimator. "lbfgs" takes neither.
+    reading : Reading
+        How the file is read.
     threads : int or None
         None for as many as the work is worth.
 
@@ -39,6 +43,7 @@ class TrainOptions:
     data: str | None = None
     target: str | None = None
     drop: tuple[str, ...] = ()
+    reading: Reading = AS_FOUND
     task: str = "auto"
     hidden: tuple[int, ...] = (100,)
     activation: str = "relu"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
-from ..tables.mistakes import Mistake, listed
-from ..tables.read import read_table
+from ..tables.mistakes import Mistake, listed, together
+from ..tables.read import ReadTable, read_noted, source_name
+from ..tables.reading import named
 from .common import note
 from .options import TrainOptions
 
@@ -79,30 +80,73 @@ def prepare(options: TrainOptions) -> Prepared:
 
 def read(options: TrainOptions) -> tuple[Values, list[Values]]:
     """Return the values of the target and of each feature."""
-    table = digits() if options.data is None else read_table(options.data)
+    if options.data is None:
+        table = digits()
+        target, features = chosen_columns(list(table), options)
+        return read_values(target, table[target]), [read_values(n, table[n]) for n in features]
+    found = read_noted(options.data, options.reading)
+    target, features = chosen_columns(list(found.frame), options)
+    try:
+        return values_of(found, target, features, options)
+    except Mistake as error:
+        raise Mistake(f"{source_name(options.data)}: {error}") from error
+
+
+def values_of(
+    found: ReadTable, target: str, features: list[str], options: TrainOptions
+) -> tuple[Values, list[Values]]:
+    """Return the values of the target and of each feature; raise all problems at once."""
+    problems: list[str] = []
+    values: list[Values] = []
+    for name in [target, *features]:
+        try:
+            found.look(name)
+            if name in found.problems:
+                raise Mistake(found.problems[name])
+            values.append(read_values(name, found.frame[name]))
+            if name != target:
+                check_any(values[-1])
+        except Mistake as error:
+            problems.append(str(error))
+    answers = [column for column in values if column.name == target]
+    others = [column for column in values if column.name != target]
+    advice = "fill them, or take --impute median" if options.impute is None else ""
+    for columns, how in ((answers, "rows to learn from need the target"), (others, advice)):
+        try:
+            if how:
+                check_present(columns, how + missing_words(found, columns))
+        except Mistake as error:
+            problems.append(str(error))
+    together(problems)
+    for name in [target, *features]:
+        for text in found.notes.get(name, []):
+            note(f"warning: {text}")
+    return answers[0], others
+
+
+def chosen_columns(names: list[str], options: TrainOptions) -> tuple[str, list[str]]:
+    """Return the target and the features."""
     target = DIGITS_TARGET if options.target is None else options.target
-    names = list(table)
-    for option, wanted in (("--target", [target]), ("--drop", options.drop)):
-        absent = [name for name in wanted if name not in names]
-        if absent:
-            raise Mistake(
-                f"{option}: expected a column of {options.source}, which has {listed(names)}; got "
-                f"{listed(absent)}"
-            )
-    features = [name for name in names if name != target and name not in options.drop]
+    problems, dropped = [], []
+    for option, given in (("--target", [target]), ("--drop", options.drop)):
+        try:
+            dropped += named(option, given, names, options.source, commas=option == "--drop")
+        except Mistake as error:
+            problems.append(str(error))
+    together(problems)
+    features = [name for name in names if name not in dropped]
     if not features:
         raise Mistake(f"{options.source}: expected columns beside the target; there are none")
     unnamed = [name for name in features if name.startswith("Unnamed: ")]
     if unnamed:
         note(f"warning: columns without a name are taken as features: {listed(unnamed)}")
-    answers = read_values(target, table[target])
-    found = [read_values(name, table[name]) for name in features]
-    check_present([answers], "rows to learn from need the target")
-    for values in found:
-        check_any(values)
-    if options.impute is None:
-        check_present(found, "fill them, or take --impute median")
-    return answers, found
+    return target, features
+
+
+def missing_words(found: ReadTable, columns: list[Values]) -> str:
+    """Return the words that were read as missing values, for a message."""
+    words = [text for column in columns if (text := found.words_missing(column.name))]
+    return f"; {', '.join(words[:5])} read as missing, --keep-na keeps words" if words else ""
 
 
 def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:

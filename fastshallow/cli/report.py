@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,14 @@ POINTS_MOST = 2000
 USE = """
 Use it:
 
-    fastshallow predict {out} NEW.csv --out predictions.csv
+    fastshallow predict {path} NEW.csv{flags} --out predictions.csv
 
 or from Python:
 
-    import fastshallow as fs, pandas
+    import fastshallow as fs
 
     model = fs.load({out!r})
-    print(model.predict(pandas.read_csv("NEW.csv")))  # model.net is the network
+    print(model.predict(model.read("NEW.csv"{arguments})))  # model.net is the network
 """
 
 USE_DIGITS = """
@@ -119,7 +120,9 @@ def report_text(
         lines += [f"Plot               {options.plot}"]
     if not options.quiet:
         use = USE_DIGITS if options.data is None else USE
-        lines += [use.format(out=options.out)]
+        reading, path = options.reading, shlex.quote(options.out)
+        more = {"path": path, "flags": reading.flags(), "arguments": reading.arguments()}
+        lines += [use.format(out=options.out, **more)]
     return "\n".join(lines)
 
 

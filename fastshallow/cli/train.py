@@ -8,11 +8,12 @@ import fastshallow as fs
 
 from ..estimators.base import HIDDEN_ACTIVATIONS
 from ..files.models import check_savable, replace_file
-from ..tables.mistakes import DONE, INTERRUPTED, Mistake, listed, plain
+from ..tables.mistakes import DONE, INTERRUPTED, Mistake, did_you_mean, listed, plain
 from ..tables.pipeline import Pipeline
+from ..tables.reading import AS_FOUND
 from .common import check_outputs, note, print_json, say, scores_of
 from .fit import fit
-from .options import TrainOptions
+from .options import DIGITS, TrainOptions
 from .prepare import Prepared, prepare
 from .report import data_text, figures, model_text, plot_png, report_text
 
@@ -50,8 +51,11 @@ def check(options: TrainOptions) -> None:
     if options.class_weight and options.task == "regression":
         raise Mistake("--class-weight: expected a classification; got --task regression")
     if options.activation not in HIDDEN_ACTIVATIONS:
-        names = listed(sorted(HIDDEN_ACTIVATIONS))
-        raise Mistake(f"--activation: expected one of {names}; got {plain(options.activation)}")
+        names = sorted(HIDDEN_ACTIVATIONS)
+        got = f"{plain(options.activation)}{did_you_mean([options.activation], names)}"
+        raise Mistake(f"--activation: expected one of {listed(names)}; got {got}")
+    if options.data is None and options.reading != AS_FOUND:
+        raise Mistake(f"{DIGITS} are not read from a file: expected DATA beside options of reading")
     check_outputs({"--out": options.out, "--plot": options.plot}, options.data)
     if options.plot:
         try:

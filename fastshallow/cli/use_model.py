@@ -13,12 +13,14 @@ import fastshallow as fs
 from ..files.models import replace_file
 from ..kernels.losses import LOSSES
 from ..tables.columns import Values, check_present, read_values
-from ..tables.mistakes import DONE, Mistake, listed, plain
+from ..tables.mistakes import DONE, Mistake, did_you_mean, listed, plain
 from ..tables.pipeline import Pipeline
-from ..tables.read import read_table, table_csv
+from ..tables.read import source_name, table_csv
+from ..tables.reading import AS_FOUND, Reading
 from ..tables.scores import scores_text
 from .common import (
     check_outputs,
+    is_stdout,
     load_model,
     load_pipeline,
     print_json,
@@ -30,26 +32,36 @@ from .report import columns_text
 __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 
 
-def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any, np.ndarray]:
-    """Return a table and its X; text columns, and text classes, are read as text."""
-    text = [column.name for column in model.columns if column.kind == "text"]
-    if target is not None and model.target.classes and isinstance(model.target.classes[0], str):
-        text.append(target)
-    table = read_table(path, text)
-    try:
-        with unseen_noted():
+def encoded(
+    model: Pipeline, path: str, reading: Reading, target: str | None = None
+) -> tuple[Any, np.ndarray]:
+    """Return a table and its X."""
+    with unseen_noted():
+        table = model.read(path, target, **vars(reading))
+        try:
             return table, model.transform(table)
-    except Mistake as error:
-        raise Mistake(f"{'standard input' if path == '-' else path}: {error}") from error
+        except Mistake as error:
+            raise Mistake(f"{source_name(path)}: {error}") from error
 
 
-def predict(path: str, data: str, out: str | None, proba: bool, threads: int | None) -> int:
+def predict(
+    path: str,
+    data: str,
+    out: str | None,
+    proba: bool,
+    threads: int | None,
+    reading: Reading = AS_FOUND,
+) -> int:
     """Write the predictions of a table's rows as CSV."""
     model = load_pipeline(path)
     if proba and model.task == "regression":
         raise Mistake(f"--proba: expected a classifier; {path} is a regression")
+    if is_stdout(out):
+        out = None
+        if sys.stdout is None:
+            raise Mistake("standard output is closed; --out names a file")
     check_outputs({"--out": out}, path, data)
-    _, X = encoded(model, data)
+    _, X = encoded(model, data, reading)
     answers = {"prediction": model.answers(X, threads)}
     if proba:
         P = model.probabilities(X, threads).T
@@ -67,20 +79,28 @@ def predict(path: str, data: str, out: str | None, proba: bool, threads: int | N
 def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
     """Return the values of the target column."""
     if name not in table:
+        columns = [str(column) for column in table.columns]
         raise Mistake(
-            f"--target: expected a column of {path}, which has "
-            f"{listed([str(column) for column in table.columns])}; got {name!r}"
+            f"--target: expected a column of {path}, which has {listed(columns)}; got "
+            f"{listed([name])}{did_you_mean([name], columns)}"
         )
     values = read_values(name, table[name])
     check_present([values], "rows to score need the target")
     return values
 
 
-def evaluate(path: str, data: str, target: str | None, threads: int | None, json: bool) -> int:
+def evaluate(
+    path: str,
+    data: str,
+    target: str | None,
+    threads: int | None,
+    json: bool,
+    reading: Reading = AS_FOUND,
+) -> int:
     """Print the scores of a model on a table with the right answers."""
     model = load_pipeline(path)
     name = target or model.target.name
-    table, X = encoded(model, data, name)
+    table, X = encoded(model, data, reading, name)
     y = model.target.encode(wanted(model, table, name, data))
     scores = scores_of(model, X, y, threads)
     assert scores is not None  # a table has rows
@@ -118,6 +138,9 @@ def info(path: str, json: bool) -> int:
         name = [*net.hidden, net.output][layer - 1]
         print(f"layer {layer}     W{layer} {W.shape}, b{layer} {b.shape}, {name}")
     if pipeline is not None:
+        reading = pipeline.reading.describe()
+        if reading:
+            print(f"reading     {plain(reading, 300)}")
         print(f"target      {_target(pipeline)}\n\n{columns_text(pipeline.columns)}")
     return DONE
 
@@ -131,11 +154,11 @@ def _target(model: Pipeline) -> str:
     return f"{plain(target.name)}: classes {listed([str(label) for label in target.classes])}"
 
 
-def diagnose(path: str, data: str, json: bool) -> int:
+def diagnose(path: str, data: str, json: bool, reading: Reading = AS_FOUND) -> int:
     """Print what `fastshallow.diagnose` finds, with the norms of dW if the target is there."""
     model = load_pipeline(path)
     name = model.target.name
-    table, X = encoded(model, data, name)
+    table, X = encoded(model, data, reading, name)
     Y = None
     if name in table:
         Y = model.target.encode(wanted(model, table, name, data)).astype(X.dtype)

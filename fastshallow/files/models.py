@@ -12,6 +12,8 @@ For a `Pipeline` the JSON holds the architecture under ``network``, the columns 
      "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
      "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
 
+and, unless all is read as pandas does, ``"reading": {"missing": ["?"]}``.
+
 `fastshallow.files.tensor_files` reads the file and checks its checksum.
 """
 
@@ -114,7 +116,8 @@ def save(net: Network | Pipeline, path: str | os.PathLike[str]) -> None:
 def _contents(model: Network | Pipeline) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the tensors and the description of a model's file."""
     if isinstance(model, Pipeline):
-        model = Pipeline(model.net, model.columns, model.target)  # checks parts that were replaced
+        # checks parts that were replaced
+        model = Pipeline(model.net, model.columns, model.target, model.reading)
         net, form, more = model.net, PIPELINE_FORMAT, model.describe()
         described = {"network": net._described(), **more}
     elif isinstance(model, Network):

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "MISTAKE", "Mistake", "listed", "plain"]
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "MISTAKE",
+    "Mistake",
+    "TableWarning",
+    "did_you_mean",
+    "listed",
+    "plain",
+    "together",
+]
 
 # Characters of a name in a message.
 NAME_MOST = 60
+
+# Problems in a message, and names that are searched for one like a mistyped name.
+PROBLEMS_MOST = 10
+KNOWN_MOST = 2000
 
 # Exit codes.
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -20,6 +38,10 @@ class Mistake(ValueError):
     >>> str(Mistake("no column 'age'"))
     "no column 'age'"
     """
+
+
+class TableWarning(UserWarning):
+    """Something in a table may mean something else than it is read as."""
 
 
 def plain(text: object, most: int = 60) -> str:
@@ -56,3 +78,46 @@ def listed(names: list[str], most: int = 10) -> str:
         f"{name[:NAME_MOST]!r}{'...' * (len(name) > NAME_MOST)}" for name in names[:most]
     )
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
+
+
+def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
+    """Return the end of a message: the known names that are most like those wanted, if any are.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names that are not known.
+    known : iterable of str
+        Known names.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.mistakes import did_you_mean
+    >>> did_you_mean(["Incone"], ["age", "income"]), did_you_mean(["z"], ["age"])
+    ("; did you mean 'income'?", '')
+    """
+    by_key = {name[:NAME_MOST].strip().casefold(): name for name in list(known)[:KNOWN_MOST]}
+    found = {}
+    for name in wanted[:PROBLEMS_MOST]:
+        key = name[:NAME_MOST].strip().casefold()
+        found.update(dict.fromkeys(difflib.get_close_matches(key, by_key, 1)))
+    return f"; did you mean {listed([by_key[key] for key in found])}?" if found else ""
+
+
+def together(problems: Sequence[str]) -> None:
+    """Raise one `Mistake` of all problems, if there are any.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.mistakes import Mistake, together
+    >>> together([])
+    >>> try:
+    ...     together(["no 'a'", "no 'b'"])
+    ... except Mistake as error:
+    ...     print(error)
+    no 'a'; no 'b'
+    """
+    if problems:
+        more = len(problems) - PROBLEMS_MOST
+        text = "; ".join(problems[:PROBLEMS_MOST])
+        raise Mistake(f"{text}; and {more} more problems" if more > 0 else text)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from ..kernels.losses import TABLE as OUTPUTS
 from ..network.checks import SHOWN_MOST, shown, warn
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
-from .mistakes import Mistake, listed
+from .mistakes import Mistake, TableWarning, did_you_mean, listed, together
+from .read import read_noted, source_name
+from .reading import AS_FOUND, Reading
 
 __all__ = ["Pipeline", "UnseenCategories"]
 
@@ -34,10 +37,13 @@ class Pipeline:
         Encoding of each table column, in the order of X.
     target : Target
         The predicted column.
+    reading : Reading
+        What files are read by: the words that are missing values, and the columns whose numbers may
+        have a unit or separators of thousands.
 
     Attributes
     ----------
-    net, columns, target
+    net, columns, target, reading
         As above. The input of ``net`` is ``transform(table).T``.
     names : list of str
         Columns that a table must have, in any order.
@@ -67,8 +73,9 @@ class Pipeline:
     (1, 2)
     """
 
-    def __init__(self, net: Network, columns: Any, target: Target):
+    def __init__(self, net: Network, columns: Any, target: Target, reading: Reading = AS_FOUND):
         self.net, self.columns, self.target = net, list(columns), target
+        self.reading = reading
         self._check_types()
         n = len(target.classes)
         outputs = 1 if n in (0, 2) else n
@@ -87,6 +94,7 @@ class Pipeline:
     def _check_types(self) -> None:
         """Raise unless all arguments have the right types and the columns are distinct."""
         parts = [("net", self.net, Network), ("target", self.target, Target)]
+        parts += [("reading", self.reading, Reading)]
         parts += [(f"columns[{i}]", column, Column) for i, column in enumerate(self.columns)]
         for name, part, wanted in parts:
             if not isinstance(part, wanted):
@@ -119,6 +127,77 @@ class Pipeline:
     def classes(self) -> np.ndarray | None:
         """Class labels; None for regression."""
         return self.target.labels() if self.target.classes else None
+
+    def read(self, path: str | os.PathLike[str], target: str | None = None, **options: Any) -> Any:
+        """Return the table in a file, read as in training.
+
+        Text that looks like numbers stays text where it was text in training. The words that were
+        missing values are missing.
+
+        Parameters
+        ----------
+        path : str or path-like
+            CSV or Parquet; "-" is standard input.
+        target : str or None
+            The column with the right answers, if there is one; None for the target's name.
+        **options
+            Of `fastshallow.tables.reading.Reading`: ``sep``, ``decimal``, ``encoding``,
+            ``no_header``, ``names``; ``missing`` and ``number`` add to those of training.
+
+        Returns
+        -------
+        pandas.DataFrame
+            All columns of the file, for `predict`.
+
+        Raises
+        ------
+        Mistake
+            A `ValueError`: the file is no table, or a column of numbers has other words.
+
+        Warns
+        -----
+        TableWarning
+            A column may mean something else than it is read as.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, fastshallow as fs
+        >>> from fastshallow.tables.columns import Column, Target
+        >>> net = fs.Network((2, 1))
+        >>> net.W1 = [[1.0, -1.0]]
+        >>> column = Column("zip", "text", categories=("01234", "01235"))
+        >>> model = fs.Pipeline(net, [column], Target("warm", "classification", ("no", "yes")))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "new.csv")
+        ...     _ = path.write_text("zip\\n01235\\n01234\\n")
+        ...     model.predict(model.read(path)).tolist()
+        ['no', 'yes']
+        """
+        path = os.fspath(path)
+        given = Reading(**options).joined(self.reading)
+        found = read_noted(path, given, self._kinds(target))
+        asked = [*self.names, *found.number]
+        try:
+            together([found.problems[name] for name in asked if name in found.problems])
+        except Mistake as error:
+            raise Mistake(f"{source_name(path)}: {error}") from error
+        for column in self.columns:
+            words = found.words_missing(column.name)
+            if column.kind == "number" and column.fill is not None:
+                words = ""  # NA among numbers is what it seems
+            said = [f"{words} taken as missing; keep_na keeps such words"] if words else []
+            for text in [*found.notes.get(column.name, []), *said]:
+                warn(text, TableWarning)
+        return found.frame
+
+    def _kinds(self, target: str | None) -> dict[str, str]:
+        """Return what columns of a file are read as, the right answers among them."""
+        classes = self.target.classes
+        answers = "number" if self.task == "regression" else type(classes[0]).__name__
+        kinds = {self.target.name if target is None else target: answers.replace("str", "text")}
+        kinds |= {column.name: column.kind for column in self.columns}
+        written = [name for name in self.reading.number if name in kinds]
+        return kinds | dict.fromkeys(written, "written")
 
     def transform(self, table: Any) -> np.ndarray:
         """Return the encoded table X, (m, n_x), with examples as rows.
@@ -166,7 +245,8 @@ class Pipeline:
             )
         missing = [name for name in self.names if name not in table]
         if missing:
-            raise Mistake(f"columns that the model needs are not there: {listed(missing)}")
+            near = did_you_mean(missing, [str(name) for name in getattr(table, "columns", table)])
+            raise Mistake(f"columns that the model needs are not there: {listed(missing)}{near}")
         found = [read_values(name, table[name]) for name in self.names]
         lengths = {values.name: len(values.values) for values in found}
         if len(set(lengths.values())) > 1:
@@ -227,21 +307,24 @@ class Pipeline:
 
     def describe(self) -> dict[str, Any]:
         """Return columns and target in types of JSON."""
+        reading = self.reading.describe()
         return {
             "columns": [column.describe() for column in self.columns],
             "target": self.target.describe(),
+            **({"reading": reading} if reading else {}),
         }
 
     @classmethod
     def described(cls, net: Network, kept: dict[str, Any]) -> Pipeline:
         """Return the pipeline of a network and a result of `describe`."""
-        if not isinstance(kept, dict) or set(kept) != {"columns", "target"}:
+        if not isinstance(kept, dict) or set(kept) - {"reading"} != {"columns", "target"}:
             got = sorted(map(str, kept)) if isinstance(kept, dict) else kept
             raise ValueError(f"pipeline: expected columns and target; got {shown(got)}")
         if not isinstance(kept["columns"], list):
             raise TypeError(f"columns: expected a list; got {shown(kept['columns'])}")
         columns = [Column.described(column) for column in kept["columns"]]
-        return cls(net, columns, Target.described(kept["target"]))
+        reading = Reading.described(kept.get("reading", {}))
+        return cls(net, columns, Target.described(kept["target"]), reading)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle and skops: the network and the result of `describe`."""

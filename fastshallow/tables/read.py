@@ -1,36 +1,101 @@
 """Reading tables, CSV or Parquet, from a file or standard input; writing CSV.
 
-Only this module imports pandas, lazily.
+`csv_text` parses a CSV. `words` says what is doubtful about words. pandas is imported in a call.
 """
 
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import io
 import lzma
 import sys
-import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..jit.interrupts import ctrl_c_noted
-from .mistakes import Mistake, listed
+import numpy as np
 
-__all__ = ["read_table", "table_csv"]
+from ..jit.interrupts import ctrl_c_noted
+from ..network.checks import shown
+from .csv_text import CSVText
+from .mistakes import Mistake, listed, plain, together
+from .reading import AS_FOUND, Reading, named
+from .words import doubt, has_decimal_commas, is_text, looks_grouped, to_numbers
+
+__all__ = ["ReadTable", "read_noted", "read_table", "source_name", "table_csv"]
 
 PARQUET = b"PAR1"
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-SEPARATORS = ",;\t|"
-
-# Bytes of a CSV's header that are read.
-HEADER_MOST = 1 << 24
 
 
-def read_table(path: str, text: Sequence[str] = ()) -> Any:
+@dataclass
+class ReadTable:
+    """A table from a file, and what is to be said about its columns.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    problems : dict of str to str
+        Why a column is not read as was asked for.
+    notes : dict of str to list of str
+        How a column is read, where it may mean something else.
+    missing : dict of str to Counter
+        The words that are read as missing values, with their numbers; "" is an empty field. Those
+        that the user named are left out.
+    number : list of str
+        Columns that ``reading.number`` names.
+    as_text : set of str
+        Columns that are read as text because somebody said so.
+    typed : bool
+        Whether the file says what is text, as Parquet does.
+    """
+
+    frame: Any
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, Counter[str]] = field(default_factory=dict)
+    number: list[str] = field(default_factory=list)
+    as_text: set[str] = field(default_factory=set)
+    typed: bool = False
+
+    def note(self, name: str, text: str) -> None:
+        """Add what is to be said about a column."""
+        self.notes.setdefault(name, []).append(f"column {shown(name)}: {text}")
+
+    def words_missing(self, name: str) -> str:
+        """Return the words of a column that are read as missing, "" if all are empty fields."""
+        found = self.missing.get(name, Counter())
+        most = [f"{shown(word)} ({count})" for word, count in found.most_common(5) if word]
+        return f"column {shown(name)}: {', '.join(most)}" if most else ""
+
+    def look(self, name: str) -> None:
+        """Look for what is doubtful in a column of text; add a problem or a note."""
+        column = self.frame[name]
+        if name in self.problems or not is_text(column):
+            return
+        words = self.missing.get(name, Counter())
+        if any(words):
+            self.note(
+                name, f"missing are {listed([w for w in words if w])}; --keep-na keeps such words"
+            )
+        if name not in self.as_text:
+            text, refused = doubt(name, column, self.typed)
+            if refused:
+                self.problems[name] = text
+            elif text:
+                self.notes.setdefault(name, []).append(text)
+
+
+def source_name(path: str) -> str:
+    """Return what messages call a table."""
+    return "standard input" if path == "-" else plain(path, 300)
+
+
+def read_table(path: str, reading: Reading = AS_FOUND) -> Any:
     """Return the table in a file.
 
     Parameters
@@ -38,8 +103,8 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
     path : str
         A CSV file, separated by comma, ``;``, tab or ``|``, also compressed (.gz, .bz2, .xz); or a
         Parquet file. "-" is standard input.
-    text : sequence of str
-        Columns of a CSV that are read as text even if they look like numbers.
+    reading : Reading
+        How a CSV is read.
 
     Returns
     -------
@@ -50,42 +115,71 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
     ------
     Mistake
         pandas is missing, the file does not exist or is no table, there are no rows, rows differ in
-        length, or a column name repeats.
+        length, or a column name repeats. A column of ``reading.number`` has other words.
 
     Examples
     --------
     >>> import pathlib, tempfile
     >>> from fastshallow.tables.read import read_table
+    >>> from fastshallow.tables.reading import Reading
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "people.csv")
-    ...     _ = path.write_text("name,age\\nAda,36\\nAlan,41\\n")
-    ...     table = read_table(str(path))
-    >>> table["age"].tolist()
-    [36, 41]
+    ...     _ = path.write_text("name;age;pay\\nAda;36;$1,200\\nAlan;41;$950\\n")
+    ...     table = read_table(str(path), Reading(number=("pay",), decimal="."))
+    >>> table["age"].tolist(), table["pay"].tolist()
+    ([36, 41], [1200.0, 950.0])
+    """
+    found = read_noted(path, reading)
+    try:
+        together(list(found.problems.values()))
+    except Mistake as error:
+        raise Mistake(f"{source_name(path)}: {error}") from error
+    return found.frame
+
+
+def read_noted(
+    path: str, reading: Reading = AS_FOUND, kinds: Mapping[str, str] | None = None
+) -> ReadTable:
+    """Return the table in a file, and what is to be said about it.
+
+    Parameters
+    ----------
+    path : str
+        See `read_table`.
+    reading : Reading
+        How a CSV is read.
+    kinds : mapping of str to {"text", "number", "written", ...} or None
+        What a model takes columns for; "written" are numbers that may have a unit and separators of
+        thousands. A column that is not there is ignored.
     """
     pandas = _pandas()
-    name = "standard input" if path == "-" else path
+    name = source_name(path)
     try:
         with _opened(path) as file:
             parquet = file.read(4) == PARQUET
             file.seek(0)
             with ctrl_c_noted() as ctrl_c:  # pandas reports Ctrl-C as a file error
-                table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
+                read = _parquet if parquet else _csv
+                found = read(pandas, file, reading, kinds)
             if ctrl_c:
                 raise KeyboardInterrupt
     except Mistake as error:
         raise Mistake(f"{name}: {error}") from error
     except UnicodeDecodeError as error:
+        wanted = "UTF-8" if reading.encoding == "utf-8" else reading.encoding
         raise Mistake(
-            f"{name}: expected text in UTF-8; got byte {error.object[error.start]:#x}"
+            f"{name}: expected text in {wanted}; got byte {error.object[error.start]:#x}; "
+            "--encoding names another one, such as latin-1 or cp1252"
         ) from error
+    except UnicodeError as error:
+        raise Mistake(f"{name}: expected text in {reading.encoding} ({error})") from error
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise Mistake(f"{name}: cannot be decompressed ({error})") from error
     except OSError as error:
         raise Mistake(f"{name}: cannot be read ({error.strerror or error})") from error
-    if not len(table):
+    if not len(found.frame):
         raise Mistake(f"{name}: expected rows; got an empty table")
-    return table
+    return found
 
 
 def table_csv(columns: dict[str, Any]) -> str:
@@ -119,6 +213,8 @@ def _pandas() -> Any:
 def _opened(path: str) -> Any:
     """Open a seekable binary file."""
     if path == "-":
+        if sys.stdin is None:
+            raise Mistake("it is closed")
         return io.BytesIO(sys.stdin.buffer.read())
     opener = next((OPENERS[end] for end in OPENERS if path.endswith(end)), open)
     file = opener(path, "rb")
@@ -128,74 +224,129 @@ def _opened(path: str) -> Any:
         return io.BytesIO(file.read())
 
 
-def _parquet(pandas: Any, file: Any) -> Any:
+def _parquet(
+    pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | None
+) -> ReadTable:
     try:
         table = pandas.read_parquet(file)
     except ImportError as error:
         raise Mistake("Parquet needs pyarrow: python -m pip install pyarrow") from error
     except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow raises ValueErrors
-        raise Mistake(f"not a whole Parquet file ({_first_line(error)})") from error
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Mistake(f"not a whole Parquet file ({first})") from error
     table.columns = [str(name) for name in table.columns]
-    _check_names(list(table.columns))
-    return table
-
-
-def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
-    # "replace", as the bound may cut a character; pandas refuses wrong bytes
-    first = file.readline(HEADER_MOST).decode("utf-8-sig", "replace")
-    while first and not first.strip():
-        first = file.readline(HEADER_MOST).decode("utf-8-sig", "replace")
-    if not first:
-        raise Mistake("expected a header and rows; got an empty table")
-    separator = max(SEPARATORS, key=first.count)  # of equally frequent ones the first
-    file.seek(0)
-    options = {"sep": separator, "index_col": False, "encoding": "utf-8-sig", "low_memory": False}
-    try:
-        with warnings.catch_warnings():
-            # pandas cuts rows that are all longer than the header, and only warns
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            table = pandas.read_csv(file, dtype=dict.fromkeys(text, str), **options)
-    except pandas.errors.EmptyDataError as error:
-        raise Mistake("expected a header and rows; got an empty table") from error
-    except pandas.errors.ParserWarning as error:
-        raise Mistake("ragged rows: they have more fields than the header") from error
-    except pandas.errors.ParserError as error:
-        raise Mistake(f"ragged rows, or not CSV: {_first_line(error)}") from error
-    file.seek(0)
-    _check_names(next(_rows(file, separator)))
-    if len(table.columns) > 1 and table.iloc[:, -1].isna().any():
-        file.seek(0)
-        _check_lengths(file, separator, len(table.columns))
-    return table
-
-
-def _rows(file: Any, separator: str) -> Any:
-    """Yield the rows of a CSV, without empty ones."""
-    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-    try:
-        yield from filter(None, csv.reader(text, delimiter=separator))
-    except csv.Error as error:
-        raise Mistake(f"not CSV: {error}") from error
-    finally:
-        text.detach()  # or it would close the file
-
-
-def _check_names(names: list[str]) -> None:
-    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    twice = [name for name, count in Counter(table.columns).items() if count > 1]
     if twice:
         raise Mistake(f"expected different names of columns; got {listed(twice)} more than once")
+    found = _asked(table, list(table.columns), reading)
+    found.typed = True
+    for name in table.columns if reading.missing else ():
+        words = table[name].map(_text_of, na_action="ignore")
+        table[name] = table[name].mask(words.isin(reading.missing))
+    for name in found.as_text:
+        table[name] = table[name].map(_text_of, na_action="ignore")
+    _take_numbers(found, kinds or {}, reading.decimal or ".")
+    return found
 
 
-def _check_lengths(file: Any, separator: str, length: int) -> None:
-    """Raise if a row is too short: pandas would fill it with missing values."""
-    for number, row in enumerate(_rows(file, separator), 1):
-        if len(row) < length:
-            raise Mistake(
-                f"ragged rows: row {number}, with the header as row 1, has {len(row)} "
-                f"{'field' if len(row) == 1 else 'fields'}, the header {length}"
+def _text_of(value: Any) -> str:
+    """Return a value as text: whole numbers without a point."""
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{value:.0f}" if whole else str(value)
+
+
+def _csv(pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | None) -> ReadTable:
+    text = CSVText(pandas, file, reading)
+    found = _asked(None, text.names, reading)
+    as_text = {*found.as_text, *(name for name, kind in (kinds or {}).items() if kind == "text")}
+    found.frame = frame = text.parsed(dtype=dict.fromkeys(as_text, str))
+    if len(frame.columns) > 1 and frame.iloc[:, -1].isna().any():
+        text.check_lengths()
+    decimals = reading.decimal or "."
+    if text.separator == ";" and reading.decimal is None:
+        _take_decimal_commas(found, text, as_text)
+        decimals = ".,"
+    _take_numbers(found, kinds or {}, decimals)
+    _look_again(found, text, kinds, reading.missing)
+    return found
+
+
+def _asked(frame: Any, names: list[str], reading: Reading) -> ReadTable:
+    """Return a table whose columns to be read as text and as numbers are known."""
+    found, problems = {}, []
+    for option in ("text", "number"):
+        try:
+            found[option] = named(f"--{option}", getattr(reading, option), names, "the table")
+        except Mistake as error:
+            problems.append(str(error))
+    together(problems)
+    both = [name for name in found["text"] if name in found["number"]]
+    if both:
+        raise Mistake(f"expected --text or --number; got both for {listed(both)}")
+    return ReadTable(frame, number=found["number"], as_text=set(found["text"]))
+
+
+def _take_decimal_commas(found: ReadTable, text: CSVText, as_text: set[str]) -> None:
+    """Read columns that have decimal commas, and nothing else, as numbers."""
+    frame = found.frame
+    words = {
+        name: frame[name].dropna().unique().tolist()
+        for name in frame
+        if name not in as_text and is_text(frame[name])
+    }
+    words = {name: some for name, some in words.items() if has_decimal_commas(some)}
+    if not words:
+        return
+    again = text.parsed(usecols=list(words), decimal=",", thousands=".")
+    for name in words:
+        frame[name] = again[name]
+    if all(map(looks_grouped, words.values())):
+        for name, some in words.items():
+            word = next(word for word in some if "," in word)
+            found.note(
+                name,
+                f"{shown(word)} is read with a decimal comma; --decimal . --number {shown(name)} "
+                "reads thousands",
             )
 
 
-def _first_line(error: BaseException) -> str:
-    """Return the first line of a message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> None:
+    """Read columns that shall be numbers as numbers; note problems."""
+    legal = ("number", "written")
+    of_model = [name for name, kind in kinds.items() if kind in legal and name in found.frame]
+    for name in dict.fromkeys([*found.number, *of_model]):
+        column, asked = found.frame[name], name in found.number
+        if column.dtype.kind in "iuf" or not (asked or is_text(column)):
+            continue
+        why = "as in training" if name in of_model else "as --number says"
+        written = asked or kinds[name] == "written"
+        numbers, problem = to_numbers(name, column, decimals, written, why)
+        if problem:
+            found.problems[name] = problem
+        else:
+            found.frame[name] = numbers
+
+
+def _look_again(
+    found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None, given: Sequence[str]
+) -> None:
+    """Look up the words behind missing values, and zeros that numbers lose."""
+    frame = found.frame
+    names = list(frame) if kinds is None else [name for name in kinds if name in frame]
+    masks = {name: np.asarray(frame[name].isna(), bool) for name in names}
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    if masks:
+        found.missing = text.words(masks)
+        for words in found.missing.values():
+            for word in given:  # the user knows
+                words.pop(word, None)
+    if kinds is None:
+        numbers = [n for n in names if frame[n].dtype.kind in "iuf" and n not in found.number]
+        for name, found_words in text.led_by_zero(numbers).items():
+            word, rows = next(iter(found_words)), sum(found_words.values())
+            said = f"{rows:,} row{'s' * (rows > 1)}"
+            found.note(
+                name,
+                f"{said} with zeros, such as {shown(word)}, read as numbers; "
+                f"--text {shown(name)} keeps the zeros",
+            )

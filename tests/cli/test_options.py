@@ -13,6 +13,7 @@ import fastshallow as fs
 from fastshallow.__main__ import main
 from fastshallow.cli import train
 from fastshallow.cli.options import TrainOptions
+from fastshallow.tables.reading import Reading
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -61,7 +62,8 @@ def test_every_option_is_read(monkeypatch):
         "t.csv --target y --drop a --drop b --task regression --hidden 8,4 --activation tanh "
         "--solver sgd --epochs 7 --batch-size 9 --learning-rate 0.5 --alpha 0 --early-stopping "
         "--class-weight balanced --seed 3 --test-size 0.5 --impute median --out m --plot p "
-        "--quiet --json --threads 2"
+        "--quiet --json --threads 2 --sep tab --decimal , --missing ? --missing n/k --keep-na "
+        "--text a,b --text c --number d --encoding latin-1 --no-header --names a,b,c,d"
     )
     options = parsed(monkeypatch, *given.split())
     wanted = TrainOptions(
@@ -86,10 +88,22 @@ def test_every_option_is_read(monkeypatch):
         quiet=True,
         json=True,
         threads=2,
+        reading=Reading(
+            sep="\t",
+            decimal=",",
+            missing=("?", "n/k"),
+            keep_na=True,
+            text=("a,b", "c"),
+            number=("d",),
+            encoding="latin-1",
+            no_header=True,
+            names=("a", "b", "c", "d"),
+        ),
     )
     assert options == wanted
-    for field in dataclasses.fields(TrainOptions):
-        assert getattr(wanted, field.name) != field.default, field.name
+    for what in (wanted, wanted.reading):
+        for field in dataclasses.fields(what):
+            assert getattr(what, field.name) != field.default, field.name
     assert parsed(monkeypatch, "--hidden", "none").hidden == ()
 
 
