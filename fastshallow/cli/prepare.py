@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from ..network.checks import shown
 from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
 from ..tables.mistakes import Mistake, listed
 from ..tables.read import read_table
 from .common import note
+from .guards import check_classes, dates_noted, left_out
 from .options import TrainOptions
 
 __all__ = ["Prepared", "digits", "prepare"]
 
 # The name that scikit-learn's own table of the digits has for it.
 DIGITS_TARGET = "target"
+
+LEAVE_OUT = "; --drop leaves a column out"
 
 
 @dataclass
@@ -28,6 +33,8 @@ class Prepared:
     y: np.ndarray
     X_held_out: np.ndarray
     y_held_out: np.ndarray
+    #: Columns that are no features, with the reason of each.
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -64,8 +71,18 @@ def prepare(options: TrainOptions) -> Prepared:
     wanted, found = read(options)
     target = Target.of(wanted, options.task)
     if options.class_weight and target.task == "regression":
-        raise Mistake(f"--class-weight: expected classes; target {target.name!r} has numbers")
+        raise Mistake(f"--class-weight: expected classes; target {shown(target.name)} has numbers")
+    check_classes(target, wanted)
     chosen, rest = split(wanted, target, options)
+    # the digits are an image: each pixel is an input, also one that is always white
+    useless = {} if options.data is None else left_out(found, chosen)
+    found = [values for values in found if values.name not in useless]
+    if useless:
+        names = [f"{shown(name)} ({reason})" for name, reason in useless.items()]
+        what = ", ".join(names[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
+        if not found:
+            raise Mistake(f"{options.source}: expected columns to learn from; left out are {what}")
+        note(f"warning: columns left out: {what}")
     part = wanted.taken(chosen)
     target = target.standardised(part)
     columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
@@ -74,7 +91,7 @@ def prepare(options: TrainOptions) -> Prepared:
     X, _ = encode(columns, [values.taken(chosen) for values in found], dtype)
     X_held_out, _ = encode(columns, [values.taken(rest) for values in found], dtype)
     y, y_held_out = target.encode(part), target.encode(wanted.taken(rest))
-    return Prepared(columns, target, X, y, X_held_out, y_held_out)
+    return Prepared(columns, target, X, y, X_held_out, y_held_out, useless)
 
 
 def read(options: TrainOptions) -> tuple[Values, list[Values]]:
@@ -96,13 +113,27 @@ def read(options: TrainOptions) -> tuple[Values, list[Values]]:
     if unnamed:
         note(f"warning: columns without a name are taken as features: {listed(unnamed)}")
     answers = read_values(target, table[target])
-    found = [read_values(name, table[name]) for name in features]
     check_present([answers], "rows to learn from need the target")
-    for values in found:
-        check_any(values)
+    found = read_features(table, features)
     if options.impute is None:
         check_present(found, "fill them, or take --impute median")
     return answers, found
+
+
+def read_features(table: Any, names: list[str]) -> list[Values]:
+    """Return the values of columns; the message of a `Mistake` has all columns that are wrong."""
+    found, wrong = [], []
+    for name in names:
+        try:
+            values = read_values(name, table[name])
+            check_any(values)
+            found.append(dates_noted(values))
+        except Mistake as error:
+            wrong.append(str(error).removesuffix(LEAVE_OUT))
+    if wrong:
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise Mistake("; ".join(wrong[:5]) + more + LEAVE_OUT)
+    return found
 
 
 def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
