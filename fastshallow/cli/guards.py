@@ -79,8 +79,8 @@ def dates_noted(found: Values) -> Values:
     return values
 
 
-def left_out(found: list[Values], chosen: np.ndarray) -> dict[str, str]:
-    """Return the columns that teach nothing, with the reason of each.
+def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, str]:
+    """Return the columns that teach nothing, with the reason of each; name them in one line.
 
     Parameters
     ----------
@@ -88,9 +88,18 @@ def left_out(found: list[Values], chosen: np.ndarray) -> dict[str, str]:
         Features.
     chosen : ndarray
         Rows to train on.
+    source : str
+        The table, for the message where no column is left.
     """
-    reasons = {values.name: _reason(values, values.taken(chosen)) for values in found}
-    return {name: reason for name, reason in reasons.items() if reason}
+    every = {values.name: _reason(values, values.taken(chosen)) for values in found}
+    reasons = {name: reason for name, reason in every.items() if reason}
+    texts = [f"{shown(name)} ({reason})" for name, reason in reasons.items()]
+    what = ", ".join(texts[:10]) + f" and {len(texts) - 10} more" * (len(texts) > 10)
+    if len(reasons) == len(found):
+        raise Mistake(f"{source}: expected columns to learn from; left out are {what}")
+    if reasons:
+        note(f"warning: columns left out: {what}")
+    return reasons
 
 
 def _reason(values: Values, part: Values) -> str:

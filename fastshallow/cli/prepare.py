@@ -75,14 +75,8 @@ def prepare(options: TrainOptions) -> Prepared:
     check_classes(target, wanted)
     chosen, rest = split(wanted, target, options)
     # the digits are an image: each pixel is an input, also one that is always white
-    useless = {} if options.data is None else left_out(found, chosen)
+    useless = {} if options.data is None else left_out(found, chosen, options.source)
     found = [values for values in found if values.name not in useless]
-    if useless:
-        names = [f"{shown(name)} ({reason})" for name, reason in useless.items()]
-        what = ", ".join(names[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
-        if not found:
-            raise Mistake(f"{options.source}: expected columns to learn from; left out are {what}")
-        note(f"warning: columns left out: {what}")
     part = wanted.taken(chosen)
     target = target.standardised(part)
     columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]

@@ -82,9 +82,11 @@ def test_a_table_with_nothing_else_is_refused(tmp_path):
     ],
 )
 def test_reasons(texts, reason):
-    found = read_values("x", texts)
+    found = [read_values("x", texts), read_values("n", list(range(len(texts))))]
     wanted = {"x": reason} if reason else {}
-    assert left_out([found], np.arange(len(texts))) == wanted
+    assert left_out(found, np.arange(len(texts)), "t.csv") == wanted
+    with pytest.raises(Mistake, match=r"t.csv: .* left out are 'n' \(constant\)$"):
+        left_out([read_values("n", [1, 1])], np.arange(2), "t.csv")
 
 
 @pytest.mark.parametrize(
