@@ -25,7 +25,7 @@ def test_parts_are_those_of_pandas(rng):
         "days": (hours - hours.min()) / pd.Timedelta("1D"),
         "year": hours.dt.year,
         "month": hours.dt.month,
-        "weekday": hours.dt.weekday,
+        "weekday": hours.dt.day_of_week,
         "hour": hours.dt.hour,
     }
     for name in PARTS:
