@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..network.checks import shown
 from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
 from ..tables.mistakes import Mistake, listed, together
 from ..tables.read import ReadTable, read_noted, source_name
 from ..tables.reading import named
 from .common import note
+from .guards import check_classes, dates_noted, left_out
 from .options import TrainOptions
 
 __all__ = ["Prepared", "digits", "prepare"]
 
 # The name that scikit-learn's own table of the digits has for it.
 DIGITS_TARGET = "target"
+
+LEAVE_OUT = "; --drop leaves a column out"
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Prepared:
     y: np.ndarray
     X_held_out: np.ndarray
     y_held_out: np.ndarray
+    #: Columns that are no features, with the reason of each.
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -65,8 +71,12 @@ def prepare(options: TrainOptions) -> Prepared:
     wanted, found = read(options)
     target = Target.of(wanted, options.task)
     if options.class_weight and target.task == "regression":
-        raise Mistake(f"--class-weight: expected classes; target {target.name!r} has numbers")
+        raise Mistake(f"--class-weight: expected classes; target {shown(target.name)} has numbers")
+    check_classes(target, wanted)
     chosen, rest = split(wanted, target, options)
+    # the digits are an image: each pixel is an input, also one that is always white
+    useless = {} if options.data is None else left_out(found, chosen, options.source)
+    found = [values for values in found if values.name not in useless]
     part = wanted.taken(chosen)
     target = target.standardised(part)
     columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
@@ -75,7 +85,7 @@ def prepare(options: TrainOptions) -> Prepared:
     X, _ = encode(columns, [values.taken(chosen) for values in found], dtype)
     X_held_out, _ = encode(columns, [values.taken(rest) for values in found], dtype)
     y, y_held_out = target.encode(part), target.encode(wanted.taken(rest))
-    return Prepared(columns, target, X, y, X_held_out, y_held_out)
+    return Prepared(columns, target, X, y, X_held_out, y_held_out, useless)
 
 
 def read(options: TrainOptions) -> tuple[Values, list[Values]]:
@@ -103,11 +113,13 @@ def values_of(
             found.look(name)
             if name in found.problems:
                 raise Mistake(found.problems[name])
-            values.append(read_values(name, found.frame[name]))
+            column = read_values(name, found.frame[name])
             if name != target:
-                check_any(values[-1])
+                check_any(column)
+                column = column if name in found.as_text else dates_noted(column)
+            values.append(column)
         except Mistake as error:
-            problems.append(str(error))
+            problems.append(str(error).removesuffix(LEAVE_OUT))
     answers = [column for column in values if column.name == target]
     others = [column for column in values if column.name != target]
     advice = "fill them, or take --impute median" if options.impute is None else ""
@@ -117,7 +129,7 @@ def values_of(
                 check_present(columns, how + missing_words(found, columns))
         except Mistake as error:
             problems.append(str(error))
-    together(problems)
+    together(problems, LEAVE_OUT if len(others) < len(features) else "")
     for name in [target, *features]:
         for text in found.notes.get(name, []):
             note(f"warning: {text}")

@@ -81,6 +81,8 @@ def columns_text(columns: list[Column]) -> str:
     for column in columns[:ROWS_MOST]:
         if column.kind == "number":
             values = f"mean {column.mean:.4g}, standard deviation {column.scale:.4g}"
+        elif column.kind == "date":
+            values = f"from {column.start}: {', '.join(name for name, *_ in column.parts)}"
         else:
             values = ", ".join(map(plain, column.categories[:4])) + (
                 ", ..." * (len(column.categories) > 4)
@@ -151,6 +153,7 @@ def figures(
             "rows": data.rows,
             "train": len(data.y),
             "held_out": len(data.y_held_out),
+            "left_out": data.left_out,
             **run.model.describe(),
         },
         "model": {

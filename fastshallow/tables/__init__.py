@@ -1,8 +1,9 @@
 """Tables: reading, encoding as X and Y, predictions and their scores.
 
 `read` reads files, by the options of `reading`. `csv_text` parses a CSV. `words` says which words
-are numbers. `columns` encodes columns as X and Y. `pipeline` holds a network with its columns.
-`described` validates the description of a column or target. `scores` computes scores of
+are numbers. `frames` takes columns from data frames and records. `values` reads a column, `dates`
+dates. `columns` encodes columns as X, `targets` the target as Y. `pipeline` holds a network with its
+columns. `described` validates the description of a column or target. `scores` computes scores of
 predictions. `mistakes` holds the error class for mistakes of the user.
 
 May import: jit, kernels, network.

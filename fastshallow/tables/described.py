@@ -10,14 +10,32 @@ import numpy as np
 
 from ..network import checks
 
-__all__ = ["check_empty", "choice", "distinct", "fields", "mean_scale", "name_of", "set_fields"]
+__all__ = [
+    "check_empty",
+    "choice",
+    "distinct",
+    "fields",
+    "mean_scale",
+    "name_of",
+    "scaled_parts",
+    "set_fields",
+]
 
 
 def name_of(what: str, name: Any) -> str:
     """Return the name of a column or target for messages."""
     if not isinstance(name, str):
         raise TypeError(f"name of a {what}: expected a text; got {checks.shown(name)}")
+    check_writable(f"name of a {what}", name)
     return f"{what} {checks.shown(name)}"
+
+
+def check_writable(where: str, text: str) -> None:
+    """Raise unless text can be written in UTF-8: a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where}: expected text of UTF-8; got {checks.shown(text)}") from error
 
 
 def set_fields(described: Any, **values: Any) -> None:
@@ -51,10 +69,37 @@ def distinct(where: str, values: Any, least: int) -> tuple[Any, ...]:
             f"{where}: expected {least} or more, all texts, whole numbers or booleans; got "
             f"{checks.shown(plain)}"
         )
+    for text in plain if kinds == {str} else ():
+        check_writable(where, text)
     if len(set(plain)) < len(plain):
         twice = Counter(plain).most_common(1)[0][0]
         raise ValueError(f"{where}: expected different ones; got {checks.shown(twice)} twice")
     return plain
+
+
+def scaled_parts(
+    where: str, values: Any, known: tuple[str, ...]
+) -> tuple[tuple[str, float, float], ...]:
+    """Return checked parts of dates: name, mean and scale of each."""
+    if not (
+        isinstance(values, (tuple, list))
+        and values
+        and all(isinstance(part, (tuple, list)) and len(part) == 3 for part in values)
+    ):
+        raise TypeError(
+            f"{where}: expected a list of name, mean and scale of each; got {checks.shown(values)}"
+        )
+    names = [checks.one_of(f"{where}: name", part[0], known) for part in values]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where}: expected different ones; got {checks.shown(names)}")
+    return tuple(
+        (
+            name,
+            checks.number(f"{where}: {name}: mean", mean),
+            checks.number(f"{where}: {name}: scale", scale, above=0),
+        )
+        for name, (_, mean, scale) in zip(names, values, strict=True)
+    )
 
 
 def choice(what: str, kept: Any, name: str, known: Iterable[str]) -> str:

@@ -104,8 +104,8 @@ def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
     return f"; did you mean {listed([by_key[key] for key in found])}?" if found else ""
 
 
-def together(problems: Sequence[str]) -> None:
-    """Raise one `Mistake` of all problems, if there are any.
+def together(problems: Sequence[str], advice: str = "") -> None:
+    """Raise one `Mistake` of all problems, if there are any; ``advice`` ends its message.
 
     Examples
     --------
@@ -120,4 +120,4 @@ def together(problems: Sequence[str]) -> None:
     if problems:
         more = len(problems) - PROBLEMS_MOST
         text = "; ".join(problems[:PROBLEMS_MOST])
-        raise Mistake(f"{text}; and {more} more problems" if more > 0 else text)
+        raise Mistake(f"{text}; and {more} more problems{advice}" if more > 0 else text + advice)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,16 @@ from ..kernels.losses import TABLE as OUTPUTS
 from ..network.checks import SHOWN_MOST, shown, warn
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
-from .mistakes import Mistake, TableWarning, did_you_mean, listed, together
+from .frames import columns_of, is_one_value
+from .mistakes import Mistake, TableWarning, listed, together
 from .read import read_noted, source_name
 from .reading import AS_FOUND, Reading
 
 __all__ = ["Pipeline", "UnseenCategories"]
+
+
+# Columns that a warning names.
+UNSEEN_MOST = 10
 
 
 class UnseenCategories(UserWarning):
@@ -69,8 +73,12 @@ class Pipeline:
     >>> model = fs.Pipeline(net, [column], Target("warm", "classification", ("no", "yes")))
     >>> model.predict({"colour": ["red", "blue"]}).tolist()
     ['yes', 'no']
-    >>> model.predict_proba({"colour": ["red"]}).shape
-    (1, 2)
+    >>> model.predict({"colour": "red"}).tolist()
+    ['yes']
+    >>> list(model.predict_proba({"colour": ["red"]}, by_class=True))
+    ['no', 'yes']
+    >>> model.score({"colour": ["red", "blue"], "warm": ["yes", "yes"]})
+    0.5
     """
 
     def __init__(self, net: Network, columns: Any, target: Target, reading: Reading = AS_FOUND):
@@ -204,8 +212,10 @@ class Pipeline:
 
         Parameters
         ----------
-        table : pandas.DataFrame, or dict of name to values (m,)
-            The raw table. Columns that are not in ``names`` are ignored.
+        table : table_like
+            The raw table: a pandas or polars DataFrame, a pyarrow Table, a dict of name to values
+            (m,), or a list of dicts. A dict of name to value, and a pandas Series, are one row.
+            Columns that are not in ``names`` are ignored.
 
         Returns
         -------
@@ -215,7 +225,8 @@ class Pipeline:
         Raises
         ------
         Mistake
-            A `ValueError`: columns or values are missing, or values are not numbers.
+            A `ValueError`: columns or values are missing, a column is there twice, or values are
+            of another kind than in training.
 
         Warns
         -----
@@ -228,9 +239,9 @@ class Pipeline:
         check_present(unfilled, advice)
         X, unseen = encode(self.columns, found, self.net.dtype)
         if unseen:
-            what = "; ".join(
-                f"column {shown(name)}: {listed(new, 5)}" for name, new in unseen.items()
-            )
+            names = list(unseen)[:UNSEEN_MOST]
+            what = "; ".join(f"column {shown(name)}: {listed(unseen[name], 5)}" for name in names)
+            what += f"; and {len(unseen) - len(names)} more columns" * (len(unseen) > len(names))
             warn(
                 f"categories that training did not see, taken as all zeros: {what}",
                 UnseenCategories,
@@ -238,20 +249,12 @@ class Pipeline:
         return X
 
     def _read(self, table: Any) -> list[Values]:
-        if not (isinstance(table, Mapping) or hasattr(table, "columns")):
-            raise TypeError(
-                "table: expected a pandas.DataFrame, or a dict of names and values; got "
-                f"{type(table).__name__}"
-            )
-        missing = [name for name in self.names if name not in table]
-        if missing:
-            near = did_you_mean(missing, [str(name) for name in getattr(table, "columns", table)])
-            raise Mistake(f"columns that the model needs are not there: {listed(missing)}{near}")
-        found = [read_values(name, table[name]) for name in self.names]
-        lengths = {values.name: len(values.values) for values in found}
-        if len(set(lengths.values())) > 1:
-            raise Mistake(f"table: expected columns of one length; got {lengths}")
-        if not len(found[0].values):
+        found = [read_values(*column) for column in columns_of(table, self.names).items()]
+        lengths = {len(values.values): values.name for values in found}
+        if len(lengths) > 1:
+            got = " and ".join(f"{n} of {shown(name)}" for n, name in list(lengths.items())[:2])
+            raise Mistake(f"table: expected as many values of every column; got {got}")
+        if 0 in lengths:
             raise Mistake("table: expected rows; got none")
         return found
 
@@ -260,7 +263,7 @@ class Pipeline:
 
         Parameters
         ----------
-        table : pandas.DataFrame, or dict of name to values (m,)
+        table : table_like
             See `transform`.
         n_threads : int or None
             Threads; None chooses by the work.
@@ -272,24 +275,68 @@ class Pipeline:
         """
         return self.answers(self.transform(table), n_threads)
 
-    def predict_proba(self, table: Any, n_threads: int | None = None) -> np.ndarray:
+    def predict_proba(
+        self, table: Any, n_threads: int | None = None, *, by_class: bool = False
+    ) -> Any:
         """Return the probability of each class.
 
         Parameters
         ----------
-        table : pandas.DataFrame, or dict of name to values (m,)
+        table : table_like
             See `transform`.
+        n_threads : int or None
+            Threads; None chooses by the work.
+        by_class : bool
+            Return a dict of class to probabilities; ``pandas.DataFrame`` makes a table of it.
+
+        Returns
+        -------
+        ndarray, (m, n_classes); or dict of class to ndarray, (m,)
+            Probabilities in the order of ``classes``.
+        """
+        if self.task == "regression":
+            raise Mistake(f"target {shown(self.target.name)}: a regression has no probabilities")
+        P = self.probabilities(self.transform(table), n_threads)
+        return dict(zip(self.target.classes, P.T, strict=True)) if by_class else P
+
+    def score(self, table: Any, y: Any = None, n_threads: int | None = None) -> float:
+        """Return the accuracy, or the coefficient of determination R^2 of a regression.
+
+        Parameters
+        ----------
+        table : table_like
+            See `transform`.
+        y : array_like, (m,), or None
+            The right answers; None takes them from the target's column of the table.
         n_threads : int or None
             Threads; None chooses by the work.
 
         Returns
         -------
-        ndarray, (m, n_classes)
-            Probabilities in the order of ``classes``.
+        float
+            The score that scikit-learn's ``score`` has.
         """
-        if self.task == "regression":
-            raise Mistake(f"target {shown(self.target.name)}: a regression has no probabilities")
-        return self.probabilities(self.transform(table), n_threads)
+        X = self.transform(table)
+        name = self.target.name
+        right = read_values(
+            name, self._right(table) if y is None else [y] if is_one_value(y) else y
+        )
+        check_present([right], "rows to score need the target")
+        if len(right.values) != len(X):
+            raise Mistake(f"y: expected {len(X)} values; got {len(right.values)}")
+        wanted = self.target.encode(right)
+        if self.task == "classification":
+            numbers = self.net.predict(X.T, n_threads=n_threads).reshape(-1)
+            return float((numbers == wanted).mean())
+        from sklearn.metrics import r2_score
+
+        return float(r2_score(right.values, self.answers(X, n_threads)))
+
+    def _right(self, table: Any) -> Any:
+        try:
+            return columns_of(table, [self.target.name])[self.target.name]
+        except Mistake as error:
+            raise Mistake(f"{error}; y takes the right answers") from error
 
     def answers(self, X: np.ndarray, n_threads: int | None = None) -> np.ndarray:
         """Return the predictions for an encoded table (m, n_x)."""
@@ -344,5 +391,6 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return (
-            f"Pipeline({self.task} of {self.target.name!r} by {listed(self.names)}: {self.net!r})"
+            f"Pipeline({self.task} of {shown(self.target.name)} by {listed(self.names)}: "
+            f"{self.net!r})"
         )

@@ -38,11 +38,15 @@ TABLES = {
     "twice.csv": "a,a,y\n1,2,3\n",
     "half.csv": "a,y\n1,0.5\n2,1.5\n",
     "infinite.csv": "a,y\n1,0\ninf,1\n",
-    "few.csv": "a,y\n1,u\n2,v\n3,w\n",
+    "few.csv": "a,y\n1,u\n2,v\n3,w\n4,w\n",
     "narrow.csv": "b\nx\n",
     "wrong.csv": "a,b\n1,x\nabc,x\n",
     "far.csv": "a,b\n1e300,x\n",
     "label.csv": "a,b,y\n1,x,maybe\n",
+    "pairs.csv": "id,y\n" + "".join(f"n{i // 2},{i % 2}\n" for i in range(2400)),
+    "prices.csv": "a,y\n" + "".join(f"{i % 4},{900 + i}\n" for i in range(15)),
+    "digits.csv": "a,b,y\n1,x,0\n" + "9" * 400 + ",x,1\n3,x,0\n",
+    "label400.csv": "a,b,y\n1,x," + "9" * 400 + "\n",
     "ids.csv": "id,y\n" + "".join(f"n{i},{i % 2}\n" for i in range(1500)),
 }
 
@@ -71,7 +75,20 @@ CASES = [
     (("train", "target.csv", "--target", "y"), r"missing values in 'y' \(1\): rows to learn from"),
     (("train", "twice.csv", "--target", "y"), "expected different names of columns; got 'a'"),
     (("train", "infinite.csv", "--target", "y"), "'a': expected finite numbers; got inf in row 2"),
-    (("train", "ids.csv", "--target", "y"), MANY),
+    (("train", "pairs.csv", "--target", "y"), MANY),
+    (
+        ("train", "ids.csv", "--target", "y"),
+        r"ids.csv: expected columns to learn from; left out are 'id' \(1500 different",
+    ),
+    (
+        ("train", "prices.csv", "--target", "y"),
+        "'y': its 15 whole numbers in 15 rows would be 15 classes; --task regression predicts",
+    ),
+    (("train", "digits.csv", "--target", "y"), "'a': expected numbers up to 1.8e308; got 9999"),
+    (("train", "digits.csv", "--target", "a"), "'a': expected numbers up to 1.8e308; got 9999"),
+    (("predict", "model", "digits.csv"), r"'a': .* got 9{20}... \(400 characters\) in row 2"),
+    (("diagnose", "model", "digits.csv"), "'a': expected numbers up to 1.8e308; got 9999"),
+    (("evaluate", "numbers", "label400.csv"), "'y': expected numbers up to 1.8e308; got 9999"),
     (
         ("train", "ids.csv", "--target", "id"),
         "target 'id': expected at most 1000 classes; got 1500",
@@ -256,9 +273,9 @@ def test_what_cannot_be_saved_is_refused_before_training(tmp_path, monkeypatch, 
     monkeypatch.setattr(fs.ShallowClassifier, "fit", reached)
     monkeypatch.setattr(fs, "warmup", lambda dtype: 0.0)
     monkeypatch.chdir(tmp_path)
-    m = 1000  # so many categories are legal
-    table = {"n": range(m), "y": [i % 3 for i in range(m)]}
-    table |= {f"c{k}": [f"{i}" + "x" * (500 + 50 * k) for i in range(m)] for k in range(8)}
+    m = 1000  # so many categories are legal, if each has two rows
+    table = {"n": range(2 * m), "y": [i % 3 for i in range(2 * m)]}
+    table |= {f"c{k}": [f"{i}" + "x" * (500 + 50 * k) for i in range(m)] * 2 for k in range(8)}
     pd.DataFrame(table).to_csv("wide.csv", index=False)
     arguments = ["train", "wide.csv", "--target", "y", "--quiet", "--test-size", "0"]
     assert main(arguments) == 2

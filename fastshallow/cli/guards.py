@@ -1,0 +1,120 @@
+"""Guards of train: useless columns are left out, and classes of about one row each refused."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ..network.checks import shown
+from ..tables.columns import CLASSES_FEW, Target, Values, dated
+from ..tables.mistakes import Mistake, listed
+from .common import note
+
+__all__ = ["check_classes", "dates_noted", "left_out"]
+
+#: A text column with more different values than this share of its rows tells rows apart, no more.
+DIFFERENT_MOST = 0.8
+#: Classes with fewer rows than this, on average, cannot be learnt. So few may be a toy.
+ROWS_LEAST, TOY_MOST = 2, 3
+#: Text with fewer other values than this share of its rows is meant as dates.
+NO_DATES_MOST = 0.1
+
+DECIMAL_COMMA = re.compile(r"[-+]?\d[\d. ]*,\d+", re.ASCII)
+
+
+def check_classes(target: Target, found: Values) -> None:
+    """Raise where classes have about one row each, or are numbers that were read as text.
+
+    Examples
+    --------
+    >>> from fastshallow.cli.guards import check_classes
+    >>> from fastshallow.tables.columns import Target, read_values
+    >>> prices = read_values("price", list(range(100, 115)))
+    >>> try:
+    ...     check_classes(Target.of(prices), prices)
+    ... except ValueError as error:
+    ...     print(str(error).partition(";")[0])
+    target 'price': its 15 whole numbers in 15 rows would be 15 classes
+    """
+    n, m = len(target.classes), len(found.values)
+    if not n:
+        return
+    name = f"target {shown(target.name)}"
+    texts = target.classes if found.kind == "text" else ()
+    price = next((text for text in texts if DECIMAL_COMMA.fullmatch(text)), None)
+    crowded = n == m or (n > TOY_MOST and n * ROWS_LEAST > m)
+    if price is not None and (crowded or (n > CLASSES_FEW and _all_numbers(texts))):
+        raise Mistake(
+            f"{name}: {shown(price)} was read as text, so {n} classes in {m} rows were found; "
+            "--decimal , reads numbers, which --task regression predicts"
+        )
+    if crowded and found.kind == "number":
+        raise Mistake(
+            f"{name}: its {n} whole numbers in {m} rows would be {n} classes; --task regression "
+            "predicts numbers"
+        )
+    if crowded:
+        raise Mistake(
+            f"{name}: expected {ROWS_LEAST} rows or more of a class; got {n} classes in {m} rows, "
+            f"such as {shown(str(target.classes[0]))}; --task regression predicts numbers"
+        )
+
+
+def _all_numbers(texts: tuple[str, ...]) -> bool:
+    return all(re.fullmatch(r"[-+]?\d[\d., ]*", text, re.ASCII) for text in texts)
+
+
+def dates_noted(found: Values) -> Values:
+    """Return text as dates if all of it is; say so if nearly all of it is."""
+    values, others = dated(found)
+    m = int((~found.missing).sum())
+    if 0 < len(others) < NO_DATES_MOST * m:
+        words = list(dict.fromkeys(str(word) for word in found.values[others]))
+        note(
+            f"warning: column {shown(found.name)} is taken as text: {listed(words, 3)} in "
+            f"{len(others)} of {m} rows are no ISO dates like the others; correct them, or empty "
+            "them and take --impute"
+        )
+    return values
+
+
+def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, str]:
+    """Return the columns that teach nothing, with the reason of each; name them in one line.
+
+    Parameters
+    ----------
+    found : list of Values
+        Features.
+    chosen : ndarray
+        Rows to train on.
+    source : str
+        The table, for the message where no column is left.
+    """
+    every = {values.name: _reason(values, values.taken(chosen)) for values in found}
+    reasons = {name: reason for name, reason in every.items() if reason}
+    texts = [f"{shown(name)} ({reason})" for name, reason in reasons.items()]
+    what = ", ".join(texts[:10]) + f" and {len(texts) - 10} more" * (len(texts) > 10)
+    if len(reasons) == len(found):
+        raise Mistake(f"{source}: expected columns to learn from; left out are {what}")
+    if reasons:
+        note(f"warning: columns left out: {what}")
+    return reasons
+
+
+def _reason(values: Values, part: Values) -> str:
+    """Return why a column teaches nothing, "" if it does not."""
+    if part.missing.all():
+        return "no value in the rows trained on"
+    if part.kind in ("number", "date"):
+        constant = part.present.min() == part.present.max()
+    else:
+        constant = len(set(part.texts()[~part.missing])) == 1
+    if constant:
+        return "constant"
+    if values.kind == "text":
+        m = int((~values.missing).sum())
+        different = len(set(values.texts()[~values.missing]))
+        if different > max(CLASSES_FEW, DIFFERENT_MOST * m):
+            return f"{different} different texts in {m} rows"
+    return ""

@@ -1,0 +1,376 @@
+"""Values of a column: what they are, which are missing, how they are written.
+
+Numbers are float64. Whole numbers from 2^53 on are kept as integers beside it, because labels and
+categories are compared: as float64 some different ones are equal. Decimals are numbers. Dates are
+datetime64, in UTC if they have a time zone. Missing values are those of pandas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from ..network.checks import cast, shown
+from . import dates
+from .mistakes import Mistake
+
+__all__ = ["WHAT", "Values", "check_any", "check_present", "dated", "read_values", "standard"]
+
+WHAT = {"number": "numbers", "text": "text", "boolean": "booleans", "date": "dates"}
+
+#: Types of the values of each kind. A bool is an int, and a timedelta64 an integer of NumPy.
+TYPES: dict[str, tuple[type, ...]] = {
+    "boolean": (bool, np.bool_),
+    "text": (str,),
+    "": (np.timedelta64,),
+    "number": (int, float, np.integer, np.floating, Decimal),
+    "date": (date, np.datetime64),
+}
+
+# Types that may be NaN. NumPy's float64 is a Python float, its other floats are not.
+FLOATS = (float, np.floating)
+
+# Names of the types of pandas' missing values: pandas may not be there.
+NOT_THERE = ("NAType", "NaTType")
+
+# From here on float64 does not hold every whole number.
+WHOLE_MOST = 1 << 53
+
+
+@dataclass
+class Values:
+    """The values of a column.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    kind : {"number", "text", "boolean", "date", ""}
+        Kind of the values; "" if all are missing.
+    values : ndarray, (m,)
+        float64 for numbers, datetime64[us] for dates, else objects. Missing values are arbitrary.
+    missing : ndarray, (m,), bool
+        True for missing values.
+    exact : ndarray of objects, (m,), or None
+        The numbers as integers, if all are whole and some may not be float64; else None.
+    """
+
+    name: str
+    kind: str
+    values: np.ndarray
+    missing: np.ndarray
+    exact: np.ndarray | None = None
+
+    @property
+    def present(self) -> np.ndarray:
+        """The values that are not missing."""
+        return self.values[~self.missing] if self.missing.any() else self.values
+
+    def taken(self, chosen: np.ndarray) -> Values:
+        """Return the values of chosen rows."""
+        exact = None if self.exact is None else self.exact[chosen]
+        return Values(self.name, self.kind, self.values[chosen], self.missing[chosen], exact)
+
+    def labels(self) -> list[Any]:
+        """Return what is compared with the classes of a target: numbers, booleans or text."""
+        if self.kind in ("number", "boolean"):
+            return list((self.values if self.exact is None else self.exact).tolist())
+        return list(self.texts())
+
+    def texts(self) -> np.ndarray:
+        """Return the values as text: "" if missing, whole numbers without a point."""
+        text: Any = str
+        if self.kind == "number" and self.exact is None:
+            text = _text_of
+        elif self.kind == "date":
+            text = dates.iso
+        found = np.full(len(self.values), "", object)
+        there = self.present if self.exact is None else self.exact[~self.missing]
+        values = there if self.kind == "date" else there.tolist()
+        found[~self.missing] = objects(map(text, values))
+        return found
+
+
+def objects(values: Iterable[Any]) -> np.ndarray:
+    """Return values as an array of objects, (m,), also if they are lists."""
+    return np.fromiter(values, object)
+
+
+def read_values(name: str, column: Any) -> Values:
+    """Return the `Values` of a table column.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    column : pandas.Series, polars.Series, array_like, (m,)
+        Values of the column.
+
+    Raises
+    ------
+    Mistake
+        The values are not numbers, text, booleans or dates, or some are dates and others not, or a
+        number is infinite. The message names the row.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.values import read_values
+    >>> values = read_values("age", [31, None, 45])
+    >>> values.kind, values.values.tolist(), values.missing.tolist()
+    ('number', [31.0, nan, 45.0], [False, True, False])
+    """
+    if not hasattr(column, "dtype"):
+        column = objects(column)
+    kind = getattr(column.dtype, "kind", "")
+    if kind not in "iufbOUTM" or not kind:  # durations, bytes; polars has no kinds
+        column = objects(column)
+    if hasattr(column, "isna"):
+        missing = np.asarray(column.isna(), bool)
+    else:
+        column = np.asarray(column)
+        missing = _missing(column)
+    if np.ndim(column) != 1:
+        raise Mistake(f"column {shown(name)}: expected values (m,); got shape {np.shape(column)}")
+    if column.dtype.kind in "iuf":
+        return _numbers(name, column, missing)
+    # what other types of pandas do with a zone is not certain: they are read value by value
+    if column.dtype.kind == "M" and (
+        isinstance(column.dtype, np.dtype) or hasattr(column.dtype, "tz")
+    ):
+        return _dates(name, np.asarray(column, dates.DTYPE), missing)
+    values = np.asarray(column, object)
+    kinds = {found: _kind_of(found) for found in set(map(type, values[~missing]))}
+    different = set(kinds.values())
+    if not different:
+        return Values(name, "", values, missing)
+    # numbers and booleans among texts are texts
+    mixed = different <= {"text", "number", "boolean"} and "text" in different
+    if "" in different or (len(different) > 1 and not mixed):
+        raise Mistake(_other(name, values, missing, kinds))
+    if different == {"number"}:
+        return _numbers(name, values, missing)
+    if different == {"date"}:
+        return _dates(name, _utc(name, values, missing), missing)
+    return Values(name, "text" if mixed else different.pop(), values, missing)
+
+
+def _kind_of(found: type) -> str:
+    return next((kind for kind, types in TYPES.items() if issubclass(found, types)), "")
+
+
+def _other(name: str, values: np.ndarray, missing: np.ndarray, kinds: dict[type, str]) -> str:
+    """Return the message for the first value of no kind, or of another kind than the first."""
+    rows = np.flatnonzero(~missing).tolist()
+    found = [kinds[type(values[row])] for row in rows]
+    wanted = "numbers, text, booleans or dates"
+    at = found.index("") if "" in found else None
+    if at is None:
+        wanted = f"{WHAT[found[0]]}, as in row {rows[0] + 1}"
+        at = next(i for i, kind in enumerate(found) if kind != found[0])
+    value = values[rows[at]]
+    return (
+        f"column {shown(name)}: expected {wanted}; got {shown(value)} of type "
+        f"{type(value).__name__} in row {rows[at] + 1}"
+    )
+
+
+def _text_of(value: float) -> str:
+    """Return the shortest text that gives the same number again."""
+    return f"{value:.17g}" if value.is_integer() else repr(value)
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "f":
+        nan: np.ndarray = np.isnan(values)
+        return nan
+    if values.dtype.kind == "M":
+        not_a_time: np.ndarray = np.isnat(values)
+        return not_a_time
+    if values.dtype.kind != "O":
+        return np.zeros(values.shape[:1], bool)
+    return np.fromiter(map(_is_missing, values), bool, len(values))
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, FLOATS):
+        return math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    if isinstance(value, np.datetime64):
+        return bool(np.isnat(value))
+    return type(value).__name__ in NOT_THERE
+
+
+def _numbers(name: str, column: Any, missing: np.ndarray) -> Values:
+    """Return `Values` of float64, with NaN for missing numbers."""
+    there: Any = np.asarray(column, object)[~missing] if missing.any() else np.asarray(column)
+    numbers = np.full(len(missing), np.nan)
+    try:
+        numbers[~missing] = cast(there, np.float64)
+    except OverflowError as error:  # an integer of hundreds of digits
+        most = int(np.finfo(np.float64).max)
+        at = next(i for i, v in enumerate(there) if isinstance(v, int) and abs(v) > most)
+        raise Mistake(
+            f"column {shown(name)}: expected numbers up to 1.8e308; got {shown(there[at])} in row "
+            f"{np.flatnonzero(~missing)[at] + 1}"
+        ) from error
+    infinite = np.flatnonzero(np.isinf(numbers))
+    if infinite.size:
+        raise Mistake(
+            f"column {shown(name)}: expected finite numbers; got {numbers[infinite[0]]} in row "
+            f"{infinite[0] + 1}"
+        )
+    missing = np.isnan(numbers)  # a column of Arrow's may have NaN beside NA
+    exact = _exact(numbers, column, missing)
+    return Values(name, "number" if not missing.all() else "", numbers, missing, exact)
+
+
+def _exact(numbers: np.ndarray, column: Any, missing: np.ndarray) -> np.ndarray | None:
+    """Return whole numbers as integers if some are too large for float64, else None."""
+    if column.dtype.kind == "f" or not (np.abs(numbers) >= WHOLE_MOST).any():
+        return None
+    there = np.asarray(column, object)[~missing].tolist()
+    whole = list(map(int, there))
+    if whole != there or all(isinstance(value, FLOATS) for value in there):
+        return None
+    found = np.full(len(missing), None, object)
+    found[~missing] = objects(whole)
+    return found
+
+
+def _utc(name: str, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return dates of any type as datetime64, NaT if missing."""
+    there, rows = values[~missing].tolist(), np.flatnonzero(~missing)
+    moments = [
+        value.astype(dates.DTYPE).item() if isinstance(value, np.datetime64) else value
+        for value in there
+    ]
+    other = dates.first_of_another_zone(moments)
+    if other is not None:
+        wanted = "without" if dates.has_zone(moments[other]) else "with"
+        raise Mistake(
+            f"column {shown(name)}: expected dates {wanted} a time zone, as in row {rows[0] + 1}; "
+            f"got {shown(str(there[other]))} in row {rows[other] + 1}"
+        )
+    found = np.full(len(values), "NaT", dates.DTYPE)
+    try:
+        found[~missing] = dates.naive(moments)
+    except OverflowError as error:
+        raise Mistake(f"column {shown(name)}: expected dates of the years 1 to 9999") from error
+    return found
+
+
+def _dates(name: str, found: np.ndarray, missing: np.ndarray) -> Values:
+    """Return `Values` of dates."""
+    years = found.astype("datetime64[Y]").astype(np.int64) + 1970
+    far = np.flatnonzero(~missing & ((years < 1) | (years > 9999)))
+    if far.size:
+        raise Mistake(
+            f"column {shown(name)}: expected dates of the years 1 to 9999; got year "
+            f"{years[far[0]]} in row {far[0] + 1}"
+        )
+    return Values(name, "date" if not missing.all() else "", found, missing)
+
+
+def dated(found: Values) -> tuple[Values, np.ndarray]:
+    """Return text as dates, and the rows that are none; then the values are unchanged.
+
+    Parameters
+    ----------
+    found : Values
+        Text. Other values are returned as they are.
+
+    Returns
+    -------
+    Values, ndarray
+        Dates, and no rows, if every text is an ISO date, and all or none have a time zone.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.values import dated, read_values
+    >>> dated(read_values("day", ["2024-02-29", None, "2024-03-01"]))[0].kind
+    'date'
+    >>> values, others = dated(read_values("day", ["2024-02-29", "2024-02-30"]))
+    >>> values.kind, others.tolist()
+    ('text', [1])
+    """
+    rows = np.flatnonzero(~found.missing)
+    if found.kind != "text":
+        return found, rows[:0]
+    moments = [dates.from_text(text) for text in found.present]
+    other = np.array([moment is None for moment in moments], bool)
+    if moments and not other.any():
+        zones = np.array([dates.has_zone(moment) for moment in moments])
+        other = zones != zones[0]
+    if other.any():
+        return found, rows[other]
+    values = np.full(len(found.values), "NaT", dates.DTYPE)
+    try:
+        values[rows] = dates.naive(moment for moment in moments if moment is not None)
+    except OverflowError:
+        return found, rows
+    return Values(found.name, "date", values, found.missing), rows[:0]
+
+
+def check_any(found: Values) -> None:
+    """Raise if all values of a column are missing."""
+    if found.missing.all():
+        raise Mistake(
+            f"column {shown(found.name)}: expected values; all are missing; --drop leaves a column "
+            "out"
+        )
+
+
+def check_present(columns: Sequence[Values], advice: str) -> None:
+    """Raise if values are missing; the message counts them for each column."""
+    counts = {values.name: int(values.missing.sum()) for values in columns}
+    found = [f"{shown(name)} ({count})" for name, count in counts.items() if count]
+    if found:
+        more = f" and {len(found) - 10} more columns" if len(found) > 10 else ""
+        raise Mistake(f"missing values in {', '.join(found[:10])}{more}: {advice}")
+
+
+def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
+    """Return the mean and the standard deviation of finite numbers.
+
+    The latter is 1 if the numbers are equal, or differ by rounding errors alone: else one step of
+    rounding would be as much as the whole range of another column.
+
+    Raises
+    ------
+    Mistake
+        float64 cannot hold one of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.tables.values import standard
+    >>> standard("x", np.array([1.0, 3.0])), standard("x", np.array([0.3, 0.1 + 0.2]))
+    ((2.0, 1.0), (0.30000000000000004, 1.0))
+    """
+    if numbers.min() == numbers.max():
+        return float(numbers[0]), 1.0
+    with np.errstate(all="ignore"):
+        mean, scale = float(numbers.mean()), float(numbers.std())
+        if _rounding(numbers / np.abs(numbers).max()):
+            return mean, 1.0
+    if not (math.isfinite(mean) and 0 < scale < math.inf):
+        raise Mistake(
+            f"column {shown(name)}: its numbers are too large or too small to standardise"
+        )
+    return mean, scale
+
+
+def _rounding(numbers: np.ndarray) -> bool:
+    """Return whether the variance of numbers in [-1, 1] is rounding error, as scikit-learn does."""
+    m, eps = len(numbers), float(np.finfo(np.float64).eps)
+    mean, variance = float(numbers.mean()), float(numbers.var())
+    return variance <= m * eps * variance + (m * mean * eps) ** 2
