@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,19 @@ from ..tables.read import read_table
 from .common import note
 from .options import TrainOptions
 
-__all__ = ["Prepared", "digits", "prepare"]
+__all__ = ["Prepared", "Raw", "digits", "folds", "parts", "prepare", "raw"]
 
 # The name that scikit-learn's own table of the digits has for it.
 DIGITS_TARGET = "target"
+
+
+@dataclass
+class Raw:
+    """The target of a table and its features, as they were read."""
+
+    target: Target
+    wanted: Values
+    found: list[Values]
 
 
 @dataclass
@@ -59,15 +69,42 @@ def digits() -> dict[str, np.ndarray]:
     return {**pixels, DIGITS_TARGET: found.target}
 
 
-def prepare(options: TrainOptions) -> Prepared:
-    """Read the table, split it, and encode both parts by what the first one holds."""
+def raw(options: TrainOptions) -> Raw:
+    """Read the table."""
     wanted, found = read(options)
     target = Target.of(wanted, options.task)
     if options.class_weight and target.task == "regression":
         raise Mistake(f"--class-weight: expected classes; target {target.name!r} has numbers")
-    chosen, rest = split(wanted, target, options)
+    return Raw(target, wanted, found)
+
+
+def prepare(options: TrainOptions, table: Raw | None = None) -> Prepared:
+    """Read the table, split it, and encode both parts by what the first one holds."""
+    table = table or raw(options)
+    return encoded(options, table, *split(table.wanted, table.target, options))
+
+
+def folds(options: TrainOptions, table: Raw) -> Iterator[Prepared]:
+    """Yield the table ``options.cv`` times, with each row held out once, as many of every class."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    n, target, m = options.cv or 0, table.target, len(table.wanted.values)
+    numbers = target.encode(table.wanted) if target.classes else None
+    fewest = m if numbers is None else int(np.bincount(numbers).min())
+    if fewest < n:
+        of = "" if numbers is None else f" of every class of target {target.name!r}"
+        raise Mistake(f"--cv {n}: expected {n} rows or more{of}; got {fewest}")
+    make = KFold if numbers is None else StratifiedKFold
+    cuts = make(n, shuffle=True, random_state=options.seed)
+    for chosen, rest in cuts.split(np.zeros(m), numbers):
+        yield encoded(options, table, chosen, rest)
+
+
+def encoded(options: TrainOptions, table: Raw, chosen: np.ndarray, rest: np.ndarray) -> Prepared:
+    """Return the chosen rows to train on, and the rest, encoded by what the chosen ones hold."""
+    wanted, found = table.wanted, table.found
     part = wanted.taken(chosen)
-    target = target.standardised(part)
+    target = table.target.standardised(part)
     columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
     # float32 is what the kernels are fast in; the line searches of L-BFGS want more digits
     dtype = "float64" if options.solver == "lbfgs" else "float32"
@@ -106,17 +143,11 @@ def read(options: TrainOptions) -> tuple[Values, list[Values]]:
 
 
 def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out: as many of every class, where there are enough.
-
-    Where there are not, one row of every class at least is trained on.
-    """
-    from sklearn.model_selection import train_test_split
-
-    m, share, seed = len(found.values), options.test_size, options.seed
+    """Return rows to train on and rows held out; see `parts`."""
+    m, share = len(found.values), options.test_size
     held_out = int(np.ceil(share * m))
-    every = np.arange(m)
     if share == 0:
-        return every, every[:0]
+        return np.arange(m), np.arange(0)
     n = max(len(target.classes), 1)
     if m - held_out < n:
         raise Mistake(
@@ -124,7 +155,21 @@ def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndar
             "are left"
         )
     numbers = target.encode(found) if target.classes else None
-    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out >= n):
+    return parts(m, numbers, held_out, options.seed)
+
+
+def parts(
+    m: int, numbers: np.ndarray | None, held_out: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows to train on and rows held out: as many of every class, where there are enough.
+
+    Where there are not, one row of every class at least is trained on. ``numbers`` are those of the
+    classes, None for regression.
+    """
+    from sklearn.model_selection import train_test_split
+
+    every = np.arange(m)
+    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out > numbers.max()):
         chosen, rest = train_test_split(
             every, test_size=held_out, stratify=numbers, random_state=seed
         )

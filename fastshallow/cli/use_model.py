@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,29 +14,46 @@ import fastshallow as fs
 from ..files.models import replace_file
 from ..kernels.losses import LOSSES
 from ..tables.columns import Values, check_present, read_values
+from ..tables.formulas import without_formulas
 from ..tables.mistakes import DONE, Mistake, listed, plain
 from ..tables.pipeline import Pipeline
 from ..tables.read import read_table, table_csv
-from ..tables.scores import scores_text
+from ..tables.scores import predicted_classes, scores_line, scores_text
 from .common import (
     check_outputs,
+    importance_of,
     load_model,
     load_pipeline,
+    note,
     print_json,
     scores_of,
     unseen_noted,
 )
-from .report import columns_text
+from .report import columns_text, importance_text
 
-__all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
+__all__ = ["diagnose", "encoded", "evaluate", "info", "predict", "wanted", "warmup"]
+
+#: Groups of scores in a model file, and their names for people.
+MEASURED = {"held_out": "held out", "test": "test", "cross_validation": "folds"}
 
 
-def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any, np.ndarray]:
-    """Return a table and its X; text columns, and text classes, are read as text."""
+def encoded(
+    model: Pipeline,
+    path: str,
+    target: str | None = None,
+    keep: Sequence[str] = (),
+    keep_all: bool = False,
+) -> tuple[Any, np.ndarray]:
+    """Return a table and its X; text columns, and text classes, are read as text.
+
+    So are kept columns, as they are to be written as they were, unless the model needs numbers.
+    """
+    typed = [column.name for column in model.columns if column.kind != "text"]
     text = [column.name for column in model.columns if column.kind == "text"]
     if target is not None and model.target.classes and isinstance(model.target.classes[0], str):
         text.append(target)
-    table = read_table(path, text)
+    text += [name for given in keep for name in (given, *given.split(",")) if name not in typed]
+    table = read_table(path, text, typed if keep_all else None)
     try:
         with unseen_noted():
             return table, model.transform(table)
@@ -43,25 +61,80 @@ def encoded(model: Pipeline, path: str, target: str | None = None) -> tuple[Any,
         raise Mistake(f"{'standard input' if path == '-' else path}: {error}") from error
 
 
-def predict(path: str, data: str, out: str | None, proba: bool, threads: int | None) -> int:
+def predict(
+    path: str,
+    data: str,
+    out: str | None,
+    proba: bool,
+    threads: int | None,
+    threshold: float | None = None,
+    keep: Sequence[str] = (),
+    keep_all: bool = False,
+    as_is: bool = False,
+) -> int:
     """Write the predictions of a table's rows as CSV."""
     model = load_pipeline(path)
     if proba and model.task == "regression":
         raise Mistake(f"--proba: expected a classifier; {path} is a regression")
+    check_threshold(model, path, threshold)
     check_outputs({"--out": out}, path, data)
-    _, X = encoded(model, data)
-    answers = {"prediction": model.answers(X, threads)}
-    if proba:
-        P = model.probabilities(X, threads).T
-        for label, column in zip(model.target.classes, P, strict=True):
-            answers[f"probability_{label}"] = column
-    text = table_csv(answers)
+    table, X = encoded(model, data, None, keep, keep_all)
+    kept = {name: table[name] for name in kept_names(list(table), data, keep, keep_all)}
+    answers = predictions(model, X, proba, threads, threshold)
+    twice = [name for name in answers if name in kept]
+    if twice:
+        raise Mistake(f"--keep: the predictions have columns of these names: {listed(twice)}")
+    columns, changed = without_formulas(kept | answers)
+    text = table_csv(kept | answers if as_is else columns)
     if out is None:
         sys.stdout.write(text)
     else:
-        replace_file(out, text.encode())
+        replace_file(out, text.encode("utf-8", "backslashreplace"))
         print(f"Predictions        {out} ({len(X):,} rows)")
+    if changed and not as_is:
+        where = ", ".join(f"{listed([name])} ({count})" for name, count in changed.items())
+        note(
+            "warning: text that a spreadsheet would run is written after an apostrophe, in "
+            f"{plain(where, 500)}; --as-is writes it as it is"
+        )
     return DONE
+
+
+def predictions(
+    model: Pipeline, X: np.ndarray, proba: bool, threads: int | None, threshold: float | None
+) -> dict[str, Any]:
+    """Return the columns of the predictions."""
+    answers: dict[str, Any] = {"prediction": model.answers(X, threads)}
+    if not proba and threshold is None:
+        return answers
+    P = model.probabilities(X, threads)
+    if threshold is not None:
+        answers["prediction"] = model.target.labels()[predicted_classes(P, threshold)]
+    if proba:
+        for label, column in zip(model.target.classes, P.T, strict=True):
+            answers[f"probability_{label}"] = column
+    return answers
+
+
+def kept_names(names: list[str], path: str, keep: Sequence[str], keep_all: bool) -> list[str]:
+    """Return the columns to keep: all, or those given by name or as names with commas between."""
+    if keep_all:
+        return names
+    wanted = [name for given in keep for name in ([given] if given in names else given.split(","))]
+    absent = [name for name in wanted if name not in names]
+    if absent:
+        where = "standard input" if path == "-" else path
+        raise Mistake(
+            f"--keep: expected columns of {where}, which has {listed(names)}; got {listed(absent)}"
+        )
+    return list(dict.fromkeys(wanted))
+
+
+def check_threshold(model: Pipeline, path: str, threshold: float | None) -> None:
+    """Raise where a threshold has no meaning."""
+    if threshold is not None and len(model.target.classes) != 2:
+        held = f"{len(model.target.classes)} classes" if model.target.classes else "a regression"
+        raise Mistake(f"--threshold: expected a model of two classes; {path} has {held}")
 
 
 def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
@@ -76,18 +149,31 @@ def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
     return values
 
 
-def evaluate(path: str, data: str, target: str | None, threads: int | None, json: bool) -> int:
+def evaluate(
+    path: str,
+    data: str,
+    target: str | None,
+    threads: int | None,
+    json: bool,
+    threshold: float | None = None,
+    importance: bool = False,
+) -> int:
     """Print the scores of a model on a table with the right answers."""
     model = load_pipeline(path)
+    check_threshold(model, path, threshold)
     name = target or model.target.name
     table, X = encoded(model, data, name)
     y = model.target.encode(wanted(model, table, name, data))
-    scores = scores_of(model, X, y, threads)
+    scores = scores_of(model, X, y, threads, 0.5 if threshold is None else threshold)
     assert scores is not None  # a table has rows
+    shuffled = importance_of(model, X, y, threads) if importance else None
     if json:
-        print_json({"model": path, "data": data, "examples": len(y), **scores})
-    else:
-        print(scores_text(scores, len(y), "Test"))
+        more = {} if shuffled is None else {"importance": shuffled}
+        print_json({"model": path, "data": data, "examples": len(y), **scores, **more})
+        return DONE
+    print(scores_text(scores, len(y), "Test"))
+    if shuffled is not None:
+        print(f"\n{importance_text(shuffled, model.task)}")
     return DONE
 
 
@@ -118,7 +204,12 @@ def info(path: str, json: bool) -> int:
         name = [*net.hidden, net.output][layer - 1]
         print(f"layer {layer}     W{layer} {W.shape}, b{layer} {b.shape}, {name}")
     if pipeline is not None:
-        print(f"target      {_target(pipeline)}\n\n{columns_text(pipeline.columns)}")
+        print(f"target      {_target(pipeline)}")
+        for name, text in MEASURED.items():
+            found = (pipeline.scores or {}).get(name)
+            if found:
+                print(f"{text:<11} {found.get('rows') or 0:,} rows: {scores_line(found)}")
+        print(f"\n{columns_text(pipeline.columns)}")
     return DONE
 
 

@@ -2,9 +2,10 @@
 
 `read` reads files. `columns` encodes columns as X and Y. `pipeline` holds a network with its
 columns. `described` validates the description of a column or target. `scores` computes scores of
-predictions. `mistakes` holds the error class for mistakes of the user.
+predictions, `importance` those of columns. `formulas` disarms text before it is written. `mistakes`
+holds the error class for mistakes of the user.
 
 May import: jit, kernels, network.
 
-Used above: columns, mistakes, pipeline, read, scores.
+Used above: columns, formulas, importance, mistakes, pipeline, read, scores.
 """

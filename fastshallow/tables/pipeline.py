@@ -14,6 +14,7 @@ from ..kernels.losses import TABLE as OUTPUTS
 from ..network.checks import SHOWN_MOST, shown, warn
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
+from .described import check_scores
 from .mistakes import Mistake, listed
 
 __all__ = ["Pipeline", "UnseenCategories"]
@@ -34,10 +35,13 @@ class Pipeline:
         Encoding of each table column, in the order of X.
     target : Target
         The predicted column.
+    scores : dict or None
+        What ``fastshallow train`` measured: ``class_counts``, the training rows of each class, and
+        scores by name under ``held_out``, ``test`` or ``cross_validation``.
 
     Attributes
     ----------
-    net, columns, target
+    net, columns, target, scores
         As above. The input of ``net`` is ``transform(table).T``.
     names : list of str
         Columns that a table must have, in any order.
@@ -67,10 +71,14 @@ class Pipeline:
     (1, 2)
     """
 
-    def __init__(self, net: Network, columns: Any, target: Target):
+    def __init__(
+        self, net: Network, columns: Any, target: Target, scores: dict[str, Any] | None = None
+    ):
         self.net, self.columns, self.target = net, list(columns), target
+        self.scores = scores
         self._check_types()
         n = len(target.classes)
+        check_scores(scores, n)
         outputs = 1 if n in (0, 2) else n
         classifies = bool(target.classes)
         legal = {name for name, row in OUTPUTS.items() if row.classifies == classifies}
@@ -226,22 +234,23 @@ class Pipeline:
         return np.stack([1 - A[0], A[0]], axis=1) if len(A) == 1 else A.T
 
     def describe(self) -> dict[str, Any]:
-        """Return columns and target in types of JSON."""
+        """Return columns, target and scores, if there are any, in types of JSON."""
         return {
             "columns": [column.describe() for column in self.columns],
             "target": self.target.describe(),
+            **({} if self.scores is None else {"scores": self.scores}),
         }
 
     @classmethod
     def described(cls, net: Network, kept: dict[str, Any]) -> Pipeline:
         """Return the pipeline of a network and a result of `describe`."""
-        if not isinstance(kept, dict) or set(kept) != {"columns", "target"}:
+        if not isinstance(kept, dict) or set(kept) - {"scores"} != {"columns", "target"}:
             got = sorted(map(str, kept)) if isinstance(kept, dict) else kept
             raise ValueError(f"pipeline: expected columns and target; got {shown(got)}")
         if not isinstance(kept["columns"], list):
             raise TypeError(f"columns: expected a list; got {shown(kept['columns'])}")
         columns = [Column.described(column) for column in kept["columns"]]
-        return cls(net, columns, Target.described(kept["target"]))
+        return cls(net, columns, Target.described(kept["target"]), scores=kept.get("scores"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle and skops: the network and the result of `describe`."""

@@ -30,7 +30,7 @@ SEPARATORS = ",;\t|"
 HEADER_MOST = 1 << 24
 
 
-def read_table(path: str, text: Sequence[str] = ()) -> Any:
+def read_table(path: str, text: Sequence[str] = (), typed: Sequence[str] | None = None) -> Any:
     """Return the table in a file.
 
     Parameters
@@ -40,6 +40,8 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
         Parquet file. "-" is standard input.
     text : sequence of str
         Columns of a CSV that are read as text even if they look like numbers.
+    typed : sequence of str or None
+        Columns of a CSV that may be numbers: all others are read as text. None lets all be.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def read_table(path: str, text: Sequence[str] = ()) -> Any:
             parquet = file.read(4) == PARQUET
             file.seek(0)
             with ctrl_c_noted() as ctrl_c:  # pandas reports Ctrl-C as a file error
-                table = _parquet(pandas, file) if parquet else _csv(pandas, file, text)
+                table = _parquet(pandas, file) if parquet else _csv(pandas, file, text, typed)
             if ctrl_c:
                 raise KeyboardInterrupt
     except Mistake as error:
@@ -140,7 +142,7 @@ def _parquet(pandas: Any, file: Any) -> Any:
     return table
 
 
-def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
+def _csv(pandas: Any, file: Any, text: Sequence[str], typed: Sequence[str] | None) -> Any:
     # "replace", as the bound may cut a character; pandas refuses wrong bytes
     first = file.readline(HEADER_MOST).decode("utf-8-sig", "replace")
     while first and not first.strip():
@@ -149,6 +151,9 @@ def _csv(pandas: Any, file: Any, text: Sequence[str]) -> Any:
         raise Mistake("expected a header and rows; got an empty table")
     separator = max(SEPARATORS, key=first.count)  # of equally frequent ones the first
     file.seek(0)
+    if typed is not None:
+        text = [name for name in next(_rows(file, separator)) if name not in typed]
+        file.seek(0)
     options = {"sep": separator, "index_col": False, "encoding": "utf-8-sig", "low_memory": False}
     try:
         with warnings.catch_warnings():
