@@ -52,7 +52,7 @@ def encoded(
     text = [column.name for column in model.columns if column.kind == "text"]
     if target is not None and model.target.classes and isinstance(model.target.classes[0], str):
         text.append(target)
-    text += [name for given in keep for name in (given, *given.split(",")) if name not in typed]
+    text += [name for given in keep for name in (given, *split(given)) if name not in typed]
     table = read_table(path, text, typed if keep_all else None)
     try:
         with unseen_noted():
@@ -116,11 +116,16 @@ def predictions(
     return answers
 
 
+def split(names: str) -> list[str]:
+    """Return the names between commas."""
+    return [name.strip() for name in names.split(",")]
+
+
 def kept_names(names: list[str], path: str, keep: Sequence[str], keep_all: bool) -> list[str]:
     """Return the columns to keep: all, or those given by name or as names with commas between."""
     if keep_all:
         return names
-    wanted = [name for given in keep for name in ([given] if given in names else given.split(","))]
+    wanted = [name for given in keep for name in ([given] if given in names else split(given))]
     absent = [name for name in wanted if name not in names]
     if absent:
         where = "standard input" if path == "-" else path
