@@ -19,6 +19,8 @@ from fastshallow.__main__ import main
 from fastshallow.cli.fit import fit, split_validation
 from fastshallow.cli.options import TrainOptions
 from fastshallow.cli.prepare import folds, prepare, raw
+from fastshallow.files.models import _contents
+from fastshallow.files.tensor_files import to_bytes
 from fastshallow.tables.columns import Column, Target
 from fastshallow.tables.mistakes import Mistake
 
@@ -304,9 +306,14 @@ def test_a_model_file_without_scores(run):
 def test_scores_that_are_none(folder, scores):
     columns = [Column("a", "number")]
     target = Target("y", "classification", ("no", "yes"))
+    net = fs.Network((1, 1))
     with pytest.raises((TypeError, ValueError), match=r"^scores: ") as raised:
-        fs.Pipeline(fs.Network((1, 1)), columns, target, scores=scores)
+        fs.Pipeline(net, columns, target, scores=scores)
     assert len(str(raised.value)) < 500 and str(raised.value).isprintable()
+    tensors, description = _contents(fs.Pipeline(net, columns, target))
+    (folder / "m").write_bytes(to_bytes(tensors, description | {"scores": scores}))
+    with pytest.raises(fs.ModelFileError, match=r"no Pipeline's: scores: "):
+        fs.load(folder / "m")
 
 
 # What is said ------------------------------------------------------------------------------------
