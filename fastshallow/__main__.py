@@ -7,8 +7,10 @@ the last whole state saved; 1 anything else that went wrong outside (a full disk
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
+import io
 import math
 import os
 import re
@@ -107,6 +109,8 @@ not_negative = real(">= 0", lambda value: value >= 0)
 count = whole(1, 10**9)
 seed = whole(0, 2**32 - 1)
 threads = whole(1, 10**6)
+folds = whole(2, 10**6)
+chance = real("from 0 to 1", lambda value: 0 <= value <= 1)
 share = real("from 0 to below 1", lambda value: 0 <= value < 1)
 
 
@@ -169,12 +173,12 @@ def parser() -> argparse.ArgumentParser:
 
     trained = new(
         reads(train),
-        "train people.csv --target income --hidden 64,32 --early-stopping",
+        "train people.csv --target income --hidden 64,32 --plot loss.png",
         "train on a table, or without one on the handwritten digits of scikit-learn",
     )
     predict = new(
         reads(command("use_model", "predict")),
-        "predict model.safetensors new.csv --out predictions.csv --proba",
+        "predict model.safetensors new.csv --out predictions.csv --keep id --proba",
         "write the predictions for a table's rows as CSV",
     )
     evaluate = new(
@@ -204,10 +208,15 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("data", metavar="DATA", help=TABLE)
     for made in (trained, predict, evaluate, diagnose):
         add_reading(made)
-    predict.add_argument("--out", metavar="FILE", help="CSV to write (standard output, or -)")
-    predict.add_argument("--proba", action="store_true", help="the probability of each class too")
+    add_predict(predict)
     right = "the right answers (the target of training)"
     evaluate.add_argument("--target", metavar="COLUMN", help=right)
+    for made in (predict, evaluate):
+        text = "of two classes, predict the second where its probability is larger (0.5)"
+        made.add_argument("--threshold", type=chance, metavar="F", help=text)
+    for made in (trained, evaluate):
+        text = "how much worse the model is when a column's values are shuffled"
+        made.add_argument("--importance", action="store_true", help=text)
     for made in (trained, predict, evaluate):
         made.add_argument("--threads", type=threads, metavar="N", help="threads (by the work)")
     for made in (trained, evaluate, info, diagnose):
@@ -240,6 +249,18 @@ def add_reading(made: argparse.ArgumentParser) -> None:
     add("--names", type=split, default=[], metavar="A,B", help="columns of a file without a header")
 
 
+def add_predict(made: argparse.ArgumentParser) -> None:
+    """Add the options of predict that no other command has."""
+    add = made.add_argument
+    add("--out", metavar="FILE", help="CSV to write (standard output, or -)")
+    add("--proba", action="store_true", help="the probability of each class too")
+    text = "write this column of DATA too; repeatable, or names with commas"
+    add("--keep", action="append", default=[], metavar="COLUMN", help=text)
+    add("--keep-all", action="store_true", help="write all columns of DATA too")
+    text = "text that a spreadsheet would run, without an apostrophe before it"
+    add("--as-is", action="store_true", help=text)
+
+
 def add_train(made: argparse.ArgumentParser) -> None:
     """Add the options of train that no other command has."""
     made.set_defaults(**vars(TrainOptions()))
@@ -267,14 +288,19 @@ def add_train(made: argparse.ArgumentParser) -> None:
     add("--batch-size", type=count, metavar="N", help="rows of a step (200, or all of fewer)")
     add("--learning-rate", type=positive, metavar="F", help="of a step (0.001)")
     add("--alpha", type=not_negative, metavar="F", help="L2 penalty (%(default)s)")
-    add("--early-stopping", action="store_true", help="stop by the score on a tenth of the rows")
+    text = "stop by the loss of a tenth of the rows, which are not trained on"
+    add("--early-stopping", action="store_true", help=text)
     add("--class-weight", choices=("balanced",), help="let every class count as much")
     add("--seed", type=seed, metavar="N", help="of split, weights and order (%(default)s)")
     add("--test-size", type=share, metavar="F", help="share held out (%(default)s)")
+    add("--test", metavar="FILE", help="a table to score on; all of DATA is trained on")
+    text = "scores of N folds, which are each held out once; the model is of all rows"
+    add("--cv", type=folds, metavar="N", help=text)
     add("--impute", choices=("median",), help="fill missing numbers; text with the commonest")
     add("--out", metavar="FILE", help="the model file (%(default)s)")
+    add("--force", action="store_true", help="replace a model file of another table too")
     add("--plot", metavar="FILE", help="a PNG: loss, decision boundary")
-    add("--quiet", action="store_true", help="no progress bar, no explanations")
+    add("--quiet", action="store_true", help="print nothing but scores, warnings and errors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -291,12 +317,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["info", "no-such.safetensors"])
     2
     """
+    if not prepare_streams():
+        return FAILED
     given = vars(parser().parse_args(arguments))
     run = given.pop("run")
     try:
         code: int = run(**given)
-        if sys.stdout is not None:  # it was closed before
-            sys.stdout.flush()  # a closed pipe shows itself here, not after main
+        sys.stdout.flush()  # a closed pipe shows itself here, not after main
         return code
     except Mistake as error:
         print(f"fastshallow: {plain(error, MESSAGE_MOST)}", file=sys.stderr)
@@ -305,14 +332,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("fastshallow: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return FAILED
     except MemoryError:
         print("fastshallow: not enough memory; fewer --hidden units need less", file=sys.stderr)
         return MISTAKE
     except OSError as error:
         print(f"fastshallow: {error}", file=sys.stderr)
+        discard_output()
         return FAILED
+
+
+def prepare_streams() -> bool:
+    """Make output UTF-8 in every locale; return whether there is a standard output.
+
+    A stream that was closed before Python began, as by ``>&-``, is None.
+    """
+    if sys.stderr is None:
+        sys.stderr = io.StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # backslashes for what no encoding has, lone surrogates in the name of a file
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if sys.stdout is None:
+        print("fastshallow: standard output is closed", file=sys.stderr)
+    return sys.stdout is not None
+
+
+def discard_output() -> None:
+    """Discard what cannot be written, or Python would complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # no file, as in a test
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

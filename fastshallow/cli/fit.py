@@ -17,9 +17,14 @@ from ..tables.pipeline import Pipeline
 from ..training.callbacks import Callback
 from .common import note, say
 from .options import TrainOptions
-from .prepare import Prepared
+from .prepare import Prepared, parts
 
 __all__ = ["Run", "fit"]
+
+#: Share of the training rows that early stopping holds out, and the fewest training rows for it:
+#: the loss of fewer than ten rows says too little.
+VALIDATION = 0.1
+STOPPING_LEAST = 100
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Run:
     seconds: float
     compile_seconds: float
     stopped: str
+    cross_validation: dict[str, Any] | None = None
+    importance: list[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -64,6 +71,7 @@ class Recorder(Callback):
 
 def fit(data: Prepared, options: TrainOptions) -> Run:
     """Train until the estimator stops, or Ctrl-C."""
+    check_early_stopping(len(data.y), options)
     if not options.quiet:
         say(options, "\nCompiling the kernels (many seconds in the first run, then kept) ...")
     compile_seconds = fs.warmup(data.X.dtype)
@@ -72,11 +80,12 @@ def fit(data: Prepared, options: TrainOptions) -> Run:
         recorder.X = data.X_held_out
         recorder.y = data.y_held_out.astype(data.X.dtype)
     learner = estimator(data.target.task, options, recorder)
+    X, y, validation = split_validation(data, options)
     interrupted = False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            learner.fit(data.X, data.y)
+            learner.fit(X, y, eval_set=validation)
         except KeyboardInterrupt:
             if not recorder.began:
                 raise
@@ -86,16 +95,45 @@ def fit(data: Prepared, options: TrainOptions) -> Run:
     stopped = _stopped([str(warning.message) for warning in caught], learner, interrupted)
     if not np.isfinite(learner.net_.params).all():
         raise Mistake(_why(ValueError(NOT_FINITE), learner))
-    names = [data.target.name, *(column.name for column in data.columns)]
-    reading = options.reading.of_model(names)
     return Run(
-        model=Pipeline(learner.net_, data.columns, data.target, reading),
+        model=data.model(learner.net_, class_counts(data)),
         loss=learner.loss_curve_,
-        held_out_loss=recorder.held_out_loss,
+        held_out_loss=recorder.held_out_loss or getattr(learner, "eval_loss_curve_", []),
         seconds=recorder.ended - recorder.began,
         compile_seconds=compile_seconds,
         stopped=stopped,
     )
+
+
+def class_counts(data: Prepared) -> dict[str, Any] | None:
+    """Return the training rows of each class, which make the baseline of scores."""
+    n = len(data.target.classes)
+    return {"class_counts": np.bincount(data.y, minlength=n).tolist()} if n else None
+
+
+def check_early_stopping(rows: int, options: TrainOptions) -> None:
+    """Raise if there are too few rows for early stopping."""
+    if options.early_stopping and rows < STOPPING_LEAST:
+        raise Mistake(
+            f"--early-stopping: expected {STOPPING_LEAST} rows or more to train on, as it stops by "
+            f"the loss of a tenth of them; got {rows}"
+        )
+
+
+def split_validation(data: Prepared, options: TrainOptions) -> tuple[Any, Any, Any]:
+    """Return X and y to train on, and the rows whose loss stops the training, or None."""
+    X, y = data.X, data.y
+    if not options.early_stopping:
+        return X, y, None
+    numbers = y if data.target.classes else None
+    chosen, rest = parts(len(y), numbers, int(np.ceil(VALIDATION * len(y))), options.seed)
+    weight: tuple[Any, ...] = ()
+    if options.class_weight:  # or the loss that stops would be another one than that of training
+        from sklearn.utils.class_weight import compute_class_weight
+
+        classes = np.arange(len(data.target.classes))
+        weight = (compute_class_weight("balanced", classes=classes, y=y[chosen])[y[rest]],)
+    return X[chosen], y[chosen], (X[rest], y[rest], *weight)
 
 
 def estimator(task: str, options: TrainOptions, recorder: Recorder) -> Any:
@@ -104,6 +142,11 @@ def estimator(task: str, options: TrainOptions, recorder: Recorder) -> Any:
         "learning_rate_init": options.learning_rate,
         "class_weight": options.class_weight,
     }
+    callbacks: list[Any] = [recorder]
+    if options.early_stopping:
+        # Not the estimator's own, which goes by the score: the accuracy of few rows stands still
+        # for many epochs in which the loss falls. The estimator restores the best parameters.
+        callbacks.append(fs.EarlyStopping(restore_best=False, monitor="validation_cost"))
     make = fs.ShallowClassifier if task == "classification" else fs.ShallowRegressor
     return make(
         hidden_layer_sizes=options.hidden,
@@ -112,9 +155,8 @@ def estimator(task: str, options: TrainOptions, recorder: Recorder) -> Any:
         alpha=options.alpha,
         batch_size=options.batch_size or "auto",
         max_iter=options.epochs,
-        early_stopping=options.early_stopping,
         random_state=options.seed,
-        callbacks=[recorder],
+        callbacks=callbacks,
         progress=not options.quiet,
         n_threads=options.threads,
         **{name: value for name, value in maybe.items() if value is not None},
@@ -128,8 +170,7 @@ def _why(error: ValueError, learner: Any) -> str:
             "the weights are not finite any more: try a --learning-rate smaller than "
             f"{learner.learning_rate_init:g}"
         )
-    text = " ".join(str(error).split())
-    return f"--early-stopping: {text}" if learner.early_stopping else text
+    return " ".join(str(error).split())
 
 
 def _stopped(messages: list[str], learner: Any, interrupted: bool) -> str:

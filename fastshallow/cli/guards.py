@@ -11,7 +11,7 @@ from ..tables.columns import CLASSES_FEW, Target, Values, dated
 from ..tables.mistakes import Mistake, listed
 from .common import note
 
-__all__ = ["check_classes", "dates_noted", "left_out"]
+__all__ = ["check_classes", "dates_noted", "left_out", "reasons_text"]
 
 #: A text column with more different values than this share of its rows tells rows apart, no more.
 DIFFERENT_MOST = 0.8
@@ -80,7 +80,7 @@ def dates_noted(found: Values) -> Values:
 
 
 def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, str]:
-    """Return the columns that teach nothing, with the reason of each; name them in one line.
+    """Return the columns that teach nothing, with the reason of each.
 
     Parameters
     ----------
@@ -93,13 +93,23 @@ def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, 
     """
     every = {values.name: _reason(values, values.taken(chosen)) for values in found}
     reasons = {name: reason for name, reason in every.items() if reason}
-    texts = [f"{shown(name)} ({reason})" for name, reason in reasons.items()]
-    what = ", ".join(texts[:10]) + f" and {len(texts) - 10} more" * (len(texts) > 10)
     if len(reasons) == len(found):
+        what = reasons_text(reasons)
         raise Mistake(f"{source}: expected columns to learn from; left out are {what}")
-    if reasons:
-        note(f"warning: columns left out: {what}")
     return reasons
+
+
+def reasons_text(reasons: dict[str, str]) -> str:
+    """Return the columns that are left out, with their reasons, for a message.
+
+    Examples
+    --------
+    >>> from fastshallow.cli.guards import reasons_text
+    >>> reasons_text({"a": "constant", "id": "99 different texts in 99 rows"})
+    "'a' (constant), 'id' (99 different texts in 99 rows)"
+    """
+    texts = [f"{shown(name)} ({reason})" for name, reason in reasons.items()]
+    return ", ".join(texts[:10]) + f" and {len(texts) - 10} more" * (len(texts) > 10)
 
 
 def _reason(values: Values, part: Values) -> str:

@@ -24,6 +24,10 @@ class TrainOptions:
         Path of the table, "-" for standard input; None for the handwritten digits.
     target : str or None
         The column to predict; None for that of the digits.
+    test : str or None
+        Path of a table for the scores; None holds a part of ``data`` out.
+    cv : int or None
+        Number of folds of a cross-validation; None for none.
     batch_size, learning_rate : int or None, float or None
         Of a step; None for the default of the estimator. "lbfgs" takes neither.
     reading : Reading
@@ -56,8 +60,12 @@ class TrainOptions:
     class_weight: str | None = None
     seed: int = 0
     test_size: float = 0.2
+    test: str | None = None
+    cv: int | None = None
+    importance: bool = False
     impute: str | None = None
     out: str = "model.safetensors"
+    force: bool = False
     plot: str | None = None
     quiet: bool = False
     json: bool = False

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..network.checks import shown
+from ..network.network import Network
 from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
 from ..tables.mistakes import Mistake, listed, together
+from ..tables.pipeline import Pipeline
 from ..tables.read import ReadTable, read_noted, source_name
-from ..tables.reading import named
+from ..tables.reading import AS_FOUND, Reading, named
 from .common import note
-from .guards import check_classes, dates_noted, left_out
+from .guards import check_classes, dates_noted, left_out, reasons_text
 from .options import TrainOptions
 
-__all__ = ["Prepared", "digits", "prepare"]
+__all__ = ["Prepared", "Raw", "digits", "folds", "parts", "prepare", "raw"]
 
 # The name that scikit-learn's own table of the digits has for it.
 DIGITS_TARGET = "target"
 
 LEAVE_OUT = "; --drop leaves a column out"
+
+
+@dataclass
+class Raw:
+    """The target of a table and its features, as they were read."""
+
+    target: Target
+    wanted: Values
+    found: list[Values]
 
 
 @dataclass
@@ -33,6 +46,7 @@ class Prepared:
     y: np.ndarray
     X_held_out: np.ndarray
     y_held_out: np.ndarray
+    reading: Reading = AS_FOUND
     #: Columns that are no features, with the reason of each.
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -40,6 +54,10 @@ class Prepared:
     def rows(self) -> int:
         """How many the table had."""
         return len(self.y) + len(self.y_held_out)
+
+    def model(self, net: Network, scores: dict[str, Any] | None = None) -> Pipeline:
+        """Return the network with its columns."""
+        return Pipeline(net, self.columns, self.target, self.reading, scores=scores)
 
     def sizes(self, hidden: tuple[int, ...]) -> tuple[int, ...]:
         """Return the sizes of a network with these hidden layers."""
@@ -66,26 +84,57 @@ def digits() -> dict[str, np.ndarray]:
     return {**pixels, DIGITS_TARGET: found.target}
 
 
-def prepare(options: TrainOptions) -> Prepared:
-    """Read the table, split it, and encode both parts by what the first one holds."""
+def raw(options: TrainOptions) -> Raw:
+    """Read the table."""
     wanted, found = read(options)
     target = Target.of(wanted, options.task)
     if options.class_weight and target.task == "regression":
         raise Mistake(f"--class-weight: expected classes; target {shown(target.name)} has numbers")
     check_classes(target, wanted)
-    chosen, rest = split(wanted, target, options)
+    return Raw(target, wanted, found)
+
+
+def prepare(options: TrainOptions, table: Raw | None = None) -> Prepared:
+    """Read the table, split it, and encode both parts by what the first one holds."""
+    table = table or raw(options)
+    chosen, rest = split(table.wanted, table.target, options)
+    data = encoded(options, table, chosen, rest)
+    if data.left_out:
+        note(f"warning: columns left out: {reasons_text(data.left_out)}")
+    return data
+
+
+def folds(options: TrainOptions, table: Raw) -> Iterator[Prepared]:
+    """Yield the table ``options.cv`` times, with each row held out once, as many of every class."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    n, target, m = options.cv or 0, table.target, len(table.wanted.values)
+    numbers = target.encode(table.wanted) if target.classes else None
+    fewest = m if numbers is None else int(np.bincount(numbers).min())
+    if fewest < n:
+        of = "" if numbers is None else f" of every class of target {shown(target.name)}"
+        raise Mistake(f"--cv {n}: expected {n} rows or more{of}; got {fewest}")
+    make = KFold if numbers is None else StratifiedKFold
+    cuts = make(n, shuffle=True, random_state=options.seed)
+    for chosen, rest in cuts.split(np.zeros(m), numbers):
+        yield encoded(options, table, chosen, rest)
+
+
+def encoded(options: TrainOptions, table: Raw, chosen: np.ndarray, rest: np.ndarray) -> Prepared:
+    """Return the chosen rows to train on, and the rest, encoded by what the chosen ones hold."""
     # the digits are an image: each pixel is an input, also one that is always white
-    useless = {} if options.data is None else left_out(found, chosen, options.source)
-    found = [values for values in found if values.name not in useless]
+    useless = {} if options.data is None else left_out(table.found, chosen, options.source)
+    wanted, found = table.wanted, [v for v in table.found if v.name not in useless]
     part = wanted.taken(chosen)
-    target = target.standardised(part)
+    target = table.target.standardised(part)
     columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
     # float32 is what the kernels are fast in; the line searches of L-BFGS want more digits
     dtype = "float64" if options.solver == "lbfgs" else "float32"
     X, _ = encode(columns, [values.taken(chosen) for values in found], dtype)
     X_held_out, _ = encode(columns, [values.taken(rest) for values in found], dtype)
     y, y_held_out = target.encode(part), target.encode(wanted.taken(rest))
-    return Prepared(columns, target, X, y, X_held_out, y_held_out, useless)
+    reading = options.reading.of_model([target.name, *(column.name for column in columns)])
+    return Prepared(columns, target, X, y, X_held_out, y_held_out, reading, useless)
 
 
 def read(options: TrainOptions) -> tuple[Values, list[Values]]:
@@ -162,17 +211,11 @@ def missing_words(found: ReadTable, columns: list[Values]) -> str:
 
 
 def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out: as many of every class, where there are enough.
-
-    Where there are not, one row of every class at least is trained on.
-    """
-    from sklearn.model_selection import train_test_split
-
-    m, share, seed = len(found.values), options.test_size, options.seed
+    """Return rows to train on and rows held out; see `parts`."""
+    m, share = len(found.values), options.test_size
     held_out = int(np.ceil(share * m))
-    every = np.arange(m)
     if share == 0:
-        return every, every[:0]
+        return np.arange(m), np.arange(0)
     n = max(len(target.classes), 1)
     if m - held_out < n:
         raise Mistake(
@@ -180,7 +223,21 @@ def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndar
             "are left"
         )
     numbers = target.encode(found) if target.classes else None
-    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out >= n):
+    return parts(m, numbers, held_out, options.seed)
+
+
+def parts(
+    m: int, numbers: np.ndarray | None, held_out: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows to train on and rows held out: as many of every class, where there are enough.
+
+    Where there are not, one row of every class at least is trained on. ``numbers`` are those of the
+    classes, None for regression.
+    """
+    from sklearn.model_selection import train_test_split
+
+    every = np.arange(m)
+    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out > numbers.max()):
         chosen, rest = train_test_split(
             every, test_size=held_out, stratify=numbers, random_state=seed
         )

@@ -16,7 +16,16 @@ from .fit import Run
 from .options import TrainOptions
 from .prepare import Prepared
 
-__all__ = ["columns_text", "data_text", "figures", "model_text", "plot_png", "report_text"]
+__all__ = [
+    "columns_text",
+    "data_text",
+    "figures",
+    "importance_text",
+    "model_text",
+    "plot_png",
+    "report_text",
+    "train_scores_text",
+]
 
 #: Rows of the table of columns that are printed, and points of a decision boundary by axis.
 ROWS_MOST = 30
@@ -51,9 +60,13 @@ Use it from Python:
 def data_text(data: Prepared, options: TrainOptions) -> str:
     """Return the table of the data."""
     where = "standard input" if options.data == "-" else options.source
+    rows = (
+        f"{data.rows:,} rows, {len(data.y):,} to train on, {len(data.y_held_out):,} held out"
+        if options.test is None
+        else f"{len(data.y):,} rows to train on; {options.test}: {len(data.y_held_out):,} to score"
+    )
     lines = [
-        f"Data               {where}: {data.rows:,} rows, {len(data.y):,} to train on, "
-        f"{len(data.y_held_out):,} held out",
+        f"Data               {where}: {rows}",
         f"Target             {target_text(data)}",
         "",
         columns_text(data.columns),
@@ -107,8 +120,8 @@ def report_text(
 ) -> str:
     """Return scores, loss, speed, and what to do with the files."""
     lines = [""]
-    if scores is not None:
-        lines += [scores_text(scores, len(data.y_held_out)), ""]
+    if found := train_scores_text(run, data, scores, options):
+        lines += [found, ""]
     if run.loss:
         lines += [
             f"Loss               {run.loss[0]:.4f} -> {run.loss[-1]:.4f}, {epochs_text(run)}",
@@ -126,6 +139,34 @@ def report_text(
         more = {"path": path, "flags": reading.flags(), "arguments": reading.arguments()}
         lines += [use.format(out=options.out, **more)]
     return "\n".join(lines)
+
+
+def train_scores_text(
+    run: Run, data: Prepared, scores: dict[str, Any] | None, options: TrainOptions
+) -> str:
+    """Return all scores, "" if there are none."""
+    found = []
+    if scores is not None:
+        where = "Held-out" if options.test is None else "Test"
+        found.append(scores_text(scores, len(data.y_held_out), where))
+    if run.cross_validation is not None:
+        found.append(scores_text(run.cross_validation, len(data.y), f"{options.cv}-fold"))
+    if run.importance is not None:
+        found.append(importance_text(run.importance, data.target.task))
+    return "\n\n".join(found)
+
+
+def importance_text(rows: list[dict[str, Any]], task: str) -> str:
+    """Return the importance of columns as a table."""
+    loss = "log loss" if task == "classification" else "RMSE"
+    cells = [
+        (plain(row["column"]), f"{row['mean']:.4g}", f"{row['spread']:.2g}")
+        for row in rows[:ROWS_MOST]
+    ]
+    left_out = len(rows) - len(cells)
+    return text_table([("column, shuffled", f"{loss} grows by", "+-"), *cells]) + (
+        f"\n... and {left_out} columns that matter less" if left_out else ""
+    )
 
 
 def epochs_text(run: Run) -> str:
@@ -154,7 +195,8 @@ def figures(
             "train": len(data.y),
             "held_out": len(data.y_held_out),
             "left_out": data.left_out,
-            **run.model.describe(),
+            "test": options.test,
+            **{name: value for name, value in run.model.describe().items() if name != "scores"},
         },
         "model": {
             "path": options.out,
@@ -173,6 +215,8 @@ def figures(
             "examples_per_second": examples_per_second(run, data),
         },
         "held_out": scores,
+        "cross_validation": run.cross_validation,
+        "importance": run.importance,
         "plot": options.plot,
     }
 
@@ -180,9 +224,12 @@ def figures(
 def plot_png(run: Run, data: Prepared) -> bytes:
     """Return loss curves, and the decision boundary of a classifier of two numbers."""
     model = run.model
-    both = len(run.held_out_loss) == len(run.loss)
     title = f"{model.target.name}: loss by epoch"
-    validation = run.held_out_loss if both and run.loss else None
+    validation = None
+    if run.loss and run.held_out_loss:  # Ctrl-C may end the last epoch before its second value
+        values = np.full(len(run.loss), np.nan)
+        values[: len(run.held_out_loss)] = run.held_out_loss[: len(run.loss)]
+        validation = values
     two = len(model.columns) == 2 and all(column.kind == "number" for column in model.columns)
     boundary = boundary_of(model, data) if two and model.task == "classification" else None
     return cost_png(run.loss or [np.nan], title, validation, boundary, "epoch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,32 +14,43 @@ import fastshallow as fs
 from ..files.models import replace_file
 from ..kernels.losses import LOSSES
 from ..tables.columns import Values, check_present, read_values
+from ..tables.formulas import without_formulas
 from ..tables.mistakes import DONE, Mistake, did_you_mean, listed, plain
 from ..tables.pipeline import Pipeline
-from ..tables.read import source_name, table_csv
-from ..tables.reading import AS_FOUND, Reading
-from ..tables.scores import scores_text
+from ..tables.read import Kept, ReadTable, source_name, table_csv
+from ..tables.reading import AS_FOUND, Reading, named
+from ..tables.scores import predicted_classes, scores_line, scores_text
 from .common import (
     check_outputs,
+    importance_of,
     is_stdout,
     load_model,
     load_pipeline,
+    note,
     print_json,
     scores_of,
     unseen_noted,
 )
-from .report import columns_text
+from .report import columns_text, importance_text
 
-__all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
+__all__ = ["diagnose", "encoded", "evaluate", "info", "predict", "wanted", "warmup"]
+
+#: Groups of scores in a model file, and their names for people.
+MEASURED = {"held_out": "held out", "test": "test", "cross_validation": "folds"}
 
 
 def encoded(
-    model: Pipeline, path: str, reading: Reading, target: str | None = None
-) -> tuple[Any, np.ndarray]:
-    """Return a table and its X."""
+    model: Pipeline,
+    path: str,
+    reading: Reading,
+    target: str | None = None,
+    kept: Kept = lambda names: [],
+) -> tuple[ReadTable, np.ndarray]:
+    """Return a table and its X; see `fastshallow.tables.read.read_noted` for ``kept``."""
     with unseen_noted():
-        table = model.read(path, target, **vars(reading))
+        table = model.read_noted(path, target, vars(reading), kept)
         try:
+            return table, model.transform(table.frame)
             return table, model.transform(table)
         except Mistake as error:
             raise Mistake(f"{source_name(path)}: {error}") from error
@@ -51,29 +63,64 @@ def predict(
     proba: bool,
     threads: int | None,
     reading: Reading = AS_FOUND,
+    threshold: float | None = None,
+    keep: Sequence[str] = (),
+    keep_all: bool = False,
+    as_is: bool = False,
 ) -> int:
     """Write the predictions of a table's rows as CSV."""
     model = load_pipeline(path)
     if proba and model.task == "regression":
         raise Mistake(f"--proba: expected a classifier; {path} is a regression")
-    if is_stdout(out):
-        out = None
-        if sys.stdout is None:
-            raise Mistake("standard output is closed; --out names a file")
+    check_threshold(model, path, threshold)
+    out = None if is_stdout(out) else out
     check_outputs({"--out": out}, path, data)
-    _, X = encoded(model, data, reading)
-    answers = {"prediction": model.answers(X, threads)}
-    if proba:
-        P = model.probabilities(X, threads).T
-        for label, column in zip(model.target.classes, P, strict=True):
-            answers[f"probability_{label}"] = column
-    text = table_csv(answers)
+
+    def kept(names: list[str]) -> list[str]:
+        return names if keep_all else named("--keep", keep, names, source_name(data))
+
+    table, X = encoded(model, data, reading, kept=kept)
+    answers = predictions(model, X, proba, threads, threshold)
+    twice = [name for name in answers if name in table.kept]
+    if twice:
+        raise Mistake(f"--keep: the predictions have columns of these names: {listed(twice)}")
+    columns, changed = without_formulas(table.kept | answers)
+    text = table_csv(table.kept | answers if as_is else columns)
     if out is None:
         sys.stdout.write(text)
     else:
-        replace_file(out, text.encode())
+        replace_file(out, text.encode("utf-8", "backslashreplace"))
         print(f"Predictions        {out} ({len(X):,} rows)")
+    if changed and not as_is:
+        where = ", ".join(f"{listed([name])} ({count})" for name, count in changed.items())
+        note(
+            "warning: text that a spreadsheet would run is written after an apostrophe, in "
+            f"{plain(where, 500)}; --as-is writes it as it is"
+        )
     return DONE
+
+
+def predictions(
+    model: Pipeline, X: np.ndarray, proba: bool, threads: int | None, threshold: float | None
+) -> dict[str, Any]:
+    """Return the columns of the predictions."""
+    answers: dict[str, Any] = {"prediction": model.answers(X, threads)}
+    if not proba and threshold is None:
+        return answers
+    P = model.probabilities(X, threads)
+    if threshold is not None:
+        answers["prediction"] = model.target.labels()[predicted_classes(P, threshold)]
+    if proba:
+        for label, column in zip(model.target.classes, P.T, strict=True):
+            answers[f"probability_{label}"] = column
+    return answers
+
+
+def check_threshold(model: Pipeline, path: str, threshold: float | None) -> None:
+    """Raise where a threshold has no meaning."""
+    if threshold is not None and len(model.target.classes) != 2:
+        held = f"{len(model.target.classes)} classes" if model.target.classes else "a regression"
+        raise Mistake(f"--threshold: expected a model of two classes; {path} has {held}")
 
 
 def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
@@ -96,18 +143,25 @@ def evaluate(
     threads: int | None,
     json: bool,
     reading: Reading = AS_FOUND,
+    threshold: float | None = None,
+    importance: bool = False,
 ) -> int:
     """Print the scores of a model on a table with the right answers."""
     model = load_pipeline(path)
+    check_threshold(model, path, threshold)
     name = target or model.target.name
     table, X = encoded(model, data, reading, name)
-    y = model.target.encode(wanted(model, table, name, data))
-    scores = scores_of(model, X, y, threads)
+    y = model.target.encode(wanted(model, table.frame, name, data))
+    scores = scores_of(model, X, y, threads, 0.5 if threshold is None else threshold)
     assert scores is not None  # a table has rows
+    shuffled = importance_of(model, X, y, threads) if importance else None
     if json:
-        print_json({"model": path, "data": data, "examples": len(y), **scores})
-    else:
-        print(scores_text(scores, len(y), "Test"))
+        more = {} if shuffled is None else {"importance": shuffled}
+        print_json({"model": path, "data": data, "examples": len(y), **scores, **more})
+        return DONE
+    print(scores_text(scores, len(y), "Test"))
+    if shuffled is not None:
+        print(f"\n{importance_text(shuffled, model.task)}")
     return DONE
 
 
@@ -141,7 +195,12 @@ def info(path: str, json: bool) -> int:
         reading = pipeline.reading.describe()
         if reading:
             print(f"reading     {plain(reading, 300)}")
-        print(f"target      {_target(pipeline)}\n\n{columns_text(pipeline.columns)}")
+        print(f"target      {_target(pipeline)}")
+        for name, text in MEASURED.items():
+            found = (pipeline.scores or {}).get(name)
+            if found:
+                print(f"{text:<11} {found.get('rows') or 0:,} rows: {scores_line(found)}")
+        print(f"\n{columns_text(pipeline.columns)}")
     return DONE
 
 
@@ -160,8 +219,8 @@ def diagnose(path: str, data: str, json: bool, reading: Reading = AS_FOUND) -> i
     name = model.target.name
     table, X = encoded(model, data, reading, name)
     Y = None
-    if name in table:
-        Y = model.target.encode(wanted(model, table, name, data)).astype(X.dtype)
+    if name in table.frame:
+        Y = model.target.encode(wanted(model, table.frame, name, data)).astype(X.dtype)
     found = fs.diagnose(model.net, X.T, Y)
     if json:
         layers = [

@@ -6,11 +6,13 @@ by any safetensors library. Its metadata hold the architecture as JSON (key ``fa
     {"format": "fastshallow.Network", "version": 1, "sizes": [64, 32, 10], "hidden": ["relu"],
      "output": "softmax", "dtype": "float32", "leaky_slope": 0.01, "sha256": "..."}
 
-For a `Pipeline` the JSON holds the architecture under ``network``, the columns and the target::
+For a `Pipeline` the JSON holds the architecture under ``network``, the columns, the target and, if
+there are any, scores::
 
     {"format": "fastshallow.Pipeline", "version": 1, "network": {"sizes": [2, 1], ...},
      "columns": [{"name": "colour", "kind": "text", "categories": ["blue", "red"], "fill": null}],
-     "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]}}
+     "target": {"name": "warm", "task": "classification", "classes": ["no", "yes"]},
+     "scores": {"class_counts": [3, 2], "held_out": {"rows": 2, "accuracy": 0.5, ...}}}
 
 and, unless all is read as pandas does, ``"reading": {"missing": ["?"]}``.
 
@@ -117,7 +119,7 @@ def _contents(model: Network | Pipeline) -> tuple[dict[str, np.ndarray], dict[st
     """Return the tensors and the description of a model's file."""
     if isinstance(model, Pipeline):
         # checks parts that were replaced
-        model = Pipeline(model.net, model.columns, model.target, model.reading)
+        model = Pipeline(model.net, model.columns, model.target, model.reading, scores=model.scores)
         net, form, more = model.net, PIPELINE_FORMAT, model.describe()
         described = {"network": net._described(), **more}
     elif isinstance(model, Network):

@@ -2,11 +2,12 @@
 
 `read` reads files, by the options of `reading`. `csv_text` parses a CSV. `words` says which words
 are numbers. `frames` takes columns from data frames and records. `values` reads a column, `dates`
-dates. `columns` encodes columns as X, `targets` the target as Y. `pipeline` holds a network with its
-columns. `described` validates the description of a column or target. `scores` computes scores of
-predictions. `mistakes` holds the error class for mistakes of the user.
+dates. `columns` encodes columns as X, `targets` the target as Y. `pipeline` holds a network with
+its columns. `described` validates the description of a column or target. `scores` computes scores
+of predictions, `importance` those of columns. `formulas` disarms text before it is written.
+`mistakes` holds the error class for mistakes of the user.
 
 May import: jit, kernels, network.
 
-Used above: columns, mistakes, pipeline, read, reading, scores.
+Used above: columns, formulas, importance, mistakes, pipeline, read, reading, scores.
 """

@@ -202,6 +202,11 @@ class CSVText:
                 found[name].update(words[words.str.fullmatch(r"0\d+")].tolist())
         return {name: counts for name, counts in found.items() if counts}
 
+    def written(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return columns as the text that is written in the file."""
+        chunks = [chunk for _, chunk in self._chunks(names)] if names else []
+        return {name: self.pandas.concat([chunk[name] for chunk in chunks]) for name in names}
+
     def _chunks(self, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
         """Yield the first row and the text of some columns, for so many rows at a time."""
         options = {"keep_default_na": False, "na_values": [], "dtype": str, "chunksize": ROWS}

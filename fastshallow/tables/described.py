@@ -1,4 +1,4 @@
-"""Checks of the fields of `Column` and `Target`, given by a caller, a file or a pickle."""
+"""Checks of the fields of `Column`, `Target` and `Pipeline`: of a caller, a file or a pickle."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..network import checks
+from .mistakes import plain
 
 __all__ = [
     "check_empty",
+    "check_scores",
     "choice",
     "distinct",
     "fields",
@@ -20,6 +22,9 @@ __all__ = [
     "scaled_parts",
     "set_fields",
 ]
+
+# Largest number of rows of a class: all such numbers are float64.
+ROWS_MOST = 1 << 53
 
 
 def name_of(what: str, name: Any) -> str:
@@ -115,3 +120,37 @@ def fields(what: str, kept: dict[str, Any], names: tuple[str, ...]) -> dict[str,
     if set(kept) != set(names):
         raise ValueError(f"{what}: expected {', '.join(names)}; got {checks.shown(sorted(kept))}")
     return kept
+
+
+def check_scores(scores: Any, n_classes: int) -> None:
+    """Raise unless ``scores`` is None, or what the attribute of a `Pipeline` may be."""
+    if scores is None:
+        return
+    if not isinstance(scores, dict):
+        raise TypeError(f"scores: expected a dict; got {checks.shown(scores)}")
+    for name, found in scores.items():
+        if name == "class_counts":
+            _check_counts(found, n_classes)
+        else:
+            _check_numbers(f"scores: '{plain(name)}'", found, ("baseline", "spread"))
+
+
+def _check_counts(counts: Any, n_classes: int) -> None:
+    if not isinstance(counts, (list, tuple)) or not 0 < len(counts) == n_classes:
+        raise ValueError(
+            f"scores: class_counts: expected a list of {n_classes}; got {checks.shown(counts)}"
+        )
+    for count in counts:
+        checks.whole("scores: class_counts", count, 1, ROWS_MOST)
+
+
+def _check_numbers(where: str, found: Any, parts: tuple[str, ...] = ()) -> None:
+    """Raise unless ``found`` is a dict of numbers and None; ``parts`` of it are such dicts."""
+    if not isinstance(found, dict):
+        raise TypeError(f"{where}: expected numbers by name; got {checks.shown(found)}")
+    for name, value in found.items():
+        inner = f"{where}: '{plain(name)}'"
+        if name in parts:
+            _check_numbers(inner, value)
+        elif value is not None:
+            checks.number(inner, value)

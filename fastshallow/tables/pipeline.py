@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from ..kernels.losses import TABLE as OUTPUTS
 from ..network.checks import SHOWN_MOST, shown, warn
 from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
+from .described import check_scores
 from .frames import columns_of, is_one_value
 from .mistakes import Mistake, TableWarning, listed, together
-from .read import read_noted, source_name
+from .read import Kept, ReadTable, read_noted, source_name
 from .reading import AS_FOUND, Reading
 
 __all__ = ["Pipeline", "UnseenCategories"]
@@ -44,10 +46,13 @@ class Pipeline:
     reading : Reading
         What files are read by: the words that are missing values, and the columns whose numbers may
         have a unit or separators of thousands.
+    scores : dict or None
+        What ``fastshallow train`` measured: ``class_counts``, the training rows of each class, and
+        scores by name under ``held_out``, ``test`` or ``cross_validation``.
 
     Attributes
     ----------
-    net, columns, target, reading
+    net, columns, target, reading, scores
         As above. The input of ``net`` is ``transform(table).T``.
     names : list of str
         Columns that a table must have, in any order.
@@ -81,11 +86,20 @@ class Pipeline:
     0.5
     """
 
-    def __init__(self, net: Network, columns: Any, target: Target, reading: Reading = AS_FOUND):
+    def __init__(
+        self,
+        net: Network,
+        columns: Any,
+        target: Target,
+        reading: Reading = AS_FOUND,
+        *,
+        scores: dict[str, Any] | None = None,
+    ):
         self.net, self.columns, self.target = net, list(columns), target
-        self.reading = reading
+        self.reading, self.scores = reading, scores
         self._check_types()
         n = len(target.classes)
+        check_scores(scores, n)
         outputs = 1 if n in (0, 2) else n
         classifies = bool(target.classes)
         legal = {name for name, row in OUTPUTS.items() if row.classifies == classifies}
@@ -181,9 +195,19 @@ class Pipeline:
         ...     model.predict(model.read(path)).tolist()
         ['no', 'yes']
         """
+        return self.read_noted(path, target, options).frame
+
+    def read_noted(
+        self,
+        path: str | os.PathLike[str],
+        target: str | None,
+        options: Mapping[str, Any],
+        kept: Kept = lambda names: [],
+    ) -> ReadTable:
+        """Return what `read` does, as a `ReadTable`; see `fastshallow.tables.read.read_noted`."""
         path = os.fspath(path)
         given = Reading(**options).joined(self.reading)
-        found = read_noted(path, given, self._kinds(target))
+        found = read_noted(path, given, self._kinds(target), kept)
         asked = [*self.names, *found.number]
         try:
             together([found.problems[name] for name in asked if name in found.problems])
@@ -196,7 +220,7 @@ class Pipeline:
             said = [f"{words} taken as missing; keep_na keeps such words"] if words else []
             for text in [*found.notes.get(column.name, []), *said]:
                 warn(text, TableWarning)
-        return found.frame
+        return found
 
     def _kinds(self, target: str | None) -> dict[str, str]:
         """Return what columns of a file are read as, the right answers among them."""
@@ -353,25 +377,27 @@ class Pipeline:
         return np.stack([1 - A[0], A[0]], axis=1) if len(A) == 1 else A.T
 
     def describe(self) -> dict[str, Any]:
-        """Return columns and target in types of JSON."""
+        """Return columns and target in types of JSON, reading and scores if there are any."""
         reading = self.reading.describe()
         return {
             "columns": [column.describe() for column in self.columns],
             "target": self.target.describe(),
             **({"reading": reading} if reading else {}),
+            **({} if self.scores is None else {"scores": self.scores}),
         }
 
     @classmethod
     def described(cls, net: Network, kept: dict[str, Any]) -> Pipeline:
         """Return the pipeline of a network and a result of `describe`."""
-        if not isinstance(kept, dict) or set(kept) - {"reading"} != {"columns", "target"}:
+        more = {"reading", "scores"}
+        if not isinstance(kept, dict) or set(kept) - more != {"columns", "target"}:
             got = sorted(map(str, kept)) if isinstance(kept, dict) else kept
             raise ValueError(f"pipeline: expected columns and target; got {shown(got)}")
         if not isinstance(kept["columns"], list):
             raise TypeError(f"columns: expected a list; got {shown(kept['columns'])}")
         columns = [Column.described(column) for column in kept["columns"]]
-        reading = Reading.described(kept.get("reading", {}))
-        return cls(net, columns, Target.described(kept["target"]), reading)
+        reading, target = Reading.described(kept.get("reading", {})), kept["target"]
+        return cls(net, columns, Target.described(target), reading, scores=kept.get("scores"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickle and skops: the network and the result of `describe`."""

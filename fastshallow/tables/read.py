@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from .reading import AS_FOUND, Reading, named
 from .words import doubt, has_decimal_commas, is_text, looks_grouped, to_numbers
 
 __all__ = ["ReadTable", "read_noted", "read_table", "source_name", "table_csv"]
+
+Kinds: TypeAlias = Mapping[str, str] | None
+Kept: TypeAlias = Callable[[list[str]], list[str]]
 
 PARQUET = b"PAR1"
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -52,6 +55,8 @@ class ReadTable:
         Columns that are read as text because somebody said so.
     typed : bool
         Whether the file says what is text, as Parquet does.
+    kept : dict of str to pandas.Series
+        Columns as they are written in the file.
     """
 
     frame: Any
@@ -61,6 +66,7 @@ class ReadTable:
     number: list[str] = field(default_factory=list)
     as_text: set[str] = field(default_factory=set)
     typed: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def note(self, name: str, text: str) -> None:
         """Add what is to be said about a column."""
@@ -138,7 +144,10 @@ def read_table(path: str, reading: Reading = AS_FOUND) -> Any:
 
 
 def read_noted(
-    path: str, reading: Reading = AS_FOUND, kinds: Mapping[str, str] | None = None
+    path: str,
+    reading: Reading = AS_FOUND,
+    kinds: Kinds = None,
+    kept: Kept = lambda names: [],
 ) -> ReadTable:
     """Return the table in a file, and what is to be said about it.
 
@@ -151,6 +160,8 @@ def read_noted(
     kinds : mapping of str to {"text", "number", "written", ...} or None
         What a model takes columns for; "written" are numbers that may have a unit and separators of
         thousands. A column that is not there is ignored.
+    kept : function of names to names
+        Which columns of the file are wanted as they are written, too. It may raise a `Mistake`.
     """
     pandas = _pandas()
     name = source_name(path)
@@ -160,7 +171,7 @@ def read_noted(
             file.seek(0)
             with ctrl_c_noted() as ctrl_c:  # pandas reports Ctrl-C as a file error
                 read = _parquet if parquet else _csv
-                found = read(pandas, file, reading, kinds)
+                found = read(pandas, file, reading, kinds, kept)
             if ctrl_c:
                 raise KeyboardInterrupt
     except Mistake as error:
@@ -224,9 +235,7 @@ def _opened(path: str) -> Any:
         return io.BytesIO(file.read())
 
 
-def _parquet(
-    pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | None
-) -> ReadTable:
+def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
     try:
         table = pandas.read_parquet(file)
     except ImportError as error:
@@ -240,6 +249,7 @@ def _parquet(
         raise Mistake(f"expected different names of columns; got {listed(twice)} more than once")
     found = _asked(table, list(table.columns), reading)
     found.typed = True
+    found.kept = {name: table[name] for name in kept(list(table.columns))}
     for name in table.columns if reading.missing else ():
         words = table[name].map(_text_of, na_action="ignore")
         table[name] = table[name].mask(words.isin(reading.missing))
@@ -255,7 +265,7 @@ def _text_of(value: Any) -> str:
     return f"{value:.0f}" if whole else str(value)
 
 
-def _csv(pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | None) -> ReadTable:
+def _csv(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
     text = CSVText(pandas, file, reading)
     found = _asked(None, text.names, reading)
     as_text = {*found.as_text, *(name for name, kind in (kinds or {}).items() if kind == "text")}
@@ -268,6 +278,7 @@ def _csv(pandas: Any, file: Any, reading: Reading, kinds: Mapping[str, str] | No
         decimals = ".,"
     _take_numbers(found, kinds or {}, decimals)
     _look_again(found, text, kinds, reading.missing)
+    found.kept = text.written(kept(text.names))
     return found
 
 
@@ -327,9 +338,7 @@ def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> 
             found.frame[name] = numbers
 
 
-def _look_again(
-    found: ReadTable, text: CSVText, kinds: Mapping[str, str] | None, given: Sequence[str]
-) -> None:
+def _look_again(found: ReadTable, text: CSVText, kinds: Kinds, given: Sequence[str]) -> None:
     """Look up the words behind missing values, and zeros that numbers lose."""
     frame = found.frame
     names = list(frame) if kinds is None else [name for name in kinds if name in frame]

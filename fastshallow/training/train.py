@@ -439,12 +439,21 @@ def progress_bar(training: Training, epochs: int, progress: bool) -> Iterator[No
     from tqdm import tqdm
 
     with tqdm(total=epochs, unit="epoch", desc="training") as bar:
+        started = False
 
         def show(done: float, cost: float) -> None:
-            bar.set_postfix_str(f"cost {cost:.4g}", refresh=False)
+            nonlocal started
+            if math.isfinite(cost):  # it is NaN until an epoch has ended
+                bar.set_postfix_str(f"cost {cost:.4g}", refresh=False)
             # show fractions only if an epoch takes several kernel calls
             bar.n = round(done, 2) if done - bar.n < 1 and done != int(done) else int(done)
-            bar.update(0)
+            if not started and done < epochs:
+                # the first call also loads and allocates: the rate is that of all others
+                bar.unpause()
+                bar.initial = bar.last_print_n = bar.n
+            else:
+                bar.update(0)
+            started = True
 
         bar.n = training.state.epoch + 1
         training.progress = show

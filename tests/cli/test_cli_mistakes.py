@@ -113,7 +113,7 @@ CASES = [
         "--test-size 0.5: expected 3 rows",
     ),
     ((*TRAIN, "--solver", "lbfgs", "--early-stopping"), "--early-stopping: .* got lbfgs"),
-    ((*TRAIN, "--early-stopping"), "--early-stopping: The test_size = 1 should be"),
+    ((*TRAIN, "--early-stopping"), "--early-stopping: expected 100 rows or more to .* got 4"),
     ((*TRAIN, "--out", "none/m"), "--out none/m: cannot be written .No such file"),
     ((*TRAIN, "--plot", "none/p"), "--plot none/p: cannot be written .No such file"),
     ((*TRAIN, "--out", "good.csv"), "--out good.csv: expected another file than the one to read"),

@@ -158,7 +158,7 @@ def test_json_is_all_of_it(regressor):
     assert [column["name"] for column in report["data"]["columns"]] == [*NUMBERS, *TEXTS]
     assert report["data"]["target"]["task"] == "regression"
     assert len(report["training"]["loss_curve"]) == report["training"]["epochs"] <= 25
-    assert set(report["held_out"]) == {"r2", "rmse", "mae"}
+    assert set(report["held_out"]) == {"r2", "rmse", "mae", "baseline"}
 
 
 # Predicting --------------------------------------------------------------------------------------

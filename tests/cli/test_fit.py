@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
+from fastshallow.cli import report
 from fastshallow.cli.fit import Recorder, estimator, fit
 from fastshallow.cli.options import TrainOptions
 from fastshallow.cli.prepare import prepare
+from fastshallow.cli.report import plot_png
 from fastshallow.tables.mistakes import Mistake
 
 FEW = TrainOptions(hidden=(8,), epochs=3, quiet=True)
@@ -51,12 +53,15 @@ def test_the_estimator_has_what_the_options_say(make):
         "batch_size": 9,
         "learning_rate_init": 0.5,
         "alpha": 0.0,
-        "early_stopping": True,
+        "early_stopping": False,  # that goes by the score, and the command by the loss
         "random_state": 3,
         "n_threads": 2,
         "progress": False,
     }
     assert {name: found[name] for name in wanted} == wanted
+    _, stopping = found["callbacks"]
+    assert (stopping.patience, stopping.restore_best) == (10, False)
+    assert stopping.get_state()["best_epoch"] == -1 and isinstance(stopping, fs.EarlyStopping)
 
 
 def test_a_run_is_that_of_the_estimator(data, capsys):
@@ -78,6 +83,15 @@ def test_a_plot_needs_the_loss_of_the_rows_held_out(data):
     assert len(run.held_out_loss) == 3
     cost = run.model.net.cost(data.X_held_out.T, data.y_held_out.astype("f4"))
     assert run.held_out_loss[-1] == pytest.approx(float(cost), rel=1e-6)
+
+
+def test_the_plot_of_the_digits_has_both_curves(data, monkeypatch):
+    monkeypatch.setattr(report, "cost_png", lambda *given: given)
+    run = fit(data, TrainOptions(hidden=(8,), epochs=3, quiet=True, plot="loss.png"))
+    loss, _, held_out, *_ = plot_png(run, data)
+    assert len(loss) == len(held_out) == 3 and np.isfinite(held_out).all()
+    run.held_out_loss.pop()  # as after Ctrl-C
+    assert np.isnan(plot_png(run, data)[2]).tolist() == [False, False, True]
 
 
 def test_weights_that_are_not_finite_are_a_mistake(data):

@@ -62,8 +62,9 @@ def test_every_option_is_read(monkeypatch):
         "t.csv --target y --drop a --drop b --task regression --hidden 8,4 --activation tanh "
         "--solver sgd --epochs 7 --batch-size 9 --learning-rate 0.5 --alpha 0 --early-stopping "
         "--class-weight balanced --seed 3 --test-size 0.5 --impute median --out m --plot p "
-        "--quiet --json --threads 2 --sep tab --decimal , --missing ? --missing n/k --keep-na "
-        "--text a,b --text c --number d --encoding latin-1 --no-header --names a,b,c,d"
+        "--quiet --json --threads 2 --test u.csv --cv 3 --importance --force --sep tab --decimal , "
+        "--missing ? --missing n/k --keep-na --text a,b --text c --number d --encoding latin-1 "
+        "--no-header --names a,b,c,d"
     )
     options = parsed(monkeypatch, *given.split())
     wanted = TrainOptions(
@@ -82,8 +83,12 @@ def test_every_option_is_read(monkeypatch):
         class_weight="balanced",
         seed=3,
         test_size=0.5,
+        test="u.csv",
+        cv=3,
+        importance=True,
         impute="median",
         out="m",
+        force=True,
         plot="p",
         quiet=True,
         json=True,

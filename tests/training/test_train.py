@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import cases
 import numpy as np
@@ -22,6 +24,7 @@ from sklearn.utils import shuffle
 
 import fastshallow as fs
 from fastshallow.training import orders, trainer
+from fastshallow.training.train import progress_bar
 
 
 def problem(dtype="float32", m=300):
@@ -245,6 +248,19 @@ def test_nothing_is_printed_unless_asked(capfd, caplog):
     out, bar = capfd.readouterr()
     assert out == ""
     assert "3/3" in bar and "cost " in bar and "epoch/s" in bar
+
+
+def test_the_bar_begins_without_nan_and_hours(capsys):
+    training = SimpleNamespace(state=SimpleNamespace(epoch=-1), progress=None)
+    with progress_bar(training, 200, True):
+        time.sleep(0.5)  # what the first call loads
+        training.progress(0.01, np.nan)
+        for done, cost in ((0.5, np.nan), (1.0, 0.25), (2.0, 0.125)):
+            time.sleep(0.2)
+            training.progress(done, cost)
+    bar = capsys.readouterr().err
+    assert "nan" not in bar and "cost 0.125" in bar and "2/200" in bar
+    assert not re.search(r"<\d+:\d\d:\d\d", bar)
 
 
 # Interruption --------------------------------------------------------------------------------
