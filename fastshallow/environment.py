@@ -17,7 +17,9 @@ from . import kernels
 from ._version import __version__
 from .jit.compile import cache_directory, unannounced
 from .jit.interrupts import ctrl_c_noted
-from .jit.threads import threading_layer
+from .jit.linking import prepare
+from .jit.threads import allowed, threading_layer
+from .kernels.split import in_panels
 from .network.network import Network
 from .simd.vectors import VECTOR_BYTES
 from .training.optimizers import LBFGS
@@ -75,6 +77,9 @@ def warmup(dtype: Any = None) -> float:
 def _warm(dtype: Any, x_dtype: Any) -> None:
     """Train and predict with a network and an X of these dtypes."""
     net = Network((16, 32, 1), dtype=dtype)
+    if allowed() > 1:  # these need more examples or units than the calls below have
+        prepare(net.dtype, np.dtype(x_dtype), ("parallel", "large"))
+        in_panels(net.layers, net.dtype.itemsize)
     X, Y = np.ones((16, 160), x_dtype), np.ones((1, 160), net.dtype)
     gradient_descent(net, X, Y, learning_rate=0.0, n_iter=160)  # with a team, too
     train(net, X, Y, epochs=1, on_interrupt="raise")

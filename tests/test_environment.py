@@ -230,6 +230,15 @@ AFTER_WARMUP = """
                     net.predict(some, out=net.predict(some))
                 net.predict(columns[:, 0])
                 net.forward(columns)
+        # several threads, blocks, and panels of weights
+        for sizes, m in (((64, 100, 10), 5000), ((64, 2000, 10), 300)):
+            net = fs.Network(sizes, output="softmax", dtype=dtypes[0]).init(seed=0)
+            columns, Y = rng.standard_normal((64, m)).astype(dtypes[1]), np.arange(m) % 10
+            net.cost(columns, Y)
+            net.cost_and_grad(columns, Y)
+            net.predict(columns)
+            fs.train(net, columns, Y, epochs=1, batch_size=100)
+            fs.gradient_descent(net, columns, Y, 0.1, 2)
     print(*sorted(compiled() - before), sep="\\n", end="")
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..network.checks import shown
-from .mistakes import Mistake, listed
+from .mistakes import Mistake, did_you_mean, listed
 
 __all__ = ["columns_of", "is_one_value"]
 
@@ -96,7 +96,8 @@ def _is_series(table: Any) -> bool:
 def _check_there(absent: list[str], labels: list[str]) -> None:
     if absent:
         has = f"the table has {listed(labels, 5)}" if labels else "the table has none"
-        raise Mistake(f"columns that the model needs are not there: {listed(absent)}; {has}")
+        what = f"columns that the model needs are not there: {listed(absent)}"
+        raise Mistake(f"{what}; {has}{did_you_mean(absent, labels)}")
 
 
 def _of_records(records: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> dict[str, Any]:
