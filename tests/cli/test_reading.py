@@ -138,7 +138,8 @@ def test_a_file_without_a_header(run):
     assert (code, error) == (0, "")
     code, _, error = run("predict", "m", "t.data")
     assert code == 2 and "columns that the model needs are not there" in error
-    assert run("train", "t.data", "--no-header", "--target", "3", *options[2:], *TRAIN)[0] == 0
+    other = ("--no-header", "--target", "3", *options[2:], "--force")
+    assert run("train", "t.data", *other, *TRAIN)[0] == 0
 
 
 def test_encodings_and_separators(run, tmp_path):
