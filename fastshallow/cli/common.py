@@ -34,7 +34,7 @@ __all__ = [
     "say",
     "scores_from",
     "scores_of",
-    "unseen_noted",
+    "warnings_noted",
 ]
 
 # Names of open files. To replace what they lead to would replace a file that a shell appends to.
@@ -170,7 +170,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 @contextmanager
-def unseen_noted() -> Iterator[None]:
+def warnings_noted() -> Iterator[None]:
     """Turn the warnings of tables into lines on stderr, or into the end of an error."""
     with warnings.catch_warnings(record=True) as caught:
         for category in (UnseenCategories, TableWarning):

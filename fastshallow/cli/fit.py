@@ -19,7 +19,7 @@ from .common import note, say
 from .options import TrainOptions
 from .prepare import Prepared, parts
 
-__all__ = ["Run", "fit"]
+__all__ = ["Run", "class_counts", "fit"]
 
 #: Share of the training rows that early stopping holds out, and the fewest training rows for it:
 #: the loss of fewer than ten rows says too little.

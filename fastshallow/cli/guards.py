@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from ..network.checks import shown
 from ..tables.columns import CLASSES_FEW, Target, Values, dated
 from ..tables.mistakes import Mistake, listed
+from ..tables.reading import typed
+from ..tables.words import where
 from .common import note
 
-__all__ = ["check_classes", "dates_noted", "left_out", "reasons_text"]
+__all__ = ["check_classes", "dates_noted", "left_out", "reasons_text", "useless"]
 
 #: A text column with more different values than this share of its rows tells rows apart, no more.
 DIFFERENT_MOST = 0.8
@@ -20,11 +20,9 @@ ROWS_LEAST, TOY_MOST = 2, 3
 #: Text with fewer other values than this share of its rows is meant as dates.
 NO_DATES_MOST = 0.1
 
-DECIMAL_COMMA = re.compile(r"[-+]?\d[\d. ]*,\d+", re.ASCII)
-
 
 def check_classes(target: Target, found: Values) -> None:
-    """Raise where classes have about one row each, or are numbers that were read as text.
+    """Raise where classes have about one row each.
 
     Examples
     --------
@@ -41,14 +39,7 @@ def check_classes(target: Target, found: Values) -> None:
     if not n:
         return
     name = f"target {shown(target.name)}"
-    texts = target.classes if found.kind == "text" else ()
-    price = next((text for text in texts if DECIMAL_COMMA.fullmatch(text)), None)
     crowded = n == m or (n > TOY_MOST and n * ROWS_LEAST > m)
-    if price is not None and (crowded or (n > CLASSES_FEW and _all_numbers(texts))):
-        raise Mistake(
-            f"{name}: {shown(price)} was read as text, so {n} classes in {m} rows were found; "
-            "--decimal , reads numbers, which --task regression predicts"
-        )
     if crowded and found.kind == "number":
         raise Mistake(
             f"{name}: its {n} whole numbers in {m} rows would be {n} classes; --task regression "
@@ -57,12 +48,8 @@ def check_classes(target: Target, found: Values) -> None:
     if crowded:
         raise Mistake(
             f"{name}: expected {ROWS_LEAST} rows or more of a class; got {n} classes in {m} rows, "
-            f"such as {shown(str(target.classes[0]))}; --task regression predicts numbers"
+            f"such as {shown(str(target.classes[0]))}; --target names another column"
         )
-
-
-def _all_numbers(texts: tuple[str, ...]) -> bool:
-    return all(re.fullmatch(r"[-+]?\d[\d., ]*", text, re.ASCII) for text in texts)
 
 
 def dates_noted(found: Values) -> Values:
@@ -72,9 +59,9 @@ def dates_noted(found: Values) -> Values:
     if 0 < len(others) < NO_DATES_MOST * m:
         words = list(dict.fromkeys(str(word) for word in found.values[others]))
         note(
-            f"warning: column {shown(found.name)} is taken as text: {listed(words, 3)} in "
-            f"{len(others)} of {m} rows are no ISO dates like the others; correct them, or empty "
-            "them and take --impute"
+            f"warning: column {shown(found.name)} is taken as text, though nearly all of it is "
+            f"dates, because of {listed(words, 3)} {where(others)}; "
+            f"{typed('--missing', words[0])} reads it as missing"
         )
     return values
 
@@ -91,7 +78,7 @@ def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, 
     source : str
         The table, for the message where no column is left.
     """
-    every = {values.name: _reason(values, values.taken(chosen)) for values in found}
+    every = {values.name: useless(values, values.taken(chosen)) for values in found}
     reasons = {name: reason for name, reason in every.items() if reason}
     if len(reasons) == len(found):
         what = reasons_text(reasons)
@@ -112,19 +99,23 @@ def reasons_text(reasons: dict[str, str]) -> str:
     return ", ".join(texts[:10]) + f" and {len(texts) - 10} more" * (len(texts) > 10)
 
 
-def _reason(values: Values, part: Values) -> str:
-    """Return why a column teaches nothing, "" if it does not."""
+def useless(values: Values, part: Values) -> str:
+    """Return why a column teaches nothing, "" if it may; ``part`` are the rows to train on."""
+    if values.missing.all():
+        return "no values"
     if part.missing.all():
         return "no value in the rows trained on"
-    if part.kind in ("number", "date"):
-        constant = part.present.min() == part.present.max()
-    else:
-        constant = len(set(part.texts()[~part.missing])) == 1
-    if constant:
-        return "constant"
+    if _is_constant(part):
+        return "constant" if _is_constant(values) else "constant in the rows trained on"
     if values.kind == "text":
         m = int((~values.missing).sum())
         different = len(set(values.texts()[~values.missing]))
         if different > max(CLASSES_FEW, DIFFERENT_MOST * m):
             return f"{different} different texts in {m} rows"
     return ""
+
+
+def _is_constant(values: Values) -> bool:
+    if values.kind in ("number", "date"):
+        return bool(values.present.min() == values.present.max())
+    return len(set(values.texts()[~values.missing])) == 1

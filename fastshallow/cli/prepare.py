@@ -10,13 +10,13 @@ import numpy as np
 
 from ..network.checks import shown
 from ..network.network import Network
-from ..tables.columns import Column, Target, Values, check_any, check_present, encode, read_values
-from ..tables.mistakes import Mistake, listed, together
+from ..tables.columns import Column, Target, Values, check_present, encode, read_values
+from ..tables.mistakes import Mistake, all_of, listed, together
 from ..tables.pipeline import Pipeline
 from ..tables.read import ReadTable, read_noted, source_name
 from ..tables.reading import AS_FOUND, Reading, named
 from .common import note
-from .guards import check_classes, dates_noted, left_out, reasons_text
+from .guards import check_classes, dates_noted, left_out, reasons_text, useless
 from .options import TrainOptions
 
 __all__ = ["Prepared", "Raw", "digits", "folds", "parts", "prepare", "raw"]
@@ -49,11 +49,18 @@ class Prepared:
     reading: Reading = AS_FOUND
     #: Columns that are no features, with the reason of each.
     left_out: dict[str, str] = field(default_factory=dict)
+    #: A file of its own that the rows held out are from.
+    test: str | None = None
 
     @property
     def rows(self) -> int:
         """How many the table had."""
-        return len(self.y) + len(self.y_held_out)
+        return len(self.y_of_table)
+
+    @property
+    def y_of_table(self) -> np.ndarray:
+        """The targets of the table, in another order."""
+        return self.y if self.test else np.concatenate([self.y, self.y_held_out])
 
     def model(self, net: Network, scores: dict[str, Any] | None = None) -> Pipeline:
         """Return the network with its columns."""
@@ -123,18 +130,20 @@ def folds(options: TrainOptions, table: Raw) -> Iterator[Prepared]:
 def encoded(options: TrainOptions, table: Raw, chosen: np.ndarray, rest: np.ndarray) -> Prepared:
     """Return the chosen rows to train on, and the rest, encoded by what the chosen ones hold."""
     # the digits are an image: each pixel is an input, also one that is always white
-    useless = {} if options.data is None else left_out(table.found, chosen, options.source)
-    wanted, found = table.wanted, [v for v in table.found if v.name not in useless]
+    reasons = {} if options.data is None else left_out(table.found, chosen, options.source)
+    wanted, found = table.wanted, [v for v in table.found if v.name not in reasons]
     part = wanted.taken(chosen)
     target = table.target.standardised(part)
-    columns = [Column.of(values.taken(chosen), options.impute is not None) for values in found]
+    columns = all_of(
+        found, lambda values: Column.of(values.taken(chosen), options.impute is not None)
+    )
     # float32 is what the kernels are fast in; the line searches of L-BFGS want more digits
     dtype = "float64" if options.solver == "lbfgs" else "float32"
     X, _ = encode(columns, [values.taken(chosen) for values in found], dtype)
     X_held_out, _ = encode(columns, [values.taken(rest) for values in found], dtype)
     y, y_held_out = target.encode(part), target.encode(wanted.taken(rest))
     reading = options.reading.of_model([target.name, *(column.name for column in columns)])
-    return Prepared(columns, target, X, y, X_held_out, y_held_out, reading, useless)
+    return Prepared(columns, target, X, y, X_held_out, y_held_out, reading, reasons)
 
 
 def read(options: TrainOptions) -> tuple[Values, list[Values]]:
@@ -163,19 +172,19 @@ def values_of(
             if name in found.problems:
                 raise Mistake(found.problems[name])
             column = read_values(name, found.frame[name])
-            if name != target:
-                check_any(column)
-                column = column if name in found.as_text else dates_noted(column)
+            if name != target and name not in found.as_text:
+                column = dates_noted(column)
             values.append(column)
         except Mistake as error:
             problems.append(str(error).removesuffix(LEAVE_OUT))
     answers = [column for column in values if column.name == target]
     others = [column for column in values if column.name != target]
+    needed = [column for column in others if not useless(column, column)]
     advice = "fill them, or take --impute median" if options.impute is None else ""
-    for columns, how in ((answers, "rows to learn from need the target"), (others, advice)):
+    for columns, how in ((answers, "rows to learn from need the target"), (needed, advice)):
         try:
             if how:
-                check_present(columns, how + missing_words(found, columns))
+                check_present(columns, how + found.missing_text([v.name for v in columns]))
         except Mistake as error:
             problems.append(str(error))
     together(problems, LEAVE_OUT if len(others) < len(features) else "")
@@ -202,12 +211,6 @@ def chosen_columns(names: list[str], options: TrainOptions) -> tuple[str, list[s
     if unnamed:
         note(f"warning: columns without a name are taken as features: {listed(unnamed)}")
     return target, features
-
-
-def missing_words(found: ReadTable, columns: list[Values]) -> str:
-    """Return the words that were read as missing values, for a message."""
-    words = [text for column in columns if (text := found.words_missing(column.name))]
-    return f"; {', '.join(words[:5])} read as missing, --keep-na keeps words" if words else ""
 
 
 def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:

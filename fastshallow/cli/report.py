@@ -82,7 +82,7 @@ def target_text(data: Prepared) -> str:
             f"{plain(target.name)}: regression, mean {target.mean:.6g}, standard deviation "
             f"{target.scale:.6g}"
         )
-    counts = np.bincount(np.concatenate([data.y, data.y_held_out]).astype(np.int64))
+    counts = np.bincount(data.y_of_table.astype(np.int64))
     shown = [f"{plain(label)} {n:,}" for label, n in zip(target.classes, counts, strict=True)][:10]
     more = ", ..." if len(counts) > 10 else ""
     return f"{plain(target.name)}: classification, {len(counts)} classes ({', '.join(shown)}{more})"

@@ -15,7 +15,7 @@ from ..estimators.base import HIDDEN_ACTIVATIONS
 from ..files.models import ModelFileError, check_savable, load, replace_file
 from ..tables.mistakes import DONE, INTERRUPTED, Mistake, did_you_mean, listed, plain
 from ..tables.pipeline import Pipeline
-from ..tables.reading import AS_FOUND, split
+from ..tables.reading import AS_FOUND, parted
 from ..tables.scores import across_folds, scores_line, totals
 from .common import (
     answers_of,
@@ -27,11 +27,11 @@ from .common import (
     scores_from,
     scores_of,
 )
-from .fit import Run, fit
+from .fit import Run, class_counts, fit
+from .model_input import read_answers, read_input
 from .options import DIGITS, TrainOptions
 from .prepare import Prepared, Raw, folds, prepare, raw
 from .report import data_text, figures, model_text, plot_png, report_text, train_scores_text
-from .use_model import encoded, wanted
 
 __all__ = ["train"]
 
@@ -118,9 +118,9 @@ def read(options: TrainOptions) -> tuple[Prepared, Raw | None]:
         target = data.target.name
         # the model knows which columns are text and numbers
         reading = replace(options.reading, text=(), number=())
-        rows, X = encoded(model, options.test, reading, target)
-        y = model.target.encode(wanted(model, rows.frame, target, options.test))
-        data = replace(data, X_held_out=X, y_held_out=y)
+        rows, X = read_input(model, options.test, reading, target)
+        y = read_answers(model, rows, target, options.test)
+        data = replace(data, X_held_out=X, y_held_out=y, test=options.test)
     return data, table if options.cv else None
 
 
@@ -151,7 +151,7 @@ def check_replaced(data: Prepared, options: TrainOptions) -> None:
         old = None
     target, held = data.target.name, "no model of fastshallow train"
     if isinstance(old, Pipeline):
-        dropped = [name for text in options.drop for name in (text, *split(text))]
+        dropped = parted(options.drop, old.names)
         names = {column.name for column in data.columns}.union(data.left_out, dropped)
         if old.target.name == target and names.issuperset(old.names):
             return
@@ -200,6 +200,6 @@ def score(run: Run, data: Prepared, options: TrainOptions) -> dict[str, Any] | N
     try:
         check_savable(model)
     except ValueError as error:  # the columns leave no room, or a score is infinite
-        model.scores = None
+        model.scores = class_counts(data)
         note(f"warning: the model file is without its scores: {error}")
     return scores

@@ -13,11 +13,10 @@ import fastshallow as fs
 
 from ..files.models import replace_file
 from ..kernels.losses import LOSSES
-from ..tables.columns import Values, check_present, read_values
 from ..tables.formulas import without_formulas
-from ..tables.mistakes import DONE, Mistake, did_you_mean, listed, plain
+from ..tables.mistakes import DONE, Mistake, listed, plain
 from ..tables.pipeline import Pipeline
-from ..tables.read import Kept, ReadTable, source_name, table_csv
+from ..tables.read import source_name, table_csv
 from ..tables.reading import AS_FOUND, Reading, named
 from ..tables.scores import predicted_classes, scores_line, scores_text
 from .common import (
@@ -29,31 +28,14 @@ from .common import (
     note,
     print_json,
     scores_of,
-    unseen_noted,
 )
+from .model_input import read_answers, read_input
 from .report import columns_text, importance_text
 
-__all__ = ["diagnose", "encoded", "evaluate", "info", "predict", "wanted", "warmup"]
+__all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 
 #: Groups of scores in a model file, and their names for people.
 MEASURED = {"held_out": "held out", "test": "test", "cross_validation": "folds"}
-
-
-def encoded(
-    model: Pipeline,
-    path: str,
-    reading: Reading,
-    target: str | None = None,
-    kept: Kept = lambda names: [],
-) -> tuple[ReadTable, np.ndarray]:
-    """Return a table and its X; see `fastshallow.tables.read.read_noted` for ``kept``."""
-    with unseen_noted():
-        table = model.read_noted(path, target, vars(reading), kept)
-        try:
-            return table, model.transform(table.frame)
-            return table, model.transform(table)
-        except Mistake as error:
-            raise Mistake(f"{source_name(path)}: {error}") from error
 
 
 def predict(
@@ -79,11 +61,15 @@ def predict(
     def kept(names: list[str]) -> list[str]:
         return names if keep_all else named("--keep", keep, names, source_name(data))
 
-    table, X = encoded(model, data, reading, kept=kept)
+    table, X = read_input(model, data, reading, kept=kept)
     answers = predictions(model, X, proba, threads, threshold)
     twice = [name for name in answers if name in table.kept]
     if twice:
-        raise Mistake(f"--keep: the predictions have columns of these names: {listed(twice)}")
+        option = "--keep-all" if keep_all else "--keep"
+        raise Mistake(
+            f"{option}: the predictions have columns of these names: {listed(twice)}; rename them "
+            "in DATA, or keep others"
+        )
     columns, changed = without_formulas(table.kept | answers)
     text = table_csv(table.kept | answers if as_is else columns)
     if out is None:
@@ -123,19 +109,6 @@ def check_threshold(model: Pipeline, path: str, threshold: float | None) -> None
         raise Mistake(f"--threshold: expected a model of two classes; {path} has {held}")
 
 
-def wanted(model: Pipeline, table: Any, name: str, path: str) -> Values:
-    """Return the values of the target column."""
-    if name not in table:
-        columns = [str(column) for column in table.columns]
-        raise Mistake(
-            f"--target: expected a column of {path}, which has {listed(columns)}; got "
-            f"{listed([name])}{did_you_mean([name], columns)}"
-        )
-    values = read_values(name, table[name])
-    check_present([values], "rows to score need the target")
-    return values
-
-
 def evaluate(
     path: str,
     data: str,
@@ -150,8 +123,8 @@ def evaluate(
     model = load_pipeline(path)
     check_threshold(model, path, threshold)
     name = target or model.target.name
-    table, X = encoded(model, data, reading, name)
-    y = model.target.encode(wanted(model, table.frame, name, data))
+    table, X = read_input(model, data, reading, name)
+    y = read_answers(model, table, name, data)
     scores = scores_of(model, X, y, threads, 0.5 if threshold is None else threshold)
     assert scores is not None  # a table has rows
     shuffled = importance_of(model, X, y, threads) if importance else None
@@ -217,10 +190,10 @@ def diagnose(path: str, data: str, json: bool, reading: Reading = AS_FOUND) -> i
     """Print what `fastshallow.diagnose` finds, with the norms of dW if the target is there."""
     model = load_pipeline(path)
     name = model.target.name
-    table, X = encoded(model, data, reading, name)
+    table, X = read_input(model, data, reading, name)
     Y = None
     if name in table.frame:
-        Y = model.target.encode(wanted(model, table.frame, name, data)).astype(X.dtype)
+        Y = read_answers(model, table, name, data).astype(X.dtype)
     found = fs.diagnose(model.net, X.T, Y)
     if json:
         layers = [

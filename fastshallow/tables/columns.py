@@ -37,7 +37,7 @@ from .described import (
     scaled_parts,
     set_fields,
 )
-from .mistakes import Mistake
+from .mistakes import Mistake, all_of
 from .targets import CATEGORIES_MOST, CLASSES_FEW, Target
 from .values import WHAT, Values, check_any, check_present, dated, read_values, standard
 
@@ -283,10 +283,7 @@ def encode(
         Dtype of X.
     """
     X = np.zeros((len(found[0].values), sum(column.width for column in columns)), dtype)
-    unseen, start = {}, 0
-    for column, values in zip(columns, found, strict=True):
-        unknown = column.into(X[:, start : start + column.width], values)
-        if unknown:
-            unseen[column.name] = unknown
-        start += column.width
-    return X, unseen
+    parts = np.split(X, np.cumsum([column.width for column in columns]), axis=1)
+    rows = zip(columns, found, parts[:-1], strict=True)
+    unknown = all_of(rows, lambda row: (row[0].name, row[0].into(row[2], row[1])))
+    return X, {name: words for name, words in unknown if words}

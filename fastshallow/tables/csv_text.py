@@ -217,7 +217,10 @@ class CSVText:
 
     def _has_a_zero(self) -> bool:
         """Return whether a field may begin with 0 and a digit; this is much faster than parsing."""
-        mark = re.escape(self.separator.encode("ascii", "replace"))
+        encoding = self.encoding.removesuffix("-sig")
+        if "0".encode(encoding) != b"0":  # UTF-16
+            return True
+        mark = re.escape(self.separator.encode(encoding))
         pattern, tail = re.compile(rb'["\s' + mark + rb"]0[0-9]"), b"\n"
         self.file.seek(0)
         while chunk := self.file.read(1 << 20):

@@ -104,9 +104,10 @@ def _of_records(records: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> d
     """Return the columns of a list of dicts; what one of them does not have is missing."""
     if not records:
         raise Mistake("table: expected rows; got none")
-    labels = list(dict.fromkeys(label for record in records for label in record))
-    _check_there([name for name in names if name not in labels], list(map(str, labels)))
-    return {name: [record.get(name) for record in records] for name in names}
+    named = [{str(label): value for label, value in record.items()} for record in records]
+    labels = list(dict.fromkeys(label for record in named for label in record))
+    _check_there([name for name in names if name not in labels], labels)
+    return {name: [record.get(name) for record in named] for name in names}
 
 
 def is_one_value(value: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 __all__ = [
     "DONE",
@@ -12,6 +13,7 @@ __all__ = [
     "MISTAKE",
     "Mistake",
     "TableWarning",
+    "all_of",
     "did_you_mean",
     "listed",
     "plain",
@@ -102,6 +104,25 @@ def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
         key = name[:NAME_MOST].strip().casefold()
         found.update(dict.fromkeys(difflib.get_close_matches(key, by_key, 1)))
     return f"; did you mean {listed([by_key[key] for key in found])}?" if found else ""
+
+
+def all_of(items: Iterable[Any], function: Callable[[Any], Any]) -> list[Any]:
+    """Return a function of each item; raise one `Mistake` of all that it raises.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.mistakes import all_of
+    >>> all_of(["1", "2"], int)
+    [1, 2]
+    """
+    found, problems = [], []
+    for item in items:
+        try:
+            found.append(function(item))
+        except Mistake as error:
+            problems.append(str(error))
+    together(problems)
+    return found
 
 
 def together(problems: Sequence[str], advice: str = "") -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from ..network.network import Network
 from .columns import Column, Target, Values, check_present, encode, read_values
 from .described import check_scores
 from .frames import columns_of, is_one_value
-from .mistakes import Mistake, TableWarning, listed, together
+from .mistakes import Mistake, TableWarning, all_of, listed, together
 from .read import Kept, ReadTable, read_noted, source_name
-from .reading import AS_FOUND, Reading
+from .reading import AS_FOUND, OF_MODELS, Reading
+from .values import WHAT
 
 __all__ = ["Pipeline", "UnseenCategories"]
 
@@ -121,6 +123,11 @@ class Pipeline:
         for name, part, wanted in parts:
             if not isinstance(part, wanted):
                 raise TypeError(f"{name}: expected a {wanted.__name__}; got {shown(part)}")
+        if self.reading != replace(AS_FOUND, **self.reading.of_models()):
+            raise ValueError(
+                f"reading: expected {', '.join(OF_MODELS)} alone: the others belong to a file; got "
+                f"{shown(self.reading)}"
+            )
         names = set()
         for column in self.columns:
             if column.name in names:
@@ -208,25 +215,41 @@ class Pipeline:
         path = os.fspath(path)
         given = Reading(**options).joined(self.reading)
         found = read_noted(path, given, self._kinds(target), kept)
-        asked = [*self.names, *found.number]
+        asked = dict.fromkeys([*self.names, *found.number, *found.as_text])
+        wrong = [found.problems[name] for name in asked if name in found.problems]
         try:
-            together([found.problems[name] for name in asked if name in found.problems])
+            together([*self._other_kinds(found), *wrong])
         except Mistake as error:
             raise Mistake(f"{source_name(path)}: {error}") from error
         for column in self.columns:
             words = found.words_missing(column.name)
             if column.kind == "number" and column.fill is not None:
                 words = ""  # NA among numbers is what it seems
-            said = [f"{words} taken as missing; keep_na keeps such words"] if words else []
+            said = [f"{words} taken as missing; --keep-na keeps such words"] if words else []
             for text in [*found.notes.get(column.name, []), *said]:
                 warn(text, TableWarning)
         return found
 
+    def _other_kinds(self, found: ReadTable) -> list[str]:
+        """Return what is wrong with options that read a column as another kind than training."""
+        return [
+            f"{option}: column {shown(column.name)} is {WHAT[column.kind]} in the model"
+            for option, names, kind in (
+                ("--text", found.as_text, "text"),
+                ("--number", found.number, "number"),
+            )
+            for column in self.columns
+            if column.name in names and column.kind != kind
+        ]
+
     def _kinds(self, target: str | None) -> dict[str, str]:
         """Return what columns of a file are read as, the right answers among them."""
         classes = self.target.classes
-        answers = "number" if self.task == "regression" else type(classes[0]).__name__
-        kinds = {self.target.name if target is None else target: answers.replace("str", "text")}
+        if self.task == "regression":
+            answers = "number"
+        else:  # whole numbers and booleans are what they look like
+            answers = "text" if isinstance(classes[0], str) else "class"
+        kinds = {self.target.name if target is None else target: answers}
         kinds |= {column.name: column.kind for column in self.columns}
         written = [name for name in self.reading.number if name in kinds]
         return kinds | dict.fromkeys(written, "written")
@@ -273,7 +296,8 @@ class Pipeline:
         return X
 
     def _read(self, table: Any) -> list[Values]:
-        found = [read_values(*column) for column in columns_of(table, self.names).items()]
+        columns = columns_of(table, self.names).items()
+        found = all_of(columns, lambda column: read_values(*column))
         lengths = {len(values.values): values.name for values in found}
         if len(lengths) > 1:
             got = " and ".join(f"{n} of {shown(name)}" for n, name in list(lengths.items())[:2])

@@ -22,7 +22,8 @@ from ..jit.interrupts import ctrl_c_noted
 from ..network.checks import shown
 from .csv_text import CSVText
 from .mistakes import Mistake, listed, plain, together
-from .reading import AS_FOUND, Reading, named
+from .reading import AS_FOUND, OF_FILES, Reading, named, typed
+from .values import read_values, text_of
 from .words import doubt, has_decimal_commas, is_text, looks_grouped, to_numbers
 
 __all__ = ["ReadTable", "read_noted", "read_table", "source_name", "table_csv"]
@@ -55,6 +56,8 @@ class ReadTable:
         Columns that are read as text because somebody said so.
     typed : bool
         Whether the file says what is text, as Parquet does.
+    decimal : {".", ",", None}
+        The decimal sign that the user has named.
     kept : dict of str to pandas.Series
         Columns as they are written in the file.
     """
@@ -66,6 +69,7 @@ class ReadTable:
     number: list[str] = field(default_factory=list)
     as_text: set[str] = field(default_factory=set)
     typed: bool = False
+    decimal: str | None = None
     kept: dict[str, Any] = field(default_factory=dict)
 
     def note(self, name: str, text: str) -> None:
@@ -78,6 +82,11 @@ class ReadTable:
         most = [f"{shown(word)} ({count})" for word, count in found.most_common(5) if word]
         return f"column {shown(name)}: {', '.join(most)}" if most else ""
 
+    def missing_text(self, names: Sequence[str]) -> str:
+        """Return the words of columns that are read as missing, for the end of a message."""
+        words = [text for name in names if (text := self.words_missing(name))]
+        return f"; {', '.join(words[:5])} read as missing, --keep-na keeps words" if words else ""
+
     def look(self, name: str) -> None:
         """Look for what is doubtful in a column of text; add a problem or a note."""
         column = self.frame[name]
@@ -89,7 +98,7 @@ class ReadTable:
                 name, f"missing are {listed([w for w in words if w])}; --keep-na keeps such words"
             )
         if name not in self.as_text:
-            text, refused = doubt(name, column, self.typed)
+            text, refused = doubt(name, column, self.typed, self.decimal)
             if refused:
                 self.problems[name] = text
             elif text:
@@ -236,13 +245,24 @@ def _opened(path: str) -> Any:
 
 
 def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
+    of_text = [name for name in OF_FILES if name != "decimal"]
+    given = [
+        f"--{n.replace('_', '-')}" for n in of_text if getattr(reading, n) != getattr(AS_FOUND, n)
+    ]
+    if given:
+        raise Mistake(
+            f"{given[0]}: expected a CSV; a Parquet file has columns with names and types"
+        )
     try:
-        table = pandas.read_parquet(file)
+        # with types that have missing values: int64 stays int64
+        table = pandas.read_parquet(file, dtype_backend="numpy_nullable")
     except ImportError as error:
         raise Mistake("Parquet needs pyarrow: python -m pip install pyarrow") from error
     except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow raises ValueErrors
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Mistake(f"not a whole Parquet file ({first})") from error
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()  # a column that pandas wrote as its index
     table.columns = [str(name) for name in table.columns]
     twice = [name for name, count in Counter(table.columns).items() if count > 1]
     if twice:
@@ -251,31 +271,32 @@ def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept)
     found.typed = True
     found.kept = {name: table[name] for name in kept(list(table.columns))}
     for name in table.columns if reading.missing else ():
-        words = table[name].map(_text_of, na_action="ignore")
+        words = table[name].astype(object).map(text_of, na_action="ignore")
         table[name] = table[name].mask(words.isin(reading.missing))
-    for name in found.as_text:
-        table[name] = table[name].map(_text_of, na_action="ignore")
+    for name in found.as_text.union(_of_kind(kinds, "text")).intersection(table.columns):
+        try:
+            values = read_values(name, table[name])
+        except Mistake as error:
+            found.problems[name] = str(error)
+            continue
+        table[name] = pandas.Series(values.texts(), table.index, object).mask(values.missing, None)
     _take_numbers(found, kinds or {}, reading.decimal or ".")
     return found
-
-
-def _text_of(value: Any) -> str:
-    """Return a value as text: whole numbers without a point."""
-    whole = isinstance(value, float) and value.is_integer()
-    return f"{value:.0f}" if whole else str(value)
 
 
 def _csv(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
     text = CSVText(pandas, file, reading)
     found = _asked(None, text.names, reading)
-    as_text = {*found.as_text, *(name for name, kind in (kinds or {}).items() if kind == "text")}
+    as_text = found.as_text.union(_of_kind(kinds, "text"))
     found.frame = frame = text.parsed(dtype=dict.fromkeys(as_text, str))
     if len(frame.columns) > 1 and frame.iloc[:, -1].isna().any():
         text.check_lengths()
-    decimals = reading.decimal or "."
-    if text.separator == ";" and reading.decimal is None:
-        _take_decimal_commas(found, text, as_text)
-        decimals = ".,"
+    decimals = reading.decimal or ("." if text.separator != ";" else ".,")
+    if reading.keep_na:
+        _take_numbers_beside_na(found, text, as_text)
+    if "," in decimals:
+        _note_grouped_points(found, text, decimals)
+        _take_decimal_commas(found, text, as_text, decimals)
     _take_numbers(found, kinds or {}, decimals)
     _look_again(found, text, kinds, reading.missing)
     found.kept = text.written(kept(text.names))
@@ -294,30 +315,69 @@ def _asked(frame: Any, names: list[str], reading: Reading) -> ReadTable:
     both = [name for name in found["text"] if name in found["number"]]
     if both:
         raise Mistake(f"expected --text or --number; got both for {listed(both)}")
-    return ReadTable(frame, number=found["number"], as_text=set(found["text"]))
+    return ReadTable(
+        frame, number=found["number"], as_text=set(found["text"]), decimal=reading.decimal
+    )
 
 
-def _take_decimal_commas(found: ReadTable, text: CSVText, as_text: set[str]) -> None:
+def _of_kind(kinds: Kinds, kind: str) -> set[str]:
+    return {name for name, found in (kinds or {}).items() if found == kind}
+
+
+def _texts(frame: Any, as_text: set[str]) -> list[str]:
+    """Return the columns that are text though nobody has said so."""
+    return [name for name in frame if name not in as_text and is_text(frame[name])]
+
+
+def _take_numbers_beside_na(found: ReadTable, text: CSVText, as_text: set[str]) -> None:
+    """Read NA as missing in columns that are numbers else, where NA is kept in text."""
+    names = _texts(found.frame, as_text)
+    again = text.parsed(usecols=names, keep_default_na=True) if names else {}
+    for name in names:
+        if again[name].dtype.kind in "iuf" and again[name].notna().any():
+            found.frame[name] = again[name]
+
+
+def _note_grouped_points(found: ReadTable, text: CSVText, decimals: str) -> None:
+    """Note numbers with decimal points that may as well separate thousands, such as 1.234."""
+    frame, names = found.frame, []
+    for name in frame if decimals == ".," else ():
+        if frame[name].dtype.kind == "f":
+            some = frame[name].dropna().abs()
+            if (
+                len(some)
+                and (some >= 1).all()
+                and np.isclose(some * 1000 % 1, [[0], [1]]).any(0).all()
+            ):
+                names.append(name)
+    for name, column in text.written(names).items():
+        words = column.str.strip().unique().tolist()
+        if looks_grouped(words, "."):
+            word = next(word for word in words if "." in word)
+            found.note(
+                name, f"{shown(word)} is read with a decimal point; --decimal , reads thousands"
+            )
+
+
+def _take_decimal_commas(found: ReadTable, text: CSVText, as_text: set[str], decimals: str) -> None:
     """Read columns that have decimal commas, and nothing else, as numbers."""
     frame = found.frame
-    words = {
-        name: frame[name].dropna().unique().tolist()
-        for name in frame
-        if name not in as_text and is_text(frame[name])
-    }
+    words = {name: frame[name].dropna().unique().tolist() for name in _texts(frame, as_text)}
     words = {name: some for name, some in words.items() if has_decimal_commas(some)}
+    if decimals == ".,":  # points alone are decimal points
+        words = {name: some for name, some in words.items() if any("," in word for word in some)}
     if not words:
         return
     again = text.parsed(usecols=list(words), decimal=",", thousands=".")
     for name in words:
         frame[name] = again[name]
-    if all(map(looks_grouped, words.values())):
+    if decimals == ".," and all(looks_grouped(some, ",") for some in words.values()):
         for name, some in words.items():
             word = next(word for word in some if "," in word)
             found.note(
                 name,
-                f"{shown(word)} is read with a decimal comma; --decimal . --number {shown(name)} "
-                "reads thousands",
+                f"{shown(word)} is read with a decimal comma; --decimal . "
+                f"{typed('--number', name)} reads thousands",
             )
 
 
@@ -329,9 +389,8 @@ def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> 
         column, asked = found.frame[name], name in found.number
         if column.dtype.kind in "iuf" or not (asked or is_text(column)):
             continue
-        why = "as in training" if name in of_model else "as --number says"
         written = asked or kinds[name] == "written"
-        numbers, problem = to_numbers(name, column, decimals, written, why)
+        numbers, problem = to_numbers(name, column, decimals, written, name in of_model)
         if problem:
             found.problems[name] = problem
         else:
@@ -357,5 +416,5 @@ def _look_again(found: ReadTable, text: CSVText, kinds: Kinds, given: Sequence[s
             found.note(
                 name,
                 f"{said} with zeros, such as {shown(word)}, read as numbers; "
-                f"--text {shown(name)} keeps the zeros",
+                f"{typed('--text', name)} keeps the zeros",
             )

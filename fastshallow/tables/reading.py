@@ -12,13 +12,16 @@ from typing import Any
 
 from .mistakes import Mistake, did_you_mean, listed, plain
 
-__all__ = ["AS_FOUND", "Reading", "named"]
+__all__ = ["AS_FOUND", "OF_FILES", "OF_MODELS", "Reading", "named", "typed"]
 
 #: What belongs to a file, and what a model keeps: its columns say which ones are text.
 OF_FILES = ("sep", "decimal", "encoding", "no_header", "names")
 OF_MODELS = ("missing", "keep_na", "number")
 
 TABS = ("tab", "\\t")
+
+# Characters of a value that a message shows as it is typed.
+TYPED_MOST = 60
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,8 @@ class Reading:
 
     def of_model(self, names: Sequence[str]) -> Reading:
         """Return what a model with these columns keeps."""
-        number = [
-            name for text in self.number for name in ([text] if text in names else split(text))
-        ]
-        number = [name for name in dict.fromkeys(number) if name in names]
-        return Reading(missing=self.missing, keep_na=self.keep_na, number=tuple(number))
+        number = tuple(name for name in parted(self.number, names) if name in names)
+        return Reading(missing=self.missing, keep_na=self.keep_na, number=number)
 
     def joined(self, kept: Reading) -> Reading:
         """Return these options, and those that a model keeps."""
@@ -119,9 +119,13 @@ class Reading:
             keep_na=kept.keep_na or self.keep_na,
         )
 
+    def of_models(self) -> dict[str, Any]:
+        """Return the options that a model keeps."""
+        return {name: getattr(self, name) for name in OF_MODELS}
+
     def describe(self) -> dict[str, Any]:
         """Return what a model keeps, in types of JSON; nothing of the defaults."""
-        kept = {name: getattr(self, name) for name in OF_MODELS}
+        kept = self.of_models()
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in kept.items()
@@ -167,9 +171,39 @@ def _are_texts(value: Any) -> bool:
 AS_FOUND = Reading()
 
 
+def typed(option: str, value: str) -> str:
+    r"""Return an option with a value as it is typed in a shell, for a message.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.reading import typed
+    >>> print(typed("--missing", "n/k"), typed("--missing", "--"), typed("--missing", "a\n"))
+    --missing 'n/k' --missing='--' --missing WORD
+    """
+    if not value.isprintable() or len(value) > TYPED_MOST:
+        return f"{option} WORD"
+    quoted = value.replace("'", "'\\''")
+    return f"{option}{'=' if value.startswith('-') else ' '}'{quoted}'"
+
+
 def split(text: str) -> list[str]:
     """Return the names between commas."""
     return [name for part in text.split(",") if (name := part.strip())]
+
+
+def parted(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return names that stand alone or with commas between; a name may have a comma itself.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.reading import parted
+    >>> parted(["a,b", "c, EUR"], ["a", "b", "c, EUR"])
+    ['a', 'b', 'c, EUR']
+    """
+    found: list[str] = []
+    for text in given:
+        found += split(text) if text not in names and split(text) else [text]
+    return list(dict.fromkeys(found))
 
 
 def named(
@@ -201,13 +235,11 @@ def named(
     >>> named("--drop", ["a,b", "c, EUR"], ["a", "b", "c, EUR", "y"], "t.csv")
     ['a', 'b', 'c, EUR']
     """
-    found: list[str] = []
-    for text in given:
-        found += split(text) if commas and text not in names and split(text) else [text]
-    absent = list(dict.fromkeys(name for name in found if name not in names))
+    found = parted(given, names) if commas else list(dict.fromkeys(given))
+    absent = [name for name in found if name not in names]
     if absent:
         raise Mistake(
             f"{option}: expected a column of {source}, which has {listed(list(names))}; got "
             f"{listed(absent)}{did_you_mean(absent, names)}"
         )
-    return list(dict.fromkeys(found))
+    return found

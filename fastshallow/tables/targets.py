@@ -135,6 +135,12 @@ class Target:
             with np.errstate(all="ignore"):  # training rejects targets that are not finite
                 return (found.values - self.mean) / self.scale
         text = isinstance(self.classes[0], str)
+        kind = "boolean" if isinstance(self.classes[0], bool) else "number"
+        if not text and found.kind not in (kind, "text"):  # True is 1 in Python
+            raise Mistake(
+                f"target {shown(self.name)}: expected {WHAT[kind]}, as in training; got "
+                f"{WHAT.get(found.kind, 'missing values')}"
+            )
         labels = found.texts().tolist() if text else found.labels()
         place = {label: i for i, label in enumerate(self.classes)}
         unknown = sorted({str(label) for label in labels if label not in place})

@@ -20,7 +20,16 @@ from ..network.checks import cast, shown
 from . import dates
 from .mistakes import Mistake
 
-__all__ = ["WHAT", "Values", "check_any", "check_present", "dated", "read_values", "standard"]
+__all__ = [
+    "WHAT",
+    "Values",
+    "check_any",
+    "check_present",
+    "dated",
+    "read_values",
+    "standard",
+    "text_of",
+]
 
 WHAT = {"number": "numbers", "text": "text", "boolean": "booleans", "date": "dates"}
 
@@ -32,6 +41,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float, np.integer, np.floating, Decimal),
     "date": (date, np.datetime64),
 }
+#: Kinds of NumPy's types that are read as they are; others (durations, bytes) value by value.
+ARRAYS = frozenset("iufbOUTM")
 
 # Types that may be NaN. NumPy's float64 is a Python float, its other floats are not.
 FLOATS = (float, np.floating)
@@ -85,11 +96,7 @@ class Values:
 
     def texts(self) -> np.ndarray:
         """Return the values as text: "" if missing, whole numbers without a point."""
-        text: Any = str
-        if self.kind == "number" and self.exact is None:
-            text = _text_of
-        elif self.kind == "date":
-            text = dates.iso
+        text: Any = text_of if self.kind == "number" else dates.iso if self.kind == "date" else str
         found = np.full(len(self.values), "", object)
         there = self.present if self.exact is None else self.exact[~self.missing]
         values = there if self.kind == "date" else there.tolist()
@@ -127,8 +134,7 @@ def read_values(name: str, column: Any) -> Values:
     """
     if not hasattr(column, "dtype"):
         column = objects(column)
-    kind = getattr(column.dtype, "kind", "")
-    if kind not in "iufbOUTM" or not kind:  # durations, bytes; polars has no kinds
+    if getattr(column.dtype, "kind", "") not in ARRAYS:  # polars has no kinds
         column = objects(column)
     if hasattr(column, "isna"):
         missing = np.asarray(column.isna(), bool)
@@ -180,9 +186,19 @@ def _other(name: str, values: np.ndarray, missing: np.ndarray, kinds: dict[type,
     )
 
 
-def _text_of(value: float) -> str:
-    """Return the shortest text that gives the same number again."""
-    return f"{value:.17g}" if value.is_integer() else repr(value)
+def text_of(value: Any) -> str:
+    """Return a value as text, a float as the shortest text that gives the same number again.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.values import text_of
+    >>> text_of(7.0), text_of(0.1), text_of("a")
+    ('7', '0.1', 'a')
+    """
+    if not isinstance(value, FLOATS):
+        return str(value)
+    number = float(value)
+    return f"{number:.17g}" if number.is_integer() else repr(number)
 
 
 def _missing(values: np.ndarray) -> np.ndarray:

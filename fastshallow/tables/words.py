@@ -21,6 +21,7 @@ import numpy as np
 
 from ..network.checks import shown
 from .mistakes import listed
+from .reading import typed
 
 __all__ = ["doubt", "has_decimal_commas", "is_text", "looks_grouped", "to_numbers", "where"]
 
@@ -96,15 +97,16 @@ def is_text(column: Any) -> bool:
 
 
 def has_decimal_commas(words: Sequence[str]) -> bool:
-    """Return whether all words are numbers with decimal commas, or whole, and one has a comma."""
-    return all(
+    """Return whether all words are numbers with decimal commas, or whole ones beside them."""
+    return bool(words) and all(
         DECIMAL_COMMA.fullmatch(word) or WHOLE_GROUPED_BY_DOTS.fullmatch(word) for word in words
-    ) and any("," in word for word in words)
+    )
 
 
-def looks_grouped(words: Sequence[str]) -> bool:
-    """Return whether every comma may as well separate thousands."""
-    return all(GROUPED.fullmatch(word) for word in words if "," in word)
+def looks_grouped(words: Sequence[str], mark: str) -> bool:
+    """Return whether every mark, a comma or a point, may as well separate thousands."""
+    marked = [word.replace(mark, ",") for word in words if mark in word]
+    return bool(marked) and all(GROUPED.fullmatch(word) for word in marked)
 
 
 def where(rows: np.ndarray) -> str:
@@ -124,7 +126,7 @@ def where(rows: np.ndarray) -> str:
 
 
 def to_numbers(
-    name: str, column: Any, decimals: Sequence[str], written: bool, why: str
+    name: str, column: Any, decimals: str, written: bool, of_model: bool
 ) -> tuple[Any, str]:
     """Return the numbers of a column of words, or what is wrong with it.
 
@@ -134,13 +136,13 @@ def to_numbers(
         Name of the column.
     column : pandas.Series
         Its words.
-    decimals : sequence of str
+    decimals : {".", ",", ".,"}
         Decimal signs that it may have. The one that fits best is taken; if several fit, they must
         give the same numbers.
     written : bool
         Whether numbers may have a unit and separators of thousands.
-    why : str
-        Why numbers are expected, for the message.
+    of_model : bool
+        Whether a model expects numbers, or else the user, for the message.
 
     Returns
     -------
@@ -156,8 +158,11 @@ def to_numbers(
     found = min(read, key=lambda values: len(_strays_in(values)))
     strays = _strays_in(found)
     what = f"column {shown(name)}: expected numbers"
+    why = "as in training" if of_model else "as --number says"
     if strays:
-        return None, f"{what}, {why}; got {_rows_of(column, strays)}; {_hint(name, strays[0])}"
+        hint = _hint(name, strays[0], decimals if len(decimals) == 1 else None, not of_model)
+        got = f"{what}, {why}; got {_rows_of(column, strays)}"
+        return None, f"{got}; {hint}" if hint else got
     fitting = [values for values in read if not _strays_in(values)]
     for word in words if len(fitting) > 1 else ():
         both = sorted({values[word][0] for values in fitting})
@@ -179,7 +184,9 @@ def _strays_in(values: dict[str, tuple[float, str]]) -> list[str]:
     return [word for word, (value, _) in values.items() if math.isnan(value)]
 
 
-def doubt(name: str, column: Any, typed: bool = False) -> tuple[str, bool]:
+def doubt(
+    name: str, column: Any, parquet: bool = False, decimal: str | None = None
+) -> tuple[str, bool]:
     """Return what is doubtful about a column of text, "" if nothing, and whether to refuse it.
 
     A column is refused if it is numbers by nature: there are many different ones, or most come only
@@ -191,8 +198,10 @@ def doubt(name: str, column: Any, typed: bool = False) -> tuple[str, bool]:
         Name of the column.
     column : pandas.Series
         Text, with missing values.
-    typed : bool
-        Whether the file says that it is text.
+    parquet : bool
+        Whether the file itself says that it is text.
+    decimal : {".", ",", None}
+        The decimal sign that the user has named.
 
     Examples
     --------
@@ -203,40 +212,86 @@ def doubt(name: str, column: Any, typed: bool = False) -> tuple[str, bool]:
     >>> doubt("city", pandas.Series(["Oslo", "Rome"]))
     ('', False)
     """
-    rows = column.value_counts().to_dict()
-    notations = {word: _notation(word) for word in rows}
-    numbers = [word for word in rows if notations[word]]
-    strays = [word for word in rows if not notations[word]]
-    unknown = [word for word in strays if word in MISSING]
-    like, total = sum(rows[word] for word in numbers), sum(rows.values())
-    many = len(numbers) > NUMBERS_FEW or (len(numbers) >= 5 and 2 * len(numbers) > like)
-    few = len(strays) <= max(STRAYS_MOST, STRAYS_SHARE * total)
-    what, keep = f"column {shown(name)}", f"--text {shown(name)} reads it as text"
-    if not like or 2 * like < total:
-        said = f"{what}: a category is {_rows_of(column, unknown)}; {_missing(unknown)}"
-        return (said if unknown else ""), False
-    written: dict[str, str] = {}  # the first word of each notation
-    for word in numbers:
-        notation = notations[word]
-        if "comma" in notations.values() and DECIMAL_COMMA.fullmatch(word):
-            notation = "comma"  # beside 1,5 also 1,234 has a decimal comma
-        if notation != "plain":
-            written.setdefault(notation, word)
-    hints = [_hint(name, word) for word in written.values()]
-    if not strays and not written:
-        said = f"text, though all are numbers such as {shown(max(numbers, key=len))}"
-        return ("", False) if typed else (f"{what}: {said}; {keep}", many)
-    if not strays:
-        wrote = sum(rows[word] for word in numbers if notations[word] != "plain")
-        examples = ", ".join(map(shown, written.values()))
-        said = f"numbers, but {wrote:,} of {total:,} rows are written such as {examples}"
-    elif many and few:
-        said, hints = f"numbers, but {_rows_of(column, strays)}", [_missing(strays), *hints]
+    words = _Words(name, column, parquet, decimal)
+    if not words.numbers or (2 * words.like < words.total and not words.refused):
+        said, hints = words.unknown_category()
+    elif not words.strays and not words.written:
+        said, hints = ("", []) if parquet else words.all_plain()
+    elif not words.strays:
+        said, hints = words.all_written()
     else:
-        because = f"because of {_rows_of(column, strays)}"
-        said = f"text, though {like:,} of {total:,} rows are numbers, {because}"
-        hints = [_missing(unknown or strays[:1])] if few or unknown else []
-    return f"{what}: {said}; {', '.join([*hints, keep])}", many and few
+        said, hints = words.some_strays()
+    refused = bool(said) and words.refused
+    return (f"column {shown(name)}: {said}; {', '.join(hints)}" if said else ""), refused
+
+
+class _Words:
+    """The words of a column: numbers, and strays, which are none."""
+
+    def __init__(self, name: str, column: Any, parquet: bool, decimal: str | None):
+        self.name, self.column, self.parquet, self.decimal = name, column, parquet, decimal
+        self.rows = rows = column.value_counts().to_dict()
+        notations = {word: _notation(word) for word in rows}
+        self.numbers = [word for word in rows if notations[word]]
+        self.strays = [word for word in rows if not notations[word]]
+        self.plain = sum(rows[word] for word in rows if notations[word] == "plain")
+        self.like, self.total = sum(rows[word] for word in self.numbers), sum(rows.values())
+        self.written: dict[str, str] = {}  # the first word of each notation that is not plain
+        for word in self.numbers:
+            notation = notations[word]
+            if "comma" in notations.values() and DECIMAL_COMMA.fullmatch(word):
+                notation = "comma"  # beside 1,5 also 1,234 has a decimal comma
+            if notation != "plain":
+                self.written.setdefault(notation, word)
+        self.few = len(self.strays) <= max(STRAYS_MOST, STRAYS_SHARE * self.total)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the column is numbers by nature."""
+        n = len(self.numbers)
+        once = n >= 5 and 2 * n > self.like and 2 * self.like >= self.total
+        return self.few and (n > NUMBERS_FEW or once)
+
+    @property
+    def keep(self) -> str:
+        return f"{typed('--text', self.name)} reads it as text"
+
+    def hints(self) -> list[str]:
+        """Return the options that read what is written otherwise than plain."""
+        found = [_hint(self.name, word, self.decimal) for word in self.written.values()]
+        number = f" {typed('--number', self.name)} "  # which a Parquet file needs for text
+        return [
+            hint.replace(" reads", f"{number}reads", 1)
+            if self.parquet and "--n" not in hint
+            else hint
+            for hint in found
+            if hint
+        ]
+
+    def unknown_category(self) -> tuple[str, list[str]]:
+        unknown = [word for word in self.strays if word in MISSING]
+        return (
+            f"a category is {_rows_of(self.column, unknown)}" if unknown else "",
+            [_missing(unknown)],
+        )
+
+    def all_plain(self) -> tuple[str, list[str]]:
+        longest = max(self.numbers, key=len)
+        return f"text, though all are numbers such as {shown(longest)}", [self.keep]
+
+    def all_written(self) -> tuple[str, list[str]]:
+        wrote, words = self.total - self.plain, ", ".join(map(shown, self.written.values()))
+        said = f"numbers, but {wrote:,} of {self.total:,} rows are written such as {words}"
+        return said, [*self.hints(), self.keep]
+
+    def some_strays(self) -> tuple[str, list[str]]:
+        where = _rows_of(self.column, self.strays)
+        if self.refused:
+            return f"numbers, but {where}", [_missing(self.strays), *self.hints(), self.keep]
+        unknown = [word for word in self.strays if word in MISSING]
+        hints = [_missing(unknown or self.strays[:1])] if self.few or unknown else []
+        said = f"text, though {self.like:,} of {self.total:,} rows are numbers, because of {where}"
+        return said, [*hints, self.keep]
 
 
 def _notation(word: str) -> str:
@@ -252,22 +307,29 @@ def _notation(word: str) -> str:
     return found[0] if found else ""
 
 
-def _hint(name: str, word: str) -> str:
-    """Return the option that takes a word for a number, or for a missing value."""
+def _hint(name: str, word: str, decimal: str | None = None, text: bool = True) -> str:
+    """Return the option that takes a word for a number, or for a missing value, "" if none does.
+
+    ``decimal`` is the sign that the user has named. ``text`` tells whether the column may be text.
+    """
     notation = _notation(word)
     if notation == "plain":  # of another decimal sign, or an integer of 400 digits
-        point = "--decimal . reads decimal points, or " if "." in word else ""
-        return f"{point}--text {shown(name)} reads it as text"
+        point = "." in word and decimal != "."
+        hints = ["--decimal . reads decimal points"] if point else []
+        hints += [f"{typed('--text', name)} reads it as text"] if text else []
+        return ", or ".join(hints)
     if notation == "comma":
-        return "--decimal , reads decimal commas"
+        return "" if decimal == "," else "--decimal , reads decimal commas"
     if not notation:
         return _missing([word])
-    also = "--decimal , " if notation == "written comma" else ""
-    return f"{also}--number {shown(name)} reads signs and separators of thousands"
+    also = "--decimal , " if notation == "written comma" and decimal != "," else ""
+    return f"{also}{typed('--number', name)} reads signs and separators of thousands"
 
 
 def _missing(words: Sequence[str]) -> str:
-    return f"{' '.join(f'--missing {shown(word)}' for word in words)} reads it as missing"
+    if len(words) > STRAYS_MOST:
+        return "--missing WORD reads a word as missing"
+    return f"{' '.join(typed('--missing', word) for word in words)} reads it as missing"
 
 
 def _rows_of(column: Any, words: Sequence[str]) -> str:
