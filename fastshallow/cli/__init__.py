@@ -1,8 +1,9 @@
 """The ``fastshallow`` command.
 
 `train` is ``fastshallow train``: `options` says what to do, `prepare` turns a table into arrays,
-`guards` refuses what cannot be learnt, `fit` trains, and `report` tells. `use_model` is all other
-commands; `model_input` reads their tables; `common` is what all share. `fastshallow.__main__` reads the command line.
+`split` chooses the rows held out, `guards` refuses what cannot be learnt, `fit` trains, `scoring`
+scores, and `report` tells. `use_model` is all other commands; `model_input` reads their tables;
+`common` is what all share. `fastshallow.__main__` reads the command line.
 
 May import: estimators, files, kernels, network, tables, training.
 

@@ -17,7 +17,8 @@ from ..tables.pipeline import Pipeline
 from ..training.callbacks import Callback
 from .common import note, say
 from .options import TrainOptions
-from .prepare import Prepared, parts
+from .prepare import Prepared
+from .split import parts
 
 __all__ = ["Run", "class_counts", "fit"]
 

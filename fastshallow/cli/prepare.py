@@ -18,8 +18,9 @@ from ..tables.reading import AS_FOUND, Reading, named
 from .common import note
 from .guards import check_classes, dates_noted, left_out, reasons_text, useless
 from .options import TrainOptions
+from .split import cuts, split
 
-__all__ = ["Prepared", "Raw", "digits", "folds", "parts", "prepare", "raw"]
+__all__ = ["Prepared", "Raw", "digits", "folds", "prepare", "raw"]
 
 # The name that scikit-learn's own table of the digits has for it.
 DIGITS_TARGET = "target"
@@ -112,18 +113,8 @@ def prepare(options: TrainOptions, table: Raw | None = None) -> Prepared:
 
 
 def folds(options: TrainOptions, table: Raw) -> Iterator[Prepared]:
-    """Yield the table ``options.cv`` times, with each row held out once, as many of every class."""
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    n, target, m = options.cv or 0, table.target, len(table.wanted.values)
-    numbers = target.encode(table.wanted) if target.classes else None
-    fewest = m if numbers is None else int(np.bincount(numbers).min())
-    if fewest < n:
-        of = "" if numbers is None else f" of every class of target {shown(target.name)}"
-        raise Mistake(f"--cv {n}: expected {n} rows or more{of}; got {fewest}")
-    make = KFold if numbers is None else StratifiedKFold
-    cuts = make(n, shuffle=True, random_state=options.seed)
-    for chosen, rest in cuts.split(np.zeros(m), numbers):
+    """Yield the table ``options.cv`` times, with each row held out once."""
+    for chosen, rest in cuts(table.wanted, table.target, options):
         yield encoded(options, table, chosen, rest)
 
 
@@ -211,41 +202,3 @@ def chosen_columns(names: list[str], options: TrainOptions) -> tuple[str, list[s
     if unnamed:
         note(f"warning: columns without a name are taken as features: {listed(unnamed)}")
     return target, features
-
-
-def split(found: Values, target: Target, options: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out; see `parts`."""
-    m, share = len(found.values), options.test_size
-    held_out = int(np.ceil(share * m))
-    if share == 0:
-        return np.arange(m), np.arange(0)
-    n = max(len(target.classes), 1)
-    if m - held_out < n:
-        raise Mistake(
-            f"--test-size {share:g}: expected {n} rows or more to train on; {m - held_out} of {m} "
-            "are left"
-        )
-    numbers = target.encode(found) if target.classes else None
-    return parts(m, numbers, held_out, options.seed)
-
-
-def parts(
-    m: int, numbers: np.ndarray | None, held_out: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows held out: as many of every class, where there are enough.
-
-    Where there are not, one row of every class at least is trained on. ``numbers`` are those of the
-    classes, None for regression.
-    """
-    from sklearn.model_selection import train_test_split
-
-    every = np.arange(m)
-    if numbers is None or (np.bincount(numbers).min() >= 2 and held_out > numbers.max()):
-        chosen, rest = train_test_split(
-            every, test_size=held_out, stratify=numbers, random_state=seed
-        )
-        return chosen, rest
-    kept = np.unique(numbers, return_index=True)[1]
-    others = np.setdiff1d(every, kept)
-    order = np.random.default_rng(seed).permutation(others)
-    return np.concatenate([order[held_out:], kept]), order[:held_out]

@@ -11,7 +11,7 @@ from ..network.plotting import Boundary, cost_png
 from ..tables.columns import Column
 from ..tables.mistakes import plain
 from ..tables.pipeline import Pipeline
-from ..tables.scores import scores_text, text_table
+from ..tables.scores_text import scores_text, text_table
 from .fit import Run
 from .options import TrainOptions
 from .prepare import Prepared

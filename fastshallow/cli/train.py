@@ -16,22 +16,15 @@ from ..files.models import ModelFileError, check_savable, load, replace_file
 from ..tables.mistakes import DONE, INTERRUPTED, Mistake, did_you_mean, listed, plain
 from ..tables.pipeline import Pipeline
 from ..tables.reading import AS_FOUND, parted
-from ..tables.scores import across_folds, scores_line, totals
-from .common import (
-    answers_of,
-    check_outputs,
-    importance_of,
-    note,
-    print_json,
-    say,
-    scores_from,
-    scores_of,
-)
+from ..tables.scores import across_folds, totals
+from ..tables.scores_text import scores_line
+from .common import check_outputs, note, print_json, say
 from .fit import Run, class_counts, fit
 from .model_input import read_answers, read_input
 from .options import DIGITS, TrainOptions
 from .prepare import Prepared, Raw, folds, prepare, raw
 from .report import data_text, figures, model_text, plot_png, report_text, train_scores_text
+from .scoring import answers_of, importance_of, scores_from, scores_of
 
 __all__ = ["train"]
 

@@ -18,19 +18,12 @@ from ..tables.mistakes import DONE, Mistake, listed, plain
 from ..tables.pipeline import Pipeline
 from ..tables.read import source_name, table_csv
 from ..tables.reading import AS_FOUND, Reading, named
-from ..tables.scores import predicted_classes, scores_line, scores_text
-from .common import (
-    check_outputs,
-    importance_of,
-    is_stdout,
-    load_model,
-    load_pipeline,
-    note,
-    print_json,
-    scores_of,
-)
+from ..tables.scores import predicted_classes
+from ..tables.scores_text import scores_line, scores_text
+from .common import check_outputs, is_stdout, load_model, load_pipeline, note, print_json
 from .model_input import read_answers, read_input
 from .report import columns_text, importance_text
+from .scoring import importance_of, scores_of
 
 __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 

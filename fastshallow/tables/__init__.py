@@ -4,10 +4,11 @@
 are numbers. `frames` takes columns from data frames and records. `values` reads a column, `dates`
 dates. `columns` encodes columns as X, `targets` the target as Y. `pipeline` holds a network with
 its columns. `described` validates the description of a column or target. `scores` computes scores
-of predictions, `importance` those of columns. `formulas` disarms text before it is written.
-`mistakes` holds the error class for mistakes of the user.
+of predictions, which `scores_text` shows, `importance` those of columns. `formulas` disarms text
+before it is written. `mistakes` holds the error class for mistakes of the user.
 
 May import: jit, kernels, network.
 
-Used above: columns, formulas, importance, mistakes, pipeline, read, reading, scores.
+Used above: columns, formulas, importance, mistakes, pipeline, read, reading, scores,
+scores_text, words.
 """

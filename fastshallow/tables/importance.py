@@ -28,7 +28,7 @@ def permutation_importance(
     columns : list of Column
         Table columns in the order of X.
     X : ndarray, (m, n_x)
-        Encoded table. It is shuffled column by column, and is as before at the end.
+        Encoded table.
     loss : callable
         Function of X; smaller is better.
     seed : int
@@ -53,6 +53,7 @@ def permutation_importance(
     ['used', 'constant']
     """
     rng, before, start = np.random.default_rng(seed), loss(X), 0
+    X = X.copy()
     rows: list[tuple[str, float, float]] = []
     for column in columns:
         block = X[:, start : start + column.width]

@@ -12,10 +12,9 @@ from fastshallow.tables.scores import (
     classification_scores,
     predicted_classes,
     regression_scores,
-    scores_line,
-    scores_text,
     totals,
 )
+from fastshallow.tables.scores_text import scores_line, scores_text
 
 
 @pytest.fixture
