@@ -48,8 +48,17 @@ def check_classes(target: Target, found: Values) -> None:
     if crowded:
         raise Mistake(
             f"{name}: expected {ROWS_LEAST} rows or more of a class; got {n} classes in {m} rows, "
-            f"such as {shown(str(target.classes[0]))}; --target names another column"
+            f"such as {shown(str(target.classes[0]))}; {_advice(target)}"
         )
+
+
+def _advice(target: Target) -> str:
+    """Return what helps where a class has hardly a row."""
+    try:
+        all(float(label) == 0 for label in target.classes)
+    except (TypeError, ValueError):
+        return "--target names another column"
+    return f"{typed('--number', target.name)} reads numbers"
 
 
 def dates_noted(found: Values) -> Values:
@@ -107,6 +116,8 @@ def useless(values: Values, part: Values) -> str:
         return "no value in the rows trained on"
     if _is_constant(part):
         return "constant" if _is_constant(values) else "constant in the rows trained on"
+    if values.exact is not None and values.present.min() == values.present.max():
+        return f"equal as float64; {typed('--text', values.name)} keeps the digits"
     if values.kind == "text":
         m = int((~values.missing).sum())
         different = len(set(values.texts()[~values.missing]))
@@ -116,6 +127,8 @@ def useless(values: Values, part: Values) -> str:
 
 
 def _is_constant(values: Values) -> bool:
+    if values.exact is not None and len(set(values.exact[~values.missing])) > 1:
+        return False
     if values.kind in ("number", "date"):
         return bool(values.present.min() == values.present.max())
     return len(set(values.texts()[~values.missing])) == 1

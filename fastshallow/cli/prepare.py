@@ -14,7 +14,7 @@ from ..tables.columns import Column, Target, Values, check_present, encode, read
 from ..tables.mistakes import Mistake, all_of, listed, together
 from ..tables.pipeline import Pipeline
 from ..tables.read import ReadTable, read_noted, source_name
-from ..tables.reading import AS_FOUND, Reading, named
+from ..tables.reading import AS_FOUND, Reading, named, typed
 from .common import note
 from .guards import check_classes, dates_noted, left_out, reasons_text, useless
 from .options import TrainOptions
@@ -179,6 +179,8 @@ def values_of(
         except Mistake as error:
             problems.append(str(error))
     together(problems, LEAVE_OUT if len(others) < len(features) else "")
+    for word in found.unused:
+        note(f"warning: {typed('--missing', word)}: no value is this word")
     for name in [target, *features]:
         for text in found.notes.get(name, []):
             note(f"warning: {text}")

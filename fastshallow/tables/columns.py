@@ -80,7 +80,7 @@ class Column:
     fill : float, str or None
         Replacement of missing values, for dates in ISO format; None makes missing values an error.
     start : str
-        The earliest date of the training rows, in ISO format.
+        The earliest date of the training rows, in ISO format, with the zone Z if dates have zones.
     parts : tuple of (str, float, float)
         Parts of dates, in the order of their columns in X: name, mean and standard deviation.
 
@@ -133,9 +133,11 @@ class Column:
     def _check_date(self, where: str) -> None:
         for name, value in (("start", self.start), ("fill", self.fill)):
             moment = dates.from_text(value)
-            if (moment is None or dates.has_zone(moment)) and (name, value) != ("fill", None):
+            fits = moment is not None and (name == "start" or not dates.has_zone(moment))
+            if not fits and (name, value) != ("fill", None):
                 raise ValueError(
-                    f"{where}: {name}: expected an ISO date without a time zone; got {shown(value)}"
+                    f"{where}: {name}: expected an ISO date"
+                    f"{' without a time zone' * (name == 'fill')}; got {shown(value)}"
                 )
         set_fields(self, parts=scaled_parts(f"{where}: parts", self.parts, dates.PARTS))
 
@@ -176,7 +178,7 @@ class Column:
                 parts.append((name, *standard(found.name, numbers)))
         # the median that is one of them, of an even number the earlier one
         fill = dates.iso(moments[(len(moments) - 1) // 2]) if impute else None
-        start = dates.iso(moments[0])
+        start = dates.iso(moments[0]) + ("Z" if found.zoned else "")
         return cls(found.name, "date", fill=fill, start=start, parts=tuple(parts))
 
     @property
@@ -195,7 +197,7 @@ class Column:
             return []
         if self.kind == "date":
             moments = self._moments(found)
-            start = np.datetime64(dates.from_text(self.start), "us")
+            start = np.datetime64(dates.from_text(self.start.removesuffix("Z")), "us")
             for i, (name, mean, scale) in enumerate(self.parts):
                 self._standardise(X[:, i], dates.part(name, moments, start), mean, scale)
             return []
@@ -224,6 +226,13 @@ class Column:
         values, others = dated(found)
         if others.size:
             raise Mistake(self._unexpected(found, int(others[0])))
+        zoned = self.start.endswith("Z")
+        if values.kind == "date" and values.zoned != zoned:
+            row = int(np.flatnonzero(~values.missing)[0])
+            raise Mistake(
+                f"column {shown(self.name)}: expected dates with{'' if zoned else 'out'} a time "
+                f"zone, as in training; got {shown(str(found.values[row]))} in row {row + 1}"
+            )
         moments = values.values
         if values.kind != "date":  # all are missing
             moments = np.full(len(values.values), "NaT", dates.DTYPE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..network.checks import shown
-from .mistakes import Mistake, did_you_mean, listed
+from .mistakes import Mistake, did_you_mean, listed, plain
 
 __all__ = ["columns_of", "is_one_value"]
 
@@ -60,7 +60,7 @@ def columns_of(table: Any, names: Sequence[str]) -> dict[str, Any]:
         raise Mistake(
             f"table: expected different names of columns; got {listed(twice)} more than once"
         )
-    found = {name: column(places[name][0]) for name in names}
+    found = {name: _of_package(name, column, places[name][0]) for name in names}
     return _one_record(found) if isinstance(table, Mapping) or _is_series(table) else found
 
 
@@ -81,6 +81,15 @@ def _labels(table: Any) -> tuple[list[Any], Callable[[int], Any]]:
         "table: expected a pandas or polars DataFrame, a pyarrow Table, a dict of names and "
         f"values, or a list of dicts; got {type(table).__name__}"
     )
+
+
+def _of_package(name: str, column: Callable[[int], Any], place: int) -> Any:
+    """Return a column; what its package raises, such as for a date of the year 33658, is told."""
+    try:
+        return column(place)
+    except (ValueError, ArithmeticError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Mistake(f"column {shown(name)}: cannot be read ({plain(first, 200)})") from error
 
 
 def _has(table: Any, *names: str) -> bool:
@@ -135,7 +144,7 @@ def _one_record(found: dict[str, Any]) -> dict[str, Any]:
     single = {name: is_one_value(value) for name, value in found.items()}
     if all(single.values()):
         return {
-            name: [value.item() if isinstance(value, np.ndarray) else value]
+            name: [value[()] if isinstance(value, np.ndarray) else value]
             for name, value in found.items()
         }
     if any(single.values()):

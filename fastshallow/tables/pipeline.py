@@ -212,7 +212,7 @@ class Pipeline:
         kept: Kept = lambda names: [],
     ) -> ReadTable:
         """Return what `read` does, as a `ReadTable`; see `fastshallow.tables.read.read_noted`."""
-        path = os.fspath(path)
+        path = os.fsdecode(path)
         given = Reading(**options).joined(self.reading)
         found = read_noted(path, given, self._kinds(target), kept)
         asked = dict.fromkeys([*self.names, *found.number, *found.as_text])
@@ -297,7 +297,8 @@ class Pipeline:
 
     def _read(self, table: Any) -> list[Values]:
         columns = columns_of(table, self.names).items()
-        found = all_of(columns, lambda column: read_values(*column))
+        missing = self.reading.missing
+        found = all_of(columns, lambda column: read_values(*column).without(missing))
         lengths = {len(values.values): values.name for values in found}
         if len(lengths) > 1:
             got = " and ".join(f"{n} of {shown(name)}" for n, name in list(lengths.items())[:2])
@@ -376,9 +377,12 @@ class Pipeline:
         if self.task == "classification":
             numbers = self.net.predict(X.T, n_threads=n_threads).reshape(-1)
             return float((numbers == wanted).mean())
-        from sklearn.metrics import r2_score
+        from .scores import regression_scores
 
-        return float(r2_score(right.values, self.answers(X, n_threads)))
+        r2 = regression_scores(right.values, self.answers(X, n_threads))["r2"]
+        if r2 is None:
+            raise Mistake("score: expected two rows or more, with numbers whose squares are finite")
+        return float(r2)
 
     def _right(self, table: Any) -> Any:
         try:

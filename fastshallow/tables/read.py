@@ -22,8 +22,9 @@ from ..jit.interrupts import ctrl_c_noted
 from ..network.checks import shown
 from .csv_text import CSVText
 from .mistakes import Mistake, listed, plain, together
+from .parquet import parquet_frame
 from .reading import AS_FOUND, OF_FILES, Reading, named, typed
-from .values import read_values, text_of
+from .values import WHAT, read_values
 from .words import doubt, has_decimal_commas, is_text, looks_grouped, to_numbers
 
 __all__ = ["ReadTable", "read_noted", "read_table", "source_name", "table_csv"]
@@ -60,6 +61,8 @@ class ReadTable:
         The decimal sign that the user has named.
     kept : dict of str to pandas.Series
         Columns as they are written in the file.
+    unused : list of str
+        Words of ``reading.missing`` that are nowhere in the file.
     """
 
     frame: Any
@@ -71,6 +74,7 @@ class ReadTable:
     typed: bool = False
     decimal: str | None = None
     kept: dict[str, Any] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
 
     def note(self, name: str, text: str) -> None:
         """Add what is to be said about a column."""
@@ -246,40 +250,30 @@ def _opened(path: str) -> Any:
 
 def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
     of_text = [name for name in OF_FILES if name != "decimal"]
-    given = [
-        f"--{n.replace('_', '-')}" for n in of_text if getattr(reading, n) != getattr(AS_FOUND, n)
-    ]
+    given = [name for name in of_text if getattr(reading, name) != getattr(AS_FOUND, name)]
     if given:
-        raise Mistake(
-            f"{given[0]}: expected a CSV; a Parquet file has columns with names and types"
-        )
-    try:
-        # with types that have missing values: int64 stays int64
-        table = pandas.read_parquet(file, dtype_backend="numpy_nullable")
-    except ImportError as error:
-        raise Mistake("Parquet needs pyarrow: python -m pip install pyarrow") from error
-    except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow raises ValueErrors
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Mistake(f"not a whole Parquet file ({first})") from error
-    if any(name is not None for name in table.index.names):
-        table = table.reset_index()  # a column that pandas wrote as its index
-    table.columns = [str(name) for name in table.columns]
-    twice = [name for name, count in Counter(table.columns).items() if count > 1]
-    if twice:
-        raise Mistake(f"expected different names of columns; got {listed(twice)} more than once")
+        option = f"--{given[0].replace('_', '-')}"
+        raise Mistake(f"{option}: expected a CSV; a Parquet file has names and types of its own")
+    table, problems = parquet_frame(pandas, file)
     found = _asked(table, list(table.columns), reading)
-    found.typed = True
+    found.typed, found.problems = True, problems
     found.kept = {name: table[name] for name in kept(list(table.columns))}
-    for name in table.columns if reading.missing else ():
-        words = table[name].astype(object).map(text_of, na_action="ignore")
-        table[name] = table[name].mask(words.isin(reading.missing))
-    for name in found.as_text.union(_of_kind(kinds, "text")).intersection(table.columns):
+    as_text = found.as_text.union(_of_kind(kinds, "text")).intersection(table.columns)
+    used: set[str] = set()
+    for name in table.columns if reading.missing else as_text:
         try:
             values = read_values(name, table[name])
+            used.update(word for word in reading.missing if values.has(word))
+            values = values.without(reading.missing)
         except Mistake as error:
-            found.problems[name] = str(error)
+            if name in as_text:
+                found.problems[name] = str(error)
             continue
-        table[name] = pandas.Series(values.texts(), table.index, object).mask(values.missing, None)
+        column = table[name]
+        if name in as_text:
+            column = pandas.Series(values.texts(), table.index, object)
+        table[name] = column.mask(values.missing)
+    found.unused = [word for word in reading.missing if word not in used] if kinds is None else []
     _take_numbers(found, kinds or {}, reading.decimal or ".")
     return found
 
@@ -387,7 +381,11 @@ def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> 
     of_model = [name for name, kind in kinds.items() if kind in legal and name in found.frame]
     for name in dict.fromkeys([*found.number, *of_model]):
         column, asked = found.frame[name], name in found.number
-        if column.dtype.kind in "iuf" or not (asked or is_text(column)):
+        if column.dtype.kind in "iuf":
+            continue
+        if not is_text(column):
+            if asked:
+                _check_numbers(found, name)
             continue
         written = asked or kinds[name] == "written"
         numbers, problem = to_numbers(name, column, decimals, written, name in of_model)
@@ -397,17 +395,33 @@ def _take_numbers(found: ReadTable, kinds: Mapping[str, str], decimals: str) -> 
             found.frame[name] = numbers
 
 
+def _check_numbers(found: ReadTable, name: str) -> None:
+    """Note a problem unless a column that is no text is numbers."""
+    try:
+        kind = read_values(name, found.frame[name]).kind
+    except Mistake as error:
+        found.problems[name] = str(error)
+        return
+    if kind not in ("number", ""):
+        found.problems[name] = (
+            f"column {shown(name)}: expected numbers, as --number says; got {WHAT[kind]}"
+        )
+
+
 def _look_again(found: ReadTable, text: CSVText, kinds: Kinds, given: Sequence[str]) -> None:
     """Look up the words behind missing values, and zeros that numbers lose."""
     frame = found.frame
     names = list(frame) if kinds is None else [name for name in kinds if name in frame]
     masks = {name: np.asarray(frame[name].isna(), bool) for name in names}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
+    unused = set(given)
     if masks:
         found.missing = text.words(masks)
         for words in found.missing.values():
+            unused -= set(words)
             for word in given:  # the user knows
                 words.pop(word, None)
+    found.unused = [word for word in given if word in unused] if kinds is None else []
     if kinds is None:
         numbers = [n for n in names if frame[n].dtype.kind in "iuf" and n not in found.number]
         for name, found_words in text.led_by_zero(numbers).items():

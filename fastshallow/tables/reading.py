@@ -77,21 +77,24 @@ class Reading:
     def __post_init__(self) -> None:
         for field in ("missing", "text", "number", "names"):
             given = getattr(self, field)
-            words = (given,) if isinstance(given, str) else tuple(given)
+            words = given if isinstance(given, (list, tuple)) else (given,)
             if not all(isinstance(word, str) for word in words):
                 raise Mistake(f"--{field}: expected texts; got {plain(words)}")
+            words = tuple(words)
             object.__setattr__(self, field, words)
         if self.names:
             object.__setattr__(self, "no_header", True)
         if self.sep in TABS:
             object.__setattr__(self, "sep", "\t")
-        if self.sep is not None and (len(self.sep) != 1 or self.sep in '"\r\n\0'):
-            raise Mistake(f"--sep: expected one character, or tab; got {plain(self.sep)!r}")
+        sep = "," if self.sep is None else self.sep
+        # pandas takes separators of one byte
+        if not (isinstance(sep, str) and len(sep) == 1 and sep.isascii() and sep not in '"\r\n\0'):
+            raise Mistake(f"--sep: expected one ASCII character, or tab; got {plain(sep)!r}")
         if self.decimal not in (None, ".", ","):
             raise Mistake(f"--decimal: expected . or , ; got {plain(self.decimal)!r}")
         try:
             "a".encode(self.encoding)
-        except (LookupError, UnicodeError, ValueError) as error:
+        except (LookupError, ValueError, TypeError) as error:
             raise Mistake(
                 "--encoding: expected one that Python knows, such as utf-8, latin-1, cp1252 or "
                 f"utf-16; got {plain(self.encoding)!r}"

@@ -11,7 +11,7 @@ from ..network import checks
 from ..network.checks import shown
 from .described import check_empty, choice, distinct, fields, mean_scale, name_of, set_fields
 from .mistakes import Mistake, listed
-from .values import WHAT, Values, standard
+from .values import WHAT, WHOLE_MOST, Values, standard
 
 __all__ = ["CATEGORIES_MOST", "CLASSES_FEW", "TASKS", "Target"]
 
@@ -136,11 +136,13 @@ class Target:
                 return (found.values - self.mean) / self.scale
         text = isinstance(self.classes[0], str)
         kind = "boolean" if isinstance(self.classes[0], bool) else "number"
-        if not text and found.kind not in (kind, "text"):  # True is 1 in Python
-            raise Mistake(
-                f"target {shown(self.name)}: expected {WHAT[kind]}, as in training; got "
-                f"{WHAT.get(found.kind, 'missing values')}"
-            )
+        if not text and found.kind != kind:  # True is 1 in Python
+            what = WHAT.get(found.kind, "missing values")
+            such = f", such as {shown(found.texts()[~found.missing][0])}" if found.kind else ""
+            wanted = f"target {shown(self.name)}: expected {WHAT[kind]}, as in training"
+            raise Mistake(f"{wanted}; got {what}{such}")
+        if kind == "number" and found.exact is None and not text:
+            self._check_exact(found)
         labels = found.texts().tolist() if text else found.labels()
         place = {label: i for i, label in enumerate(self.classes)}
         unknown = sorted({str(label) for label in labels if label not in place})
@@ -150,6 +152,15 @@ class Target:
                 f"{listed([str(label) for label in self.classes])}; got {listed(unknown)}"
             )
         return np.array([place[label] for label in labels], np.int64)
+
+    def _check_exact(self, found: Values) -> None:
+        """Raise if a float stands for several whole numbers, some of which are classes."""
+        far = np.flatnonzero(np.abs(found.values) >= WHOLE_MOST)
+        if far.size and any(abs(label) >= WHOLE_MOST for label in self.classes):
+            raise Mistake(
+                f"target {shown(self.name)}: expected whole numbers or text; got the float "
+                f"{found.values[far[0]]:.17g} in row {far[0] + 1}, which is several whole numbers"
+            )
 
     def labels(self) -> np.ndarray:
         """Return the classes, (n,): numbers, booleans, or objects for text and huge integers."""

@@ -8,7 +8,8 @@ datetime64, in UTC if they have a time zone. Missing values are those of pandas.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -22,6 +23,7 @@ from .mistakes import Mistake
 
 __all__ = [
     "WHAT",
+    "WHOLE_MOST",
     "Values",
     "check_any",
     "check_present",
@@ -41,8 +43,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float, np.integer, np.floating, Decimal),
     "date": (date, np.datetime64),
 }
-#: Kinds of NumPy's types that are read as they are; others (durations, bytes) value by value.
-ARRAYS = frozenset("iufbOUTM")
+#: Kinds of NumPy's types that are read as they are; others value by value.
+ARRAYS = frozenset("iufbOUM")
 
 # Types that may be NaN. NumPy's float64 is a Python float, its other floats are not.
 FLOATS = (float, np.floating)
@@ -70,6 +72,8 @@ class Values:
         True for missing values.
     exact : ndarray of objects, (m,), or None
         The numbers as integers, if all are whole and some may not be float64; else None.
+    zoned : bool
+        Whether dates have a time zone. Then they are in UTC.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Values:
     values: np.ndarray
     missing: np.ndarray
     exact: np.ndarray | None = None
+    zoned: bool = False
 
     @property
     def present(self) -> np.ndarray:
@@ -86,7 +91,29 @@ class Values:
     def taken(self, chosen: np.ndarray) -> Values:
         """Return the values of chosen rows."""
         exact = None if self.exact is None else self.exact[chosen]
-        return Values(self.name, self.kind, self.values[chosen], self.missing[chosen], exact)
+        values, missing = self.values[chosen], self.missing[chosen]
+        return Values(self.name, self.kind, values, missing, exact, self.zoned)
+
+    def has(self, word: str) -> bool:
+        """Return whether a value is written as a word."""
+        return bool((self.without([word]).missing & ~self.missing).any())
+
+    def without(self, words: Sequence[str]) -> Values:
+        """Return the values with those that are written as one of some words missing.
+
+        A number or date is compared as one: "-999.0" is the number -999.
+        """
+        if not (words and self.kind):
+            return self
+        found = np.isin(self.texts(), list(words))
+        if self.kind == "number":
+            found |= np.isin(self.values, _numbers_in(words))
+        elif self.kind == "date":
+            moments = [moment for word in words if (moment := dates.from_text(word))]
+            found |= np.isin(self.values, dates.naive(moments))
+        missing = self.missing | found
+        kind = "" if missing.all() else self.kind
+        return Values(self.name, kind, self.values, missing, self.exact, self.zoned)
 
     def labels(self) -> list[Any]:
         """Return what is compared with the classes of a target: numbers, booleans or text."""
@@ -96,12 +123,21 @@ class Values:
 
     def texts(self) -> np.ndarray:
         """Return the values as text: "" if missing, whole numbers without a point."""
-        text: Any = text_of if self.kind == "number" else dates.iso if self.kind == "date" else str
+        text: Any = dates.iso if self.kind == "date" else text_of
         found = np.full(len(self.values), "", object)
         there = self.present if self.exact is None else self.exact[~self.missing]
         values = there if self.kind == "date" else there.tolist()
         found[~self.missing] = objects(map(text, values))
         return found
+
+
+def _numbers_in(words: Sequence[str]) -> list[float]:
+    """Return the numbers that are among words."""
+    found = []
+    for word in words:
+        with suppress(ValueError):
+            found.append(float(word))
+    return found
 
 
 def objects(values: Iterable[Any]) -> np.ndarray:
@@ -132,10 +168,7 @@ def read_values(name: str, column: Any) -> Values:
     >>> values.kind, values.values.tolist(), values.missing.tolist()
     ('number', [31.0, nan, 45.0], [False, True, False])
     """
-    if not hasattr(column, "dtype"):
-        column = objects(column)
-    if getattr(column.dtype, "kind", "") not in ARRAYS:  # polars has no kinds
-        column = objects(column)
+    column = _array(name, column)
     if hasattr(column, "isna"):
         missing = np.asarray(column.isna(), bool)
     else:
@@ -146,10 +179,11 @@ def read_values(name: str, column: Any) -> Values:
     if column.dtype.kind in "iuf":
         return _numbers(name, column, missing)
     # what other types of pandas do with a zone is not certain: they are read value by value
-    if column.dtype.kind == "M" and (
-        isinstance(column.dtype, np.dtype) or hasattr(column.dtype, "tz")
-    ):
-        return _dates(name, np.asarray(column, dates.DTYPE), missing)
+    zoned = hasattr(column.dtype, "tz")
+    if column.dtype.kind == "M" and (zoned or isinstance(column.dtype, np.dtype)):
+        if zoned:
+            column = getattr(column, "dt", column).tz_convert(None)
+        return _dates(name, np.asarray(column), missing, zoned)
     values = np.asarray(column, object)
     kinds = {found: _kind_of(found) for found in set(map(type, values[~missing]))}
     different = set(kinds.values())
@@ -162,8 +196,25 @@ def read_values(name: str, column: Any) -> Values:
     if different == {"number"}:
         return _numbers(name, values, missing)
     if different == {"date"}:
-        return _dates(name, _utc(name, values, missing), missing)
+        return _dates(name, *_utc(name, values, missing))
     return Values(name, "text" if mixed else different.pop(), values, missing)
+
+
+def _array(name: str, column: Any) -> Any:
+    """Return a column that has a dtype, of objects where its own may be read in several ways."""
+    if isinstance(column, (Mapping, Set)) or hasattr(column, "columns"):
+        raise Mistake(
+            f"column {shown(name)}: expected values (m,); got {type(column).__name__}, which has "
+            "names or no order"
+        )
+    if hasattr(column, "to_pylist"):  # of pyarrow
+        column = column.to_pylist()
+    if isinstance(column, np.ma.MaskedArray):
+        column = np.ma.filled(column.astype(object), None)
+    # polars has no kinds
+    if getattr(getattr(column, "dtype", None), "kind", "") not in ARRAYS:
+        column = objects(column)
+    return column
 
 
 def _kind_of(found: type) -> str:
@@ -195,7 +246,7 @@ def text_of(value: Any) -> str:
     >>> text_of(7.0), text_of(0.1), text_of("a")
     ('7', '0.1', 'a')
     """
-    if not isinstance(value, FLOATS):
+    if not isinstance(value, (*FLOATS, Decimal)):
         return str(value)
     number = float(value)
     return f"{number:.17g}" if number.is_integer() else repr(number)
@@ -214,7 +265,7 @@ def _missing(values: np.ndarray) -> np.ndarray:
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None:
+    if value is None or value is np.ma.masked:
         return True
     if isinstance(value, FLOATS):
         return math.isnan(value)
@@ -262,13 +313,15 @@ def _exact(numbers: np.ndarray, column: Any, missing: np.ndarray) -> np.ndarray 
     return found
 
 
-def _utc(name: str, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Return dates of any type as datetime64, NaT if missing."""
+def _utc(name: str, values: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return dates of any type as datetime64, NaT if missing, and whether they have a zone."""
     there, rows = values[~missing].tolist(), np.flatnonzero(~missing)
-    moments = [
-        value.astype(dates.DTYPE).item() if isinstance(value, np.datetime64) else value
-        for value in there
-    ]
+    moments = []
+    for value, row in zip(there, rows.tolist(), strict=True):
+        of_numpy = isinstance(value, np.datetime64)
+        if of_numpy:
+            _check_years(name, np.array([value]), [row])
+        moments.append(value.astype(dates.DTYPE).item() if of_numpy else value)
     other = dates.first_of_another_zone(moments)
     if other is not None:
         wanted = "without" if dates.has_zone(moments[other]) else "with"
@@ -281,19 +334,26 @@ def _utc(name: str, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
         found[~missing] = dates.naive(moments)
     except OverflowError as error:
         raise Mistake(f"column {shown(name)}: expected dates of the years 1 to 9999") from error
-    return found
+    return found, missing, any(map(dates.has_zone, moments[:1]))
 
 
-def _dates(name: str, found: np.ndarray, missing: np.ndarray) -> Values:
+def _dates(name: str, found: np.ndarray, missing: np.ndarray, zoned: bool) -> Values:
     """Return `Values` of dates."""
-    years = found.astype("datetime64[Y]").astype(np.int64) + 1970
-    far = np.flatnonzero(~missing & ((years < 1) | (years > 9999)))
+    rows = np.flatnonzero(~missing)
+    _check_years(name, found[rows], rows)
+    kind = "date" if len(rows) else ""
+    return Values(name, kind, found.astype(dates.DTYPE), missing, zoned=zoned)
+
+
+def _check_years(name: str, moments: np.ndarray, rows: Sequence[int] | np.ndarray) -> None:
+    """Raise unless all dates are of the years that Python has; a cast may wrap others around."""
+    years = moments.astype("datetime64[Y]").astype(np.int64) + 1970
+    far = np.flatnonzero((years < 1) | (years > 9999))
     if far.size:
         raise Mistake(
             f"column {shown(name)}: expected dates of the years 1 to 9999; got year "
-            f"{years[far[0]]} in row {far[0] + 1}"
+            f"{years[far[0]]} in row {rows[far[0]] + 1}"
         )
-    return Values(name, "date" if not missing.all() else "", found, missing)
 
 
 def dated(found: Values) -> tuple[Values, np.ndarray]:
@@ -333,7 +393,8 @@ def dated(found: Values) -> tuple[Values, np.ndarray]:
         values[rows] = dates.naive(moment for moment in moments if moment is not None)
     except OverflowError:
         return found, rows
-    return Values(found.name, "date", values, found.missing), rows[:0]
+    zoned = dates.has_zone(moments[0])
+    return Values(found.name, "date", values, found.missing, zoned=zoned), rows[:0]
 
 
 def check_any(found: Values) -> None:
