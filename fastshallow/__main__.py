@@ -49,12 +49,19 @@ class Parser(argparse.ArgumentParser):
             message += did_you_mean([found[1]], re.findall(r"[\w-]+", found[2]))
         self.exit(MISTAKE, f"{self.prog}: {plain(message, 800)}; see {self.prog} --help\n")
 
+    def _get_values(self, action: Any, arg_strings: list[str]) -> Any:
+        # argparse loses --missing=--
+        if arg_strings == ["--"] and action.option_strings and action.nargs is None:
+            return "--"
+        return super()._get_values(action, arg_strings)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Refuse what is not known here: the parser of a command knows what was meant."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-            near = did_you_mean(options, self._option_string_actions)
+            words = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+            known = [option.lstrip("-") for option in self._option_string_actions]
+            near = did_you_mean([word.lstrip("-") for word in words], known, "--")
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return found, unknown
 

@@ -20,6 +20,7 @@ from .options import TrainOptions
 
 __all__ = [
     "check_outputs",
+    "check_plot",
     "is_stdout",
     "load_model",
     "load_pipeline",
@@ -30,13 +31,40 @@ __all__ = [
 ]
 
 # Names of open files. To replace what they lead to would replace a file that a shell appends to.
-STREAMS = re.compile(r"-|/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
-STDOUT = re.compile(r"-|/dev/(stdout|fd/1)|/proc/self/fd/1")
+STREAMS = re.compile(r"-|/dev/(stdin|stdout|stderr|fd/\d+)|/proc/[\w-]+(/task/\d+)?/fd/\d+")
+STDOUT = re.compile(r"-|/dev/(stdout|fd/1)|/proc/(self|thread-self)/fd/1")
+PNG = b"\x89PNG"
 
 
 def is_stdout(path: str | None) -> bool:
     """Return whether a path means standard output."""
-    return path is None or STDOUT.fullmatch(path) is not None
+    return path is None or STDOUT.fullmatch(_normal(path)) is not None
+
+
+def _normal(path: str) -> str:
+    return os.path.normpath(re.sub("^/+", "/", path))
+
+
+def _is_open(path: str) -> bool:
+    """Return whether a path leads to what standard input, output or errors are open on."""
+    if STREAMS.fullmatch(_normal(path)):
+        return True
+    for number in (0, 1, 2):
+        try:
+            if os.path.samestat(os.stat(path), os.fstat(number)) and os.path.isfile(path):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def check_plot(path: str, force: bool) -> None:
+    """Raise where a file that is no image would be replaced."""
+    if force or not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        if file.read(len(PNG)) != PNG:
+            raise Mistake(f"--plot {path}: expected a new file, or a PNG; --force replaces it")
 
 
 def check_outputs(outputs: dict[str, str | None], *inputs: str | None) -> None:
@@ -53,7 +81,7 @@ def check_outputs(outputs: dict[str, str | None], *inputs: str | None) -> None:
     for option, path in outputs.items():
         if path is None:
             continue
-        if STREAMS.fullmatch(path):
+        if _is_open(path):
             raise Mistake(f"{option} {path}: expected a file of its own, not an open one")
         target = Path(os.path.realpath(path))
         other = seen.setdefault(str(target), option)

@@ -18,7 +18,7 @@ DIFFERENT_MOST = 0.8
 #: Classes with fewer rows than this, on average, cannot be learnt. So few may be a toy.
 ROWS_LEAST, TOY_MOST = 2, 3
 #: Text with fewer other values than this share of its rows is meant as dates.
-NO_DATES_MOST = 0.1
+NO_DATES_MOST = 0.5
 
 
 def check_classes(target: Target, found: Values) -> None:
@@ -68,7 +68,7 @@ def dates_noted(found: Values) -> Values:
     if 0 < len(others) < NO_DATES_MOST * m:
         words = list(dict.fromkeys(str(word) for word in found.values[others]))
         note(
-            f"warning: column {shown(found.name)} is taken as text, though nearly all of it is "
+            f"warning: column {shown(found.name)} is taken as text, though most of it is "
             f"dates, because of {listed(words, 3)} {where(others)}; "
             f"{typed('--missing', words[0])} reads it as missing"
         )

@@ -7,7 +7,8 @@ import numpy as np
 from ..tables.columns import check_present, read_values
 from ..tables.mistakes import Mistake, did_you_mean, listed
 from ..tables.pipeline import Pipeline
-from ..tables.read import Kept, ReadTable, source_name
+from ..tables.read import Kept, source_name
+from ..tables.read_table import ReadTable
 from ..tables.reading import Reading
 from .common import warnings_noted
 

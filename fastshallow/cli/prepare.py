@@ -13,7 +13,8 @@ from ..network.network import Network
 from ..tables.columns import Column, Target, Values, check_present, encode, read_values
 from ..tables.mistakes import Mistake, all_of, listed, together
 from ..tables.pipeline import Pipeline
-from ..tables.read import ReadTable, read_noted, source_name
+from ..tables.read import read_noted, source_name
+from ..tables.read_table import ReadTable
 from ..tables.reading import AS_FOUND, Reading, named, typed
 from .common import note
 from .guards import check_classes, dates_noted, left_out, reasons_text, useless

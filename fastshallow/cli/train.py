@@ -18,7 +18,7 @@ from ..tables.pipeline import Pipeline
 from ..tables.reading import AS_FOUND, parted
 from ..tables.scores import across_folds, totals
 from ..tables.scores_text import scores_line
-from .common import check_outputs, note, print_json, say
+from .common import check_outputs, check_plot, note, print_json, say
 from .fit import Run, class_counts, fit
 from .model_input import read_answers, read_input
 from .options import DIGITS, TrainOptions
@@ -75,6 +75,7 @@ def check(options: TrainOptions) -> None:
     check_scoring(options)
     check_outputs({"--out": options.out, "--plot": options.plot}, options.data, options.test)
     if options.plot:
+        check_plot(options.plot, options.force)
         try:
             importlib.import_module("matplotlib.figure")
         except ImportError as error:

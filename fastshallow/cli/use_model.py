@@ -13,6 +13,7 @@ import fastshallow as fs
 
 from ..files.models import replace_file
 from ..kernels.losses import LOSSES
+from ..network.checks import cast, shown
 from ..tables.formulas import without_formulas
 from ..tables.mistakes import DONE, Mistake, listed, plain
 from ..tables.pipeline import Pipeline
@@ -49,6 +50,8 @@ def predict(
         raise Mistake(f"--proba: expected a classifier; {path} is a regression")
     check_threshold(model, path, threshold)
     out = None if is_stdout(out) else out
+    if out and out.lower().endswith((".gz", ".bz2", ".xz", ".zip", ".parquet", ".xlsx")):
+        raise Mistake(f"--out {out}: expected the name of a CSV; predictions are not packed")
     check_outputs({"--out": out}, path, data)
 
     def kept(names: list[str]) -> list[str]:
@@ -186,7 +189,14 @@ def diagnose(path: str, data: str, json: bool, reading: Reading = AS_FOUND) -> i
     table, X = read_input(model, data, reading, name)
     Y = None
     if name in table.frame:
-        Y = read_answers(model, table, name, data).astype(X.dtype)
+        y = read_answers(model, table, name, data)
+        Y = cast(y, X.dtype)
+        if not np.isfinite(Y).all():
+            at = int(np.argmin(np.isfinite(Y)))
+            raise Mistake(
+                f"{source_name(data)}: target {shown(name)}: the number in row {at + 1} is too far "
+                "from those trained on"
+            )
     found = fs.diagnose(model.net, X.T, Y)
     if json:
         layers = [

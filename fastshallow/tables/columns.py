@@ -39,7 +39,7 @@ from .described import (
 )
 from .mistakes import Mistake, all_of
 from .targets import CATEGORIES_MOST, CLASSES_FEW, Target
-from .values import WHAT, Values, check_any, check_present, dated, read_values, standard
+from .values import WHAT, Values, check_any, check_present, dated, read_values, standard, text_of
 
 __all__ = [
     "CATEGORIES_MOST",
@@ -244,18 +244,12 @@ class Column:
             return
         if (self.kind, found.kind) == ("date", "text"):
             return
-        rows = np.flatnonzero(~found.missing).tolist()
-        row = rows[0]
-        if self.kind == "number":  # the first value that is not a number
-            row = next((i for i in rows if not _is_number(found.values[i])), row)
-        raise Mistake(self._unexpected(found, row))
+        raise Mistake(self._unexpected(found, found.first_other(self.kind)))
 
     def _unexpected(self, found: Values, row: int) -> str:
         """Return the message for a value of another kind than in training."""
-        return (
-            f"column {shown(self.name)}: expected {WHAT[self.kind]}, as in training; got "
-            f"{shown(str(found.values[row]))} in row {row + 1}"
-        )
+        got = f"{shown(text_of(found.values[row]))} in row {row + 1}"
+        return f"column {shown(self.name)}: expected {WHAT[self.kind]}, as in training; got {got}"
 
     def describe(self) -> dict[str, Any]:
         """Return the fields in types of JSON."""
@@ -267,14 +261,6 @@ class Column:
         """Return the column of a result of `describe`."""
         kind = choice("column", kept, "kind", FIELDS)
         return cls(**fields("column", kept, ("name", "kind", *FIELDS[kind], "fill")))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def encode(

@@ -28,7 +28,14 @@ SEPARATORS = "\t;|,"
 # A field in quotes. It begins a line or stands behind a separator.
 QUOTED = re.compile(r'(^|[,;\t|\r\n]) *"(?:[^"]|"")*"')
 
-BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+#: Marks at the beginning of a file, the longer ones first.
+MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8-sig",
+}
 
 EMPTY = "expected a header and rows; got an empty table"
 
@@ -109,7 +116,10 @@ class CSVText:
         first = next(self.rows(), [])
         names = list(reading.names) if reading.no_header else first
         if reading.names and len(names) != len(first):
-            raise Mistake(f"--names: expected {len(first)}, as in the first row; got {len(names)}")
+            raise Mistake(
+                f"--names: expected {len(first)}, as the first row has fields between "
+                f"{self.separator!r}; got {len(names)}; --sep says what separates them"
+            )
         twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
         if twice:
             raise Mistake(
@@ -119,12 +129,30 @@ class CSVText:
             names = names or [str(i) for i in range(1, len(first) + 1)]
             self.options |= {"header": None, "names": names}
         self.names = [str(name) for name in self.parsed(nrows=0).columns]
+        if len(self.names) == 1:
+            self._keep_empty_rows()
+
+    def _keep_empty_rows(self) -> None:
+        """Read empty lines of one column as missing values; those at the ends are no rows."""
+        with self._text() as text:
+            lines = [bool(line.strip()) for line in text]
+        there = [i for i, full in enumerate(lines) if full]
+        if there and len(there) < there[-1] - there[0] + 1 and not self._quotes():
+            rows = there[-1] - there[0] + 1 - self.has_header
+            self.options |= {"skip_blank_lines": False, "skiprows": there[0], "nrows": rows}
+
+    def _quotes(self) -> bool:
+        """Return whether a field is in quotes: then lines are no rows."""
+        with self._text() as text:
+            return any('"' in line for line in text)
 
     def _encoding(self, wanted: str) -> str:
         self.file.seek(0)
-        marked = BOMS.get(self.file.read(2))
-        name = wanted.lower().replace("_", "-")
-        return marked or ("utf-8-sig" if name in ("utf-8", "utf8") else wanted)
+        first = self.file.read(4)
+        marked = next((MARKS[mark] for mark in MARKS if first.startswith(mark)), None)
+        if marked is None and wanted.lower().startswith("utf") and first[1:2] == b"\0":
+            marked = "utf-16-le" if wanted == Reading.encoding else wanted
+        return marked or wanted
 
     def _sample(self) -> str:
         # "replace", as the bound may cut a character; pandas refuses wrong bytes
@@ -199,7 +227,7 @@ class CSVText:
         for _, chunk in self._chunks(names):
             for name in names:
                 words = chunk[name]
-                found[name].update(words[words.str.fullmatch(r"0\d+")].tolist())
+                found[name].update(words[words.str.fullmatch(r"\s*0\d+\s*")].tolist())
         return {name: counts for name, counts in found.items() if counts}
 
     def written(self, names: Sequence[str]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ __all__ = [
     "first_of_another_zone",
     "from_text",
     "has_zone",
+    "is_far",
     "iso",
     "naive",
     "part",
@@ -61,6 +62,15 @@ def from_text(text: Any) -> datetime | None:
 def has_zone(moment: Any) -> bool:
     """Return whether a date has a time zone."""
     return getattr(moment, "tzinfo", None) is not None
+
+
+def is_far(moment: Any) -> bool:
+    """Return whether a date in UTC is before the year 1 or after 9999."""
+    try:
+        naive([moment])
+    except OverflowError:
+        return True
+    return False
 
 
 def first_of_another_zone(moments: Sequence[Any]) -> int | None:

@@ -122,35 +122,44 @@ def fields(what: str, kept: dict[str, Any], names: tuple[str, ...]) -> dict[str,
     return kept
 
 
-def check_scores(scores: Any, n_classes: int) -> None:
-    """Raise unless ``scores`` is None, or what the attribute of a `Pipeline` may be."""
+def check_scores(scores: Any, n_classes: int) -> dict[str, Any] | None:
+    """Return what the attribute ``scores`` of a `Pipeline` may be, in types of JSON, or raise."""
     if scores is None:
-        return
+        return None
     if not isinstance(scores, dict):
         raise TypeError(f"scores: expected a dict; got {checks.shown(scores)}")
-    for name, found in scores.items():
+    found: dict[str, Any] = {}
+    for name, value in scores.items():
+        name_of("score", name)
         if name == "class_counts":
-            _check_counts(found, n_classes)
+            found[name] = _checked_counts(value, n_classes)
         else:
-            _check_numbers(f"scores: '{plain(name)}'", found, ("baseline", "spread"))
+            found[name] = _checked_numbers(
+                f"scores: '{plain(name)}'", value, ("baseline", "spread")
+            )
+    return found
 
 
-def _check_counts(counts: Any, n_classes: int) -> None:
+def _checked_counts(counts: Any, n_classes: int) -> list[int]:
     if not isinstance(counts, (list, tuple)) or not 0 < len(counts) == n_classes:
         raise ValueError(
             f"scores: class_counts: expected a list of {n_classes}; got {checks.shown(counts)}"
         )
-    for count in counts:
-        checks.whole("scores: class_counts", count, 1, ROWS_MOST)
+    return [checks.whole("scores: class_counts", count, 1, ROWS_MOST) for count in counts]
 
 
-def _check_numbers(where: str, found: Any, parts: tuple[str, ...] = ()) -> None:
-    """Raise unless ``found`` is a dict of numbers and None; ``parts`` of it are such dicts."""
+def _checked_numbers(where: str, found: Any, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a dict of numbers and None, or raise; ``parts`` of it are such dicts."""
     if not isinstance(found, dict):
         raise TypeError(f"{where}: expected numbers by name; got {checks.shown(found)}")
+    checked: dict[str, Any] = {}
     for name, value in found.items():
+        name_of("score", name)
         inner = f"{where}: '{plain(name)}'"
         if name in parts:
-            _check_numbers(inner, value)
-        elif value is not None:
-            checks.number(inner, value)
+            checked[name] = _checked_numbers(inner, value)
+        elif value is None or (type(value) is int and abs(value) <= ROWS_MOST):
+            checked[name] = value
+        else:
+            checked[name] = checks.number(inner, value)
+    return checked

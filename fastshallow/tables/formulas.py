@@ -47,7 +47,10 @@ def without_formulas(columns: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
         bad = [i for i, cell in enumerate(cells) if _is_formula(cell)]
         for i in bad:
             cells[i] = f"'{cells[i]}"
-        found[f"'{name}" if _is_formula(name) else name] = cells if bad else values
+        written = f"'{name}" if _is_formula(name) else name
+        while written in found or (written != name and written in columns):
+            written = f"'{written}"
+        found[written] = cells if bad else values
         if count := len(bad) + _is_formula(name):
             changed[name] = count
     return found, changed

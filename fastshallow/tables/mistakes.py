@@ -82,7 +82,7 @@ def listed(names: list[str], most: int = 10) -> str:
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 
-def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
+def did_you_mean(wanted: Sequence[str], known: Iterable[str], before: str = "") -> str:
     """Return the end of a message: the known names that are most like those wanted, if any are.
 
     Parameters
@@ -91,6 +91,8 @@ def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
         Names that are not known.
     known : iterable of str
         Known names.
+    before : str
+        What stands before each known name in the message.
 
     Examples
     --------
@@ -103,7 +105,8 @@ def did_you_mean(wanted: Sequence[str], known: Iterable[str]) -> str:
     for name in wanted[:PROBLEMS_MOST]:
         key = name[:NAME_MOST].strip().casefold()
         found.update(dict.fromkeys(difflib.get_close_matches(key, by_key, 1)))
-    return f"; did you mean {listed([by_key[key] for key in found])}?" if found else ""
+    names = [before + by_key[key] for key in found]
+    return f"; did you mean {listed(names)}?" if names else ""
 
 
 def all_of(items: Iterable[Any], function: Callable[[Any], Any]) -> list[Any]:

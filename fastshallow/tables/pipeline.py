@@ -19,7 +19,8 @@ from .columns import Column, Target, Values, check_present, encode, read_values
 from .described import check_scores
 from .frames import columns_of, is_one_value
 from .mistakes import Mistake, TableWarning, all_of, listed, together
-from .read import Kept, ReadTable, read_noted, source_name
+from .read import Kept, read_noted, source_name
+from .read_table import ReadTable
 from .reading import AS_FOUND, OF_MODELS, Reading
 from .values import WHAT
 
@@ -98,10 +99,10 @@ class Pipeline:
         scores: dict[str, Any] | None = None,
     ):
         self.net, self.columns, self.target = net, list(columns), target
-        self.reading, self.scores = reading, scores
+        self.reading = reading
         self._check_types()
         n = len(target.classes)
-        check_scores(scores, n)
+        self.scores = check_scores(scores, n)
         outputs = 1 if n in (0, 2) else n
         classifies = bool(target.classes)
         legal = {name for name, row in OUTPUTS.items() if row.classifies == classifies}

@@ -82,6 +82,11 @@ class Reading:
                 raise Mistake(f"--{field}: expected texts; got {plain(words)}")
             words = tuple(words)
             object.__setattr__(self, field, words)
+        for name in self.names:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise Mistake(f"--names: expected text of UTF-8; got {plain(name)!r}") from error
         if self.names:
             object.__setattr__(self, "no_header", True)
         if self.sep in TABS:

@@ -178,8 +178,8 @@ def regression_scores(
     Returns
     -------
     dict
-        The three scores as floats, and ``baseline`` (the same scores, and its ``answer``). ``r2``
-        is None for one example.
+        The three scores as floats, and ``baseline`` (the same scores, and its ``answer``). A score
+        is None where it is not finite: ``r2`` of one example, or squares beyond float64.
 
     Examples
     --------
@@ -198,14 +198,15 @@ def _errors(numbers: np.ndarray, answers: np.ndarray) -> dict[str, float | None]
     from sklearn import metrics
     from sklearn.exceptions import UndefinedMetricWarning
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # squares may overflow
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        r2 = float(metrics.r2_score(numbers, answers))
-    return {
-        "r2": r2 if np.isfinite(r2) else None,
-        "rmse": float(metrics.root_mean_squared_error(numbers, answers)),
-        "mae": float(metrics.mean_absolute_error(numbers, answers)),
-    }
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = {
+            "r2": float(metrics.r2_score(numbers, answers)),
+            "rmse": float(metrics.root_mean_squared_error(numbers, answers)),
+            "mae": float(metrics.mean_absolute_error(numbers, answers)),
+        }
+    return {name: value if np.isfinite(value) else None for name, value in found.items()}
 
 
 # Totals ------------------------------------------------------------------------------------------

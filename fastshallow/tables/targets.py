@@ -11,7 +11,7 @@ from ..network import checks
 from ..network.checks import shown
 from .described import check_empty, choice, distinct, fields, mean_scale, name_of, set_fields
 from .mistakes import Mistake, listed
-from .values import WHAT, WHOLE_MOST, Values, standard
+from .values import WHAT, WHOLE_MOST, Values, standard, text_of
 
 __all__ = ["CATEGORIES_MOST", "CLASSES_FEW", "TASKS", "Target"]
 
@@ -95,7 +95,7 @@ class Target:
                     f"such as {shown(str(labels[0]))}"
                 )
             if len(labels) < 2:
-                raise Mistake(f"{name}: expected different numbers; all are {labels[0]:g}")
+                raise Mistake(f"{name}: expected different numbers; all are {text_of(labels[0])}")
             return cls(found.name, task)
         if not whole:
             number = next(value for value in labels if not _is_whole(value))
@@ -103,13 +103,18 @@ class Target:
                 f"{name}: expected text or whole numbers for --task classification; got {number:g}"
             )
         if len(labels) < 2:
-            raise Mistake(f"{name}: expected two classes or more; all are {shown(str(labels[0]))}")
+            raise Mistake(
+                f"{name}: expected two classes or more; all are {shown(text_of(labels[0]))}"
+            )
         if len(labels) > CATEGORIES_MOST:
             raise Mistake(
                 f"{name}: expected at most {CATEGORIES_MOST} classes; got {len(labels)}, such as "
                 f"{shown(str(labels[0]))}; --task regression predicts numbers"
             )
-        return cls(found.name, task, tuple(map(_json_label, labels)))
+        target = cls(found.name, task, tuple(map(_json_label, labels)))
+        if found.kind == "number" and found.exact is None:
+            target._check_exact(found.taken(~found.missing))
+        return target
 
     def standardised(self, found: Values) -> Target:
         """Return the target with mean and scale of the training numbers."""
@@ -138,15 +143,18 @@ class Target:
         kind = "boolean" if isinstance(self.classes[0], bool) else "number"
         if not text and found.kind != kind:  # True is 1 in Python
             what = WHAT.get(found.kind, "missing values")
-            such = f", such as {shown(found.texts()[~found.missing][0])}" if found.kind else ""
             wanted = f"target {shown(self.name)}: expected {WHAT[kind]}, as in training"
-            raise Mistake(f"{wanted}; got {what}{such}")
+            if found.kind:
+                row = found.first_other(kind)
+                what += f", such as {shown(found.texts()[row])} in row {row + 1}"
+            raise Mistake(f"{wanted}; got {what}")
         if kind == "number" and found.exact is None and not text:
             self._check_exact(found)
         labels = found.texts().tolist() if text else found.labels()
         place = {label: i for i, label in enumerate(self.classes)}
-        unknown = sorted({str(label) for label in labels if label not in place})
-        if unknown:
+        known = np.array([label in place for label in labels])
+        if not known.all():
+            unknown = sorted(set(found.texts()[~known]))
             raise Mistake(
                 f"target {shown(self.name)}: expected the classes of the model, "
                 f"{listed([str(label) for label in self.classes])}; got {listed(unknown)}"

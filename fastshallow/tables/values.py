@@ -94,6 +94,12 @@ class Values:
         values, missing = self.values[chosen], self.missing[chosen]
         return Values(self.name, self.kind, values, missing, exact, self.zoned)
 
+    def first_other(self, kind: str) -> int:
+        """Return the row of the first value that is not of a kind, or of the first value."""
+        rows = np.flatnonzero(~self.missing).tolist()
+        fits = {"number": _is_number, "boolean": _is_boolean, "date": _is_date}[kind]
+        return next((row for row in rows if not fits(self.values[row])), rows[0])
+
     def has(self, word: str) -> bool:
         """Return whether a value is written as a word."""
         return bool((self.without([word]).missing & ~self.missing).any())
@@ -129,6 +135,21 @@ class Values:
         values = there if self.kind == "date" else there.tolist()
         found[~self.missing] = objects(map(text, values))
         return found
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_boolean(value: Any) -> bool:
+    return str(value).strip().lower() in ("true", "false")
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, TYPES["date"]) or dates.from_text(value) is not None
 
 
 def _numbers_in(words: Sequence[str]) -> list[float]:
@@ -389,10 +410,10 @@ def dated(found: Values) -> tuple[Values, np.ndarray]:
     if other.any():
         return found, rows[other]
     values = np.full(len(found.values), "NaT", dates.DTYPE)
-    try:
-        values[rows] = dates.naive(moment for moment in moments if moment is not None)
-    except OverflowError:
-        return found, rows
+    far = np.array([dates.is_far(moment) for moment in moments])
+    if far.any():
+        return found, rows[far]
+    values[rows] = dates.naive(moment for moment in moments if moment is not None)
     zoned = dates.has_zone(moments[0])
     return Values(found.name, "date", values, found.missing, zoned=zoned), rows[:0]
 

@@ -22,15 +22,24 @@ import numpy as np
 from ..network.checks import shown
 from .mistakes import listed
 from .reading import typed
+from .values import WHOLE_MOST
 
-__all__ = ["doubt", "has_decimal_commas", "is_text", "looks_grouped", "to_numbers", "where"]
+__all__ = [
+    "doubt",
+    "has_decimal_commas",
+    "is_text",
+    "looks_grouped",
+    "to_numbers",
+    "trailing_spaces",
+    "where",
+]
 
 # What every number begins with. Most words of text do not.
-BEGIN = re.compile(r"[+\-\u2212$€£¥\s]*[.,]?\d")
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-DECIMAL_COMMA = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?")
-WHOLE_GROUPED_BY_DOTS = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)")
-GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+BEGIN = re.compile(r"[+\-\u2212$€£¥\s]*[.,]?\d", re.ASCII)
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+DECIMAL_COMMA = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?", re.ASCII)
+WHOLE_GROUPED_BY_DOTS = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)", re.ASCII)
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 
 # A number as people write it: sign, money, groups of three digits, decimal sign D, percent. Groups
 # are separated by T.
@@ -40,7 +49,9 @@ WRITTEN = r"""
     (?P<rest> (D\d*)? ) (?P<power> ([eE][+-]?\d+)? ) \s* (?P<after>[$€£¥%]?)
 """
 NUMBER = {
-    decimal: re.compile(WRITTEN.replace("T", other).replace("D", f"[{decimal}]"), re.VERBOSE)
+    decimal: re.compile(
+        WRITTEN.replace("T", other).replace("D", f"[{decimal}]"), re.VERBOSE | re.ASCII
+    )
     for decimal, other in ((".", ","), (",", "."))
 }
 
@@ -109,6 +120,26 @@ def looks_grouped(words: Sequence[str], mark: str) -> bool:
     return bool(marked) and all(GROUPED.fullmatch(word) for word in marked)
 
 
+def trailing_spaces(column: Any) -> str:
+    """Return what to say of words that differ by spaces at their ends alone, "" if none do.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> from fastshallow.tables.words import trailing_spaces
+    >>> trailing_spaces(pandas.Series(["yes", "no", "yes "]))
+    "'yes' and 'yes ' differ by spaces alone, and are two values"
+    """
+    words = column.dropna().unique().tolist()
+    seen: dict[str, str] = {}
+    for word in words:
+        other = seen.setdefault(word.strip(), word)
+        if other != word:
+            both = " and ".join(map(shown, sorted([other, word])))
+            return f"{both} differ by spaces alone, and are two values"
+    return ""
+
+
 def where(rows: np.ndarray) -> str:
     """Return "in row 2", or "in 40 rows (2, 5, 9, ...)", of row numbers from 0.
 
@@ -147,7 +178,8 @@ def to_numbers(
     Returns
     -------
     ndarray or None, (m,)
-        float64; missing values are NaN. None if there is a problem.
+        float64, and NaN where missing; integers, and None where missing, if float64 cannot hold
+        them. None if there is a problem.
     str
         The problem, "" if there is none.
     """
@@ -161,6 +193,8 @@ def to_numbers(
     why = "as in training" if of_model else "as --number says"
     if strays:
         hint = _hint(name, strays[0], decimals if len(decimals) == 1 else None, not of_model)
+        if "--decimal" in hint and not has_decimal_commas(words):
+            hint = ""
         got = f"{what}, {why}; got {_rows_of(column, strays)}"
         return None, f"{got}; {hint}" if hint else got
     fitting = [values for values in read if not _strays_in(values)]
@@ -174,9 +208,24 @@ def to_numbers(
         examples.setdefault(found[word][1], word)
     if len(set(examples) - {""}) > 1 or ("%" in examples and len(examples) > 1):
         return None, f"{what} of one unit, {why}; got {listed(list(examples.values()))}"
+    mark = decimals[read.index(found)]
+    exact = max((abs(found[word][0]) for word in words), default=0) >= WHOLE_MOST
+    whole = {word: _whole(word, mark) for word in words} if exact else {}
+    if whole and None not in whole.values():
+        integers = np.full(len(missing), None, object)
+        integers[~missing] = [whole[text] for text in texts]
+        return integers, ""
     numbers = np.full(len(missing), np.nan)
     numbers[~missing] = [found[text][0] for text in texts]
     return numbers, ""
+
+
+def _whole(word: str, decimal: str) -> int | None:
+    """Return the whole number that a word is, None if it is none or has an exponent."""
+    found = NUMBER[decimal].fullmatch(word.strip().replace("\u2212", "-"))
+    if found is None or found["rest"].strip(decimal + "0") or found["power"]:
+        return None
+    return int(found["sign"] + (re.sub(r"\D", "", found["whole"]) or "0"))
 
 
 def _strays_in(values: dict[str, tuple[float, str]]) -> list[str]:
@@ -258,7 +307,11 @@ class _Words:
 
     def hints(self) -> list[str]:
         """Return the options that read what is written otherwise than plain."""
-        found = [_hint(self.name, word, self.decimal) for word in self.written.values()]
+        found = [
+            _hint(self.name, word, self.decimal)
+            for notation, word in self.written.items()
+            if notation != "comma" or has_decimal_commas(self.numbers)  # 2.5 beside 1,5: neither
+        ]
         number = f" {typed('--number', self.name)} "  # which a Parquet file needs for text
         return [
             hint.replace(" reads", f"{number}reads", 1)
@@ -321,7 +374,8 @@ def _hint(name: str, word: str, decimal: str | None = None, text: bool = True) -
     if notation == "comma":
         return "" if decimal == "," else "--decimal , reads decimal commas"
     if not notation:
-        return _missing([word])
+        meant = re.search(r"\d", word) and text  # 10 USD
+        return f"{typed('--text', name)} reads it as text" if meant else _missing([word])
     also = "--decimal , " if notation == "written comma" and decimal != "," else ""
     return f"{also}{typed('--number', name)} reads signs and separators of thousands"
 
