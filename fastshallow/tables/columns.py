@@ -131,13 +131,12 @@ class Column:
         set_fields(self, categories=categories)
 
     def _check_date(self, where: str) -> None:
-        for name, value in (("start", self.start), ("fill", self.fill)):
+        start = self.start.removesuffix("Z") if isinstance(self.start, str) else self.start
+        for name, value in (("start", start), ("fill", self.fill)):
             moment = dates.from_text(value)
-            fits = moment is not None and (name == "start" or not dates.has_zone(moment))
-            if not fits and (name, value) != ("fill", None):
+            if (moment is None or dates.has_zone(moment)) and (name, value) != ("fill", None):
                 raise ValueError(
-                    f"{where}: {name}: expected an ISO date"
-                    f"{' without a time zone' * (name == 'fill')}; got {shown(value)}"
+                    f"{where}: {name}: expected an ISO date without a time zone; got {shown(value)}"
                 )
         set_fields(self, parts=scaled_parts(f"{where}: parts", self.parts, dates.PARTS))
 

@@ -20,12 +20,13 @@ from .csv_text import CSVText
 from .mistakes import Mistake, listed, plain, together
 from .parquet import parquet_frame
 from .read_table import ReadTable
-from .reading import AS_FOUND, OF_FILES, Reading, named
+from .reading import AS_FOUND, Reading, named
 from .second_look import (
     Kinds,
     look_again,
     of_kind,
     take_decimal_commas,
+    take_missing_beside_large,
     take_numbers,
     take_numbers_beside_na,
 )
@@ -36,7 +37,10 @@ __all__ = ["read_noted", "read_table", "source_name", "table_csv"]
 Kept: TypeAlias = Callable[[list[str]], list[str]]
 
 PARQUET = b"PAR1"
+#: Options that mean nothing for Parquet.
+OF_TEXT = ("sep", "encoding", "names", "no_header")
 ZIP = b"PK\x03\x04"
+PACKED = (".gz", ".bz2", ".xz")
 #: How packed files begin, whatever they are called.
 OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -115,7 +119,7 @@ def read_noted(
     pandas = _pandas()
     name = source_name(path)
     try:
-        with _opened(path) as opened, _unpacked(opened) as file:
+        with _opened(path) as opened, _unpacked(path, opened) as file:
             parquet = file.read(4) == PARQUET
             file.seek(0)
             with ctrl_c_noted() as ctrl_c:  # pandas reports Ctrl-C as a file error
@@ -186,19 +190,20 @@ def _opened(path: str) -> Any:
         return io.BytesIO(file.read())
 
 
-def _unpacked(file: Any) -> Any:
+def _unpacked(path: str, file: Any) -> Any:
     """Return a file, or what is packed in it."""
     first = file.read(6)
     file.seek(0)
     if first.startswith(ZIP):
         raise Mistake("expected CSV or Parquet; got a ZIP archive, as .xlsx is one; unpack it")
     opener = next((OPENERS[mark] for mark in OPENERS if first.startswith(mark)), None)
+    if opener is None and path.lower().endswith(PACKED):
+        raise Mistake("cannot be decompressed (it is not packed, or damaged)")
     return file if opener is None else opener(file)
 
 
 def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> ReadTable:
-    of_text = [name for name in OF_FILES if name != "decimal"]
-    given = [name for name in of_text if getattr(reading, name) != getattr(AS_FOUND, name)]
+    given = [name for name in OF_TEXT if getattr(reading, name) != getattr(AS_FOUND, name)]
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise Mistake(f"{option}: expected a CSV; a Parquet file has names and types of its own")
@@ -231,6 +236,7 @@ def _csv(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept) -> 
     found = _asked(None, text.names, reading)
     as_text = found.as_text.union(of_kind(kinds, "text"))
     found.frame = frame = text.parsed(dtype=dict.fromkeys(as_text, str))
+    take_missing_beside_large(found, text, as_text)
     if len(frame.columns) > 1 and frame.iloc[:, -1].isna().any():
         text.check_lengths()
     decimals = reading.decimal or ("." if text.separator != ";" else ".,")

@@ -12,7 +12,7 @@ from typing import Any
 
 from .mistakes import Mistake, did_you_mean, listed, plain
 
-__all__ = ["AS_FOUND", "OF_FILES", "OF_MODELS", "Reading", "named", "typed"]
+__all__ = ["AS_FOUND", "OF_MODELS", "Reading", "named", "typed"]
 
 #: What belongs to a file, and what a model keeps: its columns say which ones are text.
 OF_FILES = ("sep", "decimal", "encoding", "no_header", "names")

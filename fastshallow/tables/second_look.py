@@ -25,6 +25,7 @@ __all__ = [
     "look_again",
     "of_kind",
     "take_decimal_commas",
+    "take_missing_beside_large",
     "take_numbers",
     "take_numbers_beside_na",
 ]
@@ -40,6 +41,18 @@ def of_kind(kinds: Kinds, kind: str) -> set[str]:
 def _texts(frame: Any, as_text: set[str]) -> list[str]:
     """Return the columns that are text though nobody has said so."""
     return [name for name in frame if name not in as_text and is_text(frame[name])]
+
+
+def take_missing_beside_large(found: ReadTable, text: CSVText, as_text: set[str]) -> None:
+    """Read text with integers beyond 64 bits again: pandas takes no value of it for missing."""
+    names = [
+        name
+        for name in _texts(found.frame, as_text)
+        if found.frame[name].str.fullmatch(r"\s*[+-]?[0-9]{19,}\s*").any()
+    ]
+    again = text.parsed(usecols=names, dtype=str) if names else {}
+    for name in names:
+        found.frame[name] = again[name]
 
 
 def take_numbers_beside_na(found: ReadTable, text: CSVText, as_text: set[str]) -> None:

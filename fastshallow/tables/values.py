@@ -113,7 +113,9 @@ class Values:
             return self
         found = np.isin(self.texts(), list(words))
         if self.kind == "number":
-            found |= np.isin(self.values, _numbers_in(words))
+            numbers = _numbers_in(words)  # some may be beside other whole numbers
+            equal = np.isin(self.values, numbers)
+            found |= equal if self.exact is None else equal & (np.abs(self.values) < WHOLE_MOST)
         elif self.kind == "date":
             moments = [moment for word in words if (moment := dates.from_text(word))]
             found |= np.isin(self.values, dates.naive(moments))

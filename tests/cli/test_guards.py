@@ -100,9 +100,9 @@ def test_reasons(texts, reason):
         (list(range(100, 115)), "15 whole numbers in 15 rows would be 15 classes; --task regress"),
         (
             [f"{i},50" for i in range(30)],
-            "'0,50' was read as text, so 30 classes in 30 rows .* --task",
+            "got 30 classes in 30 rows, such as '0,50'; --target names another",
         ),
-        ([f"{i % 50},5" for i in range(600)], "'0,5' was read as text, so 50 classes in 600 rows"),
+        ([str(i) for i in range(30)], "such as '0'; --number 'y' reads numbers"),
         (["a", "b", "c"], "got 3 classes in 3 rows"),
     ],
 )
@@ -146,7 +146,10 @@ def test_one_word_among_dates_is_told_of(people, capsys):
     assert data.columns[1].kind == "text"
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "column 'day' is taken as text: 'soon' in 1 of 60 rows are no ISO dates" in said
+    assert (
+        "column 'day' is taken as text, though most of it is dates, because of 'soon' in row 8"
+        in said
+    )
 
 
 def test_dates_and_decimals_of_parquet(tmp_path):
@@ -182,4 +185,6 @@ def test_labels_above_2_53_come_back(people):
     assert data.target.classes == (900000000000207008, 900000000000207009)
     assert set(np.concatenate([data.y, data.y_held_out])) == {0, 1}
     # as float64 the two numbers are one
-    assert prepare(TrainOptions(path, target="y")).left_out == {"code": "constant"}
+    assert prepare(TrainOptions(path, target="y")).left_out == {
+        "code": "equal as float64; --text 'code' keeps the digits"
+    }

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
-from fastshallow.cli.common import scores_of
 from fastshallow.cli.fit import Run
 from fastshallow.cli.options import TrainOptions
 from fastshallow.cli.prepare import Prepared
@@ -20,6 +19,7 @@ from fastshallow.cli.report import (
     plot_png,
     report_text,
 )
+from fastshallow.cli.scoring import scores_of
 from fastshallow.tables.columns import Column, Target
 
 OPTIONS = TrainOptions("t.csv", target="y", hidden=(3,), epochs=9)

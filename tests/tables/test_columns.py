@@ -239,7 +239,7 @@ def test_classes_come_back_as_they_were(labels, kind, rng):
     assert target.labels()[target.encode(read_values("y", values))].tolist() == values
     assert Target.described(target.describe()) == target
     assert target.standardised(read_values("y", values)) is target
-    with pytest.raises(Mistake, match="expected the classes of the model"):
+    with pytest.raises(Mistake, match=r"expected .*; got .*'other'"):
         target.encode(read_values("y", ["other", *values]))
 
 
@@ -281,7 +281,7 @@ def test_numbers_to_learn_are_standardised(rng):
     [
         ([None, None], "auto", "all are missing"),
         (["a", "a"], "auto", "two classes or more; all are 'a'"),
-        ([1, 1], "auto", "two classes or more; all are '1.0'"),
+        ([1, 1], "auto", "two classes or more; all are '1'"),
         ([1.5, 1.5], "auto", "different numbers; all are 1.5"),
         (["a", "b"], "regression", "numbers for --task regression; got text, such as 'a'"),
         ([1, 2.5, 3.5], "classification", "whole numbers for --task classification; got 2.5"),

@@ -84,7 +84,7 @@ def test_what_is_no_date_is_named(column, row):
     message = rf"'when': expected dates, as in training; got '2023-02-29' in row {row}$"
     with pytest.raises(Mistake, match=message):
         encode([column], [read_values("when", texts)], "f4")
-    with pytest.raises(Mistake, match=r"expected dates, as in training; got '3\.0' in row 1"):
+    with pytest.raises(Mistake, match=r"expected dates, as in training; got '3' in row 1"):
         encode([column], [read_values("when", [3.0, 4.0])], "f4")
     with pytest.raises(Mistake, match="expected numbers, as in training; got '2024-03-01"):
         found = read_values("when", [dt.date(2024, 3, 1)])
@@ -119,7 +119,7 @@ def test_description(column):
     [
         ({"start": "soon"}, "'when': start: expected an ISO date without a time zone; got 'soon'"),
         ({"start": None}, "start: expected an ISO date"),
-        ({"start": "2024-02-01T00:00Z"}, "start: expected an ISO date without"),
+        ({"start": "2024-02-01T00:00+05:00"}, "start: expected an ISO date without"),
         ({"fill": "2024-02-30"}, "fill: expected an ISO date"),
         ({"fill": 3.0}, "fill: expected an ISO date"),
         ({"parts": []}, "parts: expected a list of name, mean and scale of each"),

@@ -95,13 +95,13 @@ def test_doubts(values, said, refused):
 
 def test_a_file_with_types_says_what_is_text():
     column = pd.Series(NUMBERS)
-    assert doubt("a", column, typed=True) == ("", False)
+    assert doubt("a", column, parquet=True) == ("", False)
     assert doubt("a", column)[1]
 
 
 def test_columns_become_numbers_or_say_why_not():
     def numbers(values, decimals=".", written=True):
-        return to_numbers("a", pd.Series(values), decimals, written, "as --number says")
+        return to_numbers("a", pd.Series(values), decimals, written, False)
 
     values, problem = numbers(["$1,234.50", None, "7"])
     assert values.tolist()[::2] == [1234.5, 7.0] and np.isnan(values[1]) and not problem
