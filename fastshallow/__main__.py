@@ -238,14 +238,14 @@ def add_reading(made: argparse.ArgumentParser) -> None:
     add(
         "--sep",
         metavar="CHAR",
-        help="between fields: tab, for example; else what fits of , ; tab |",
+        help="separator: a character or tab (found out)",
     )
-    add("--decimal", metavar="CHAR", help="decimal sign: . or , ; else , where it stands beside ;")
+    add("--decimal", metavar="CHAR", help="decimal sign: . or , (found out beside ;)")
     word = "a word that is a missing value too, such as ?; repeatable"
     add("--missing", action="append", default=[], metavar="WORD", help=word)
     add("--keep-na", action="store_true", help="None, NA, null, ... are values")
-    add("--text", **some, help="read one as text: 007, 2.10, TRUE; repeatable, or a,b")
-    add("--number", **some, help="read one as numbers: $1,234.50, 12%%; repeatable, or a,b")
+    add("--text", **some, help="one to read as text: 007, 2.10, TRUE; repeatable, or a,b")
+    add("--number", **some, help="one to read as numbers: $1,234.50, 12%%; repeatable, or a,b")
     add(
         "--encoding",
         default=Reading.encoding,
@@ -261,10 +261,10 @@ def add_predict(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add("--out", metavar="FILE", help="CSV to write (standard output, or -)")
     add("--proba", action="store_true", help="the probability of each class too")
-    text = "write this column of DATA too; repeatable, or names with commas"
+    text = "one of DATA to write too; repeatable, or a,b"
     add("--keep", action="append", default=[], metavar="COLUMN", help=text)
     add("--keep-all", action="store_true", help="write all columns of DATA too")
-    text = "text that a spreadsheet would run, without an apostrophe before it"
+    text = "put no apostrophe before text like =1+1, which a spreadsheet would run"
     add("--as-is", action="store_true", help=text)
 
 
@@ -279,7 +279,7 @@ def add_train(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN",
-        help="leave one out; repeatable, or a,b",
+        help="one to leave out; repeatable, or a,b",
     )
     add(
         "--task",
