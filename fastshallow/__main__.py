@@ -238,9 +238,9 @@ def add_reading(made: argparse.ArgumentParser) -> None:
     add(
         "--sep",
         metavar="CHAR",
-        help="separator: a character or tab (found out)",
+        help="separator, a character or tab; else it is found",
     )
-    add("--decimal", metavar="CHAR", help="decimal sign: . or , (found out beside ;)")
+    add("--decimal", metavar="CHAR", help="decimal sign, . or ,; beside ; it is found")
     word = "a word that is a missing value too, such as ?; repeatable"
     add("--missing", action="append", default=[], metavar="WORD", help=word)
     add("--keep-na", action="store_true", help="None, NA, null, ... are values")

@@ -233,7 +233,8 @@ def _array(name: str, column: Any) -> Any:
     if hasattr(column, "to_pylist"):  # of pyarrow
         column = column.to_pylist()
     if isinstance(column, np.ma.MaskedArray):
-        column = np.ma.filled(column.astype(object), None)
+        mask, column = np.ma.getmaskarray(column), np.array(column.data, object)
+        column[mask] = None
     # polars has no kinds
     if getattr(getattr(column, "dtype", None), "kind", "") not in ARRAYS:
         column = objects(column)

@@ -102,6 +102,18 @@ def test_a_column_may_not_be_called_like_a_prediction(run, tmp_path):
     assert run("model", "again.csv", "--keep", "probability_no").out.endswith("\n0.5,no\n")
 
 
+def test_no_column_is_lost_by_an_apostrophe(run, tmp_path):
+    (tmp_path / "odd.csv").write_text("a,b,=x,'=x\n1,x,2,3\n")
+    said = run("model", "odd.csv", "--keep-all")
+    assert said.out.splitlines()[1] == "1,x,2,3,no"
+    assert len(set(said.out.splitlines()[0].split(","))) == 5
+
+
+def test_predictions_are_not_packed(run):
+    said = run("model", "new.csv", "--out", "out.csv.gz", code=2)
+    assert "--out out.csv.gz: expected the name of a CSV" in said.err
+
+
 def test_standard_input_and_parquet(run, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(NEW.encode())))
     assert run("model", "-", "--keep", "id").out.splitlines()[1] == "007,no"

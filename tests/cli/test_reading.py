@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import subprocess
@@ -270,12 +271,104 @@ def test_a_file_that_a_shell_appends_to_is_not_replaced(model, run):
     assert (model / "all").read_text() == "before\n" + expected
 
 
+@pytest.mark.parametrize("path", ["//dev/stdout", "/dev/./stdout", "/proc/thread-self/fd/1"])
+@pytest.mark.skipif(sys.platform != "linux", reason="the paths are those of Linux")
+def test_other_names_of_standard_output(model, run, path):
+    assert run("predict", "m", "t.csv", "--out", path) == run("predict", "m", "t.csv")
+    assert "expected a file of its own" in run("predict", "m", "t.csv", "--out", "/dev/fd/2")[2]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
-def test_closed_standard_input_and_output(model):
-    done = shell(model, "predict m - <&-")
-    assert (done.returncode, done.stderr) == (2, "fastshallow: standard input: it is closed\n")
-    done = shell(model, "predict m t.csv >&-")
-    assert (done.returncode, done.stderr) == (1, "fastshallow: standard output is closed\n")
+def test_what_a_shell_reads_from_is_not_replaced(model):
+    before = (model / "t.csv").read_bytes()
+    done = shell(model, "predict m - --out t.csv < t.csv")
+    assert done.returncode == 2 and "--out t.csv: expected a file of its own" in done.stderr
+    assert (model / "t.csv").read_bytes() == before
+
+
+def test_a_table_is_not_replaced_by_a_plot(model, run):
+    before = (model / "t.csv").read_bytes()
+    code, _, error = run("train", "t.csv", "--target", "y", *TRAIN, "--plot", "other.csv")
+    assert (code, error) == (0, "")
+    (model / "other.csv").write_bytes(before)
+    code, _, error = run("train", "t.csv", "--target", "y", *TRAIN, "--plot", "other.csv")
+    assert code == 2 and "--plot other.csv: expected a new file, or a PNG; --force" in error
+    assert (model / "other.csv").read_bytes() == before
+
+
+# What a model expects ----------------------------------------------------------------------------
+
+
+def test_a_stray_word_of_the_target_is_named_with_file_and_row(run):
+    given = [f"{n}.5" for n in numbers()]
+    write("t.csv", ["a", "y"], numbers(), given)
+    assert run("train", "t.csv", "--target", "y", *TRAIN)[0] == 0
+    write("new.csv", ["a", "y"], numbers(), ["?", *given[1:]])
+    assert run("predict", "m", "new.csv")[0] == 0  # which needs no right answers
+    for command_ in ("evaluate", "diagnose"):
+        code, _, error = run(command_, "m", "new.csv")
+        assert (
+            code == 2 and "new.csv: column 'y': expected numbers, as in training; got '?'" in error
+        )
+        assert "in row 1; --missing '?' reads it as missing" in error
+    code, _, error = run("evaluate", "m", "new.csv", "--missing", "?")
+    assert code == 2 and "new.csv: missing values in 'y' (1): rows to score need" in error
+
+
+@pytest.mark.parametrize(
+    ("classes", "other", "said"),
+    [
+        (["0", "1"], "?", "expected numbers, as in training; got text, such as '?' in row 1"),
+        (["0", "1"], "7", "expected the classes of the model, '0', '1'; got '7'"),
+        (
+            ["TRUE", "FALSE"],
+            "maybe",
+            "expected booleans, as in training; got text, such as 'maybe'",
+        ),
+        (["TRUE", "FALSE"], "1", "expected booleans, as in training; got "),
+        (["no", "yes"], "maybe", "expected the classes of the model, 'no', 'yes'; got 'maybe'"),
+    ],
+)
+def test_a_label_that_is_no_class_is_named(run, classes, other, said):
+    given = [classes[i % 2] for i in range(ROWS)]
+    write("t.csv", ["a", "y"], numbers(), given)
+    assert run("train", "t.csv", "--target", "y", *TRAIN)[0] == 0
+    write("new.csv", ["a", "y"], numbers(), [other, *given[1:]])
+    code, _, error = run("evaluate", "m", "new.csv")
+    assert code == 2 and f"new.csv: target 'y': {said}" in error
+
+
+def test_all_columns_that_do_not_fit_are_named(run):
+    write("t.csv", ["a", "b", "y"], numbers(), numbers(), labels())
+    assert run("train", "t.csv", "--target", "y", *TRAIN)[0] == 0
+    write("new.csv", ["a", "b"], ["x", *numbers()[1:]], [*numbers()[:-1], "z"])
+    code, _, error = run("predict", "m", "new.csv")
+    assert code == 2 and "'x' in row 1" in error and "'z' in row 60" in error
+    for option, name in (("--text", "a"), ("--number", "b")):
+        code, _, error = run("predict", "m", "t.csv", option, name)
+        assert (code == 2) == (option == "--text")
+    assert (
+        "--text: column 'a' is numbers in the model"
+        in run("predict", "m", "t.csv", "--text", "a")[2]
+    )
+
+
+def test_scores_beyond_float64_are_null(run):
+    write("t.csv", ["a", "y"], numbers(), [f"{n}.5" for n in numbers()])
+    assert run("train", "t.csv", "--target", "y", *TRAIN)[0] == 0
+    write("new.csv", ["a", "y"], numbers(), ["1e200", "-1e200"] * 30)
+    code, out, error = run("evaluate", "m", "new.csv", "--json")
+    assert (code, error) == (0, "") and json.loads(out)["rmse"] is None
+    code, out, error = run("evaluate", "m", "new.csv")
+    assert (code, error) == (0, "") and "RMSE               undefined" in out
+    code, _, error = run("diagnose", "m", "new.csv")
+    assert code == 2 and "new.csv: target 'y': the number in row 1 is too far" in error
+
+
+def test_words_that_are_nowhere_are_told(run):
+    write("t.csv", ["a", "y"], numbers(), labels())
+    code, _, error = run("train", "t.csv", "--target", "y", *TRAIN, "--missing=--")
+    assert code == 0 and error == "fastshallow: warning: --missing='--': no value is this word\n"
 
 
 def test_numbers_are_the_same_by_any_way(run):

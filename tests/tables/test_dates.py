@@ -91,6 +91,19 @@ def test_what_is_no_date_is_named(column, row):
         encode([Column("when", "number")], [found], "f4")
 
 
+def test_a_zone_is_needed_where_training_had_one(column):
+    naive = pd.Series(pd.date_range("2024-01-01", periods=5, freq="7h"))
+    for first, second in ((naive, naive.dt.tz_localize("Asia/Tokyo")),) * 2:
+        for trained, other, said in ((first, second, "out a"), (second, first, " a")):
+            found = Column.of(read_values("when", trained))
+            again = Column.described(found.describe())
+            assert again == found and found.start.endswith("Z") == (trained.dt.tz is not None)
+            encode([again], [read_values("when", trained)], "float32")
+            for given in (other, [value.isoformat() for value in other]):
+                with pytest.raises(Mistake, match=f"expected dates with{said} time zone, as in"):
+                    encode([again], [read_values("when", given)], "float32")
+
+
 def test_a_text_column_takes_dates_as_they_are_written():
     column = Column.of(read_values("x", ["2024-03-01", "other"]))
     assert column.kind == "text"

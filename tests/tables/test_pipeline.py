@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,6 +14,7 @@ import fastshallow as fs
 from fastshallow.tables.columns import Column, Target
 from fastshallow.tables.mistakes import Mistake
 from fastshallow.tables.pipeline import UnseenCategories
+from fastshallow.tables.reading import Reading
 
 TABLE = {"city": ["Oslo", "Rome", "Oslo"], "age": [31, 45, 20], "more": [1, 2, 3]}
 RECORDS = [dict(zip(TABLE, row, strict=True)) for row in zip(*TABLE.values(), strict=True)]
@@ -181,6 +184,34 @@ def test_r2(regression):
     wanted = r2_score(y, regression.predict(TABLE))
     assert regression.score(TABLE, y) == pytest.approx(wanted)
     assert regression.score({**TABLE, "income": y}) == pytest.approx(wanted)
+
+
+def test_words_of_training_are_missing_in_every_table(model):
+    columns = [Column("city", "text", categories=("Oslo", "Rome"), fill="Rome"), model.columns[1]]
+    filled = fs.Pipeline(model.net, columns, model.target, Reading(missing=("?",)))
+    given = {**TABLE, "city": ["Oslo", "?", "Oslo"]}
+    for table in (given, pd.DataFrame(given), pl.DataFrame(given)):
+        assert np.array_equal(filled.transform(table), model.transform(TABLE))
+
+
+def test_scores_and_reading_are_checked_and_kept(model):
+    scores = {
+        "held_out": {"rows": np.int64(7), "accuracy": np.float32(0.5)},
+        "class_counts": (1, 2),
+    }
+    kept = fs.Pipeline(model.net, model.columns, model.target, scores=scores)
+    assert kept.scores == {"held_out": {"rows": 7, "accuracy": 0.5}, "class_counts": [1, 2]}
+    assert pickle.loads(pickle.dumps(kept)) == kept
+    for wrong in ({1: {}}, {"a": {"b": "c"}}, {"a": {"b": np.nan}}, {"class_counts": [1]}, [1]):
+        with pytest.raises((TypeError, ValueError), match="score"):
+            fs.Pipeline(model.net, model.columns, model.target, scores=wrong)
+    with pytest.raises(ValueError, match="reading: expected missing, keep_na, number alone"):
+        fs.Pipeline(model.net, model.columns, model.target, Reading(sep=";"))
+
+
+def test_one_row_has_no_r2(regression):
+    with pytest.raises(Mistake, match="score: expected two rows or more"):
+        regression.score({"age": 3.0}, 4.0)
 
 
 def test_scores_that_are_refused(model, regression):

@@ -18,6 +18,51 @@ from fastshallow.tables.mistakes import Mistake
 CODES = [900000000000207008, 900000000000207009, 900000000000207008, 7]
 OSLO = dt.timezone(dt.timedelta(hours=1))
 
+# Arrays ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[1.0, 99.0, 3.0], [1, 99, 3], ["a", "z", "b"], [True] * 3])
+@pytest.mark.parametrize("dtype", [None, object])
+def test_the_mask_of_an_array_is_missing(values, dtype):
+    found = read_values("a", np.ma.array(np.array(values, dtype), mask=[False, True, False]))
+    assert found.missing.tolist() == [False, True, False]
+    assert read_values("a", [np.ma.masked, values[0]]).missing.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_texts_of_numpy_may_be_missing(missing):
+    texts = np.array(["a", missing], np.dtypes.StringDType(na_object=missing))
+    found = read_values("a", texts)
+    assert (found.kind, found.missing.tolist()) == ("text", [False, True])
+
+
+@pytest.mark.parametrize("column", [{1.0: 0, 2.0: 1}, {1.0, 2.0}, pd.DataFrame({"a": [1.0, 2.0]})])
+def test_names_and_sets_are_no_column(column):
+    with pytest.raises(Mistake, match=r"column 'a': expected values \(m,\); got"):
+        read_values("a", column)
+
+
+def test_a_value_is_the_same_text_whatever_stands_beside_it():
+    for value, text in ((1.0, "1"), (Decimal("1.00"), "1"), (0.1, "0.1"), (True, "True"), (7, "7")):
+        for column in ([value], [value, "a"]):
+            assert read_values("a", column).texts()[0] == text
+
+
+def test_words_that_are_missing():
+    day = dt.datetime(2024, 1, 1)
+    for values, words in (
+        ([1.5, -999.0], ["-999", "x"]),
+        ([Decimal("1.5"), Decimal("-999.00")], ["-999.0"]),
+        ([day, dt.datetime(1900, 1, 1)], ["1900-01-01"]),
+        (["a", "?"], ["?"]),
+        (CODES[:2], [str(CODES[1])]),
+    ):
+        found = read_values("a", values)
+        assert found.without(words).missing.tolist() == [False, True]
+        assert not found.missing.any() and found.without([]) is found
+    assert read_values("a", [-999]).without(["-999"]).kind == ""
+
+
 # Whole numbers -----------------------------------------------------------------------------------
 
 
@@ -59,6 +104,15 @@ def test_whole_numbers_that_are_missing_in_some_rows():
 @pytest.mark.parametrize("column", [[1, 2, 3], [2**53 - 1], [1e300, 2.0], np.array([1e18, 0.5])])
 def test_other_numbers_have_no_integers_beside_them(column):
     assert read_values("x", column).exact is None
+
+
+@pytest.mark.parametrize("floats", [[float(code) for code in CODES], np.array(CODES, float)])
+def test_floats_that_are_several_whole_numbers_are_no_labels(floats):
+    target = Target.of(read_values("y", CODES))
+    with pytest.raises(Mistake, match=r"got the float 9\.0\d*e\+17 in row 1, which is several"):
+        target.encode(read_values("y", floats))
+    with pytest.raises(Mistake, match="which is several whole numbers"):
+        Target.of(read_values("y", floats))
 
 
 def test_classes_above_2_64_come_back():
@@ -145,6 +199,16 @@ def test_dates_with_and_without_a_zone_are_refused(row):
         read_values("x", column)
     with pytest.raises(Mistake, match=r"dates with a time zone, as in row 2; .* in row 3$"):
         read_values("x", [None, dt.datetime(2024, 3, 1, tzinfo=OSLO), column[0]])
+
+
+@pytest.mark.parametrize("year", [586577, -284555, 10000, 0])
+@pytest.mark.parametrize("unit", ["Y", "D", "s"])
+def test_far_years_do_not_wrap_around(year, unit):
+    far = np.array([year - 1970], "datetime64[Y]").astype(f"datetime64[{unit}]")
+    for column in (far, far.astype(object) if year == 10000 else list(far)):
+        if isinstance(column[0], np.datetime64):
+            with pytest.raises(Mistake, match=f"years 1 to 9999; got year {year} in row 1"):
+                read_values("day", column)
 
 
 def test_dates_out_of_range():
