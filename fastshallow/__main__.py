@@ -244,8 +244,8 @@ def add_reading(made: argparse.ArgumentParser) -> None:
     word = "a word that is a missing value too, such as ?; repeatable"
     add("--missing", action="append", default=[], metavar="WORD", help=word)
     add("--keep-na", action="store_true", help="None, NA, null, ... are values")
-    add("--text", **some, help="one to read as text: 007, 2.10, TRUE; repeatable, or a,b")
-    add("--number", **some, help="one to read as numbers: $1,234.50, 12%%; repeatable, or a,b")
+    add("--text", **some, help="a column to read as text: 007, 2.10, TRUE; repeatable, or a,b")
+    add("--number", **some, help="a column to read as numbers: $1,234.50, 12%%; repeatable, or a,b")
     add(
         "--encoding",
         default=Reading.encoding,
@@ -261,7 +261,7 @@ def add_predict(made: argparse.ArgumentParser) -> None:
     add = made.add_argument
     add("--out", metavar="FILE", help="CSV to write (standard output, or -)")
     add("--proba", action="store_true", help="the probability of each class too")
-    text = "one of DATA to write too; repeatable, or a,b"
+    text = "a column of DATA to write too; repeatable, or a,b"
     add("--keep", action="append", default=[], metavar="COLUMN", help=text)
     add("--keep-all", action="store_true", help="write all columns of DATA too")
     text = "put no apostrophe before text like =1+1, which a spreadsheet would run"
@@ -279,7 +279,7 @@ def add_train(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN",
-        help="one to leave out; repeatable, or a,b",
+        help="a column to leave out; repeatable, or a,b",
     )
     add(
         "--task",
@@ -303,7 +303,8 @@ def add_train(made: argparse.ArgumentParser) -> None:
     add("--test", metavar="FILE", help="a table to score on; all of DATA is trained on")
     text = "scores of N folds, which are each held out once; the model is of all rows"
     add("--cv", type=folds, metavar="N", help=text)
-    add("--impute", choices=("median",), help="fill missing numbers; text with the commonest")
+    text = "fill missing values: numbers with the median, text with the commonest"
+    add("--impute", choices=("median",), help=text)
     add("--out", metavar="FILE", help="the model file (%(default)s)")
     add("--force", action="store_true", help="replace a model file of another table too")
     add("--plot", metavar="FILE", help="a PNG: loss, decision boundary")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ..network.checks import shown
 from ..tables.columns import CLASSES_FEW, Target, Values, dated
 from ..tables.mistakes import Mistake, listed
 from ..tables.reading import typed
+from ..tables.values import differs_by_rounding
 from ..tables.words import where
 from .common import note
 
-__all__ = ["check_classes", "dates_noted", "left_out", "reasons_text", "useless"]
+__all__ = ["check_classes", "dates_noted", "doubts", "left_out", "reasons_text", "useless"]
 
 #: A text column with more different values than this share of its rows tells rows apart, no more.
 DIFFERENT_MOST = 0.8
 #: Classes with fewer rows than this, on average, cannot be learnt. So few may be a toy.
 ROWS_LEAST, TOY_MOST = 2, 3
+#: So many whole numbers without a gap, each there once, number the rows.
+NUMBERED_LEAST = 20
+DAY_FIRST = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}( .*)?")
 #: Text with fewer other values than this share of its rows is meant as dates.
 NO_DATES_MOST = 0.5
 
@@ -75,6 +81,19 @@ def dates_noted(found: Values) -> Values:
     return values
 
 
+def doubts(found: Values) -> str:
+    """Return what to say of a feature that may be no use as it is, "" if nothing."""
+    there = found.present
+    if found.kind == "number" and len(there) >= NUMBERED_LEAST:
+        steps = np.diff(np.sort(there))
+        if (steps == 1).all() and found.exact is None:
+            return f"it numbers the rows; {typed('--drop', found.name)} leaves it out"
+    if found.kind == "text" and len(there) and all(map(DAY_FIRST.fullmatch, there)):
+        such = f"text, though all look like dates, such as {shown(there[0])}"
+        return f"{such}; ISO dates, such as 2024-03-01, are read as dates"
+    return ""
+
+
 def left_out(found: list[Values], chosen: np.ndarray, source: str) -> dict[str, str]:
     """Return the columns that teach nothing, with the reason of each.
 
@@ -116,8 +135,11 @@ def useless(values: Values, part: Values) -> str:
         return "no value in the rows trained on"
     if _is_constant(part):
         return "constant" if _is_constant(values) else "constant in the rows trained on"
-    if values.exact is not None and values.present.min() == values.present.max():
-        return f"equal as float64; {typed('--text', values.name)} keeps the digits"
+    if values.kind == "number" and differs_by_rounding(part.present):
+        digits = (
+            f"; {typed('--text', values.name)} keeps the digits" if values.exact is not None else ""
+        )
+        return f"differs by rounding alone{digits}"
     if values.kind == "text":
         m = int((~values.missing).sum())
         different = len(set(values.texts()[~values.missing]))

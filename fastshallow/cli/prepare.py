@@ -17,7 +17,7 @@ from ..tables.read import read_noted, source_name
 from ..tables.read_table import ReadTable
 from ..tables.reading import AS_FOUND, Reading, named, typed
 from .common import note
-from .guards import check_classes, dates_noted, left_out, reasons_text, useless
+from .guards import check_classes, dates_noted, doubts, left_out, reasons_text, useless
 from .options import TrainOptions
 from .split import cuts, split
 
@@ -180,6 +180,9 @@ def values_of(
         except Mistake as error:
             problems.append(str(error))
     together(problems, LEAVE_OUT if len(others) < len(features) else "")
+    for column in others:
+        if said := doubts(column):
+            note(f"warning: column {shown(column.name)}: {said}")
     for word in found.unused:
         note(f"warning: {typed('--missing', word)}: no value is this word")
     for name in [target, *features]:
@@ -197,7 +200,9 @@ def chosen_columns(names: list[str], options: TrainOptions) -> tuple[str, list[s
             dropped += named(option, given, names, options.source, commas=option == "--drop")
         except Mistake as error:
             problems.append(str(error))
-    together(problems)
+    data = any(name.strip("-+").replace(".", "", 1).isdigit() for name in names)
+    header = "; if the first row is data, --names or --no-header says so"
+    together(problems, header if data and not options.reading.no_header else "")
     features = [name for name in names if name not in dropped]
     if not features:
         raise Mistake(f"{options.source}: expected columns beside the target; there are none")

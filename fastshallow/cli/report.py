@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,14 +37,14 @@ POINTS_MOST = 2000
 USE = """
 Use it:
 
-    fastshallow predict {path} NEW.csv{flags} --out predictions.csv
+    fastshallow predict {path} {new}{flags} --out predictions.csv
 
 or from Python:
 
     import fastshallow as fs
 
     model = fs.load({out!r})
-    print(model.predict(model.read("NEW.csv"{arguments})))  # model.net is the network
+    print(model.predict(model.read("{new}"{arguments})))  # model.net is the network
 """
 
 USE_DIGITS = """
@@ -135,8 +136,11 @@ def report_text(
         lines += [f"Plot               {options.plot}"]
     if not options.quiet:
         use = USE_DIGITS if options.data is None else USE
-        reading, path = options.reading, shlex.quote(options.out)
+        # a new table has no right answers
+        names = tuple(name for name in options.reading.names if name != options.target)
+        reading, path = replace(options.reading, names=names), shlex.quote(options.out)
         more = {"path": path, "flags": reading.flags(), "arguments": reading.arguments()}
+        more["new"] = "NEW.parquet" if (options.data or "").endswith(".parquet") else "NEW.csv"
         lines += [use.format(out=options.out, **more)]
     return "\n".join(lines)
 
@@ -173,7 +177,7 @@ def epochs_text(run: Run) -> str:
     """Return the number of epochs, and why there were no more."""
     text = f"{len(run.loss)} epochs"
     return {
-        "epochs": f"{text}, all that were allowed: more --epochs may lower it",
+        "epochs": f"{text}, all that were allowed",
         "interrupted": f"{text}, then interrupted",
     }.get(run.stopped, f"{text}, until it did not improve any more")
 

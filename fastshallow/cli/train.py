@@ -90,7 +90,10 @@ def check_scoring(options: TrainOptions) -> None:
         if given is not None and options.test_size != TrainOptions.test_size:
             raise Mistake(f"--test-size: expected none beside {name}, which trains on all of DATA")
     if options.importance and test is None and (cv is not None or options.test_size == 0):
-        raise Mistake("--importance: expected rows held out, or --test FILE")
+        why = "--cv, which holds none out" if cv is not None else "--test-size 0"
+        raise Mistake(
+            f"--importance: expected rows held out, not {why}; --test names a table of them"
+        )
     if test is None or options.data is None:
         return
     there = os.path.exists(test) and os.path.exists(options.data)
@@ -151,8 +154,8 @@ def check_replaced(data: Prepared, options: TrainOptions) -> None:
             return
         held = f"a model of {listed([old.target.name])} by {listed(old.names, 5)}"
     raise Mistake(
-        f"--out {options.out}: expected a new file, or a model of {listed([target])} by columns of "
-        f"{options.source}; it is {held}; --force replaces it"
+        f"--out {options.out}: this file exists and is {held}; expected a new file, or a model of "
+        f"{listed([target])} by columns of {options.source}; --force replaces it"
     )
 
 

@@ -117,8 +117,8 @@ class CSVText:
         names = list(reading.names) if reading.no_header else first
         if reading.names and len(names) != len(first):
             raise Mistake(
-                f"--names: expected {len(first)}, as the first row has fields between "
-                f"{self.separator!r}; got {len(names)}; --sep says what separates them"
+                f"--names: expected {len(first)} names, one for each field of the first row, which "
+                f"{self.separator!r} separates; got {len(names)}; --sep names another separator"
             )
         twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
         if twice:

@@ -28,6 +28,7 @@ __all__ = [
     "check_any",
     "check_present",
     "dated",
+    "differs_by_rounding",
     "read_values",
     "standard",
     "text_of",
@@ -461,7 +462,7 @@ def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
         return float(numbers[0]), 1.0
     with np.errstate(all="ignore"):
         mean, scale = float(numbers.mean()), float(numbers.std())
-        if _rounding(numbers / np.abs(numbers).max()):
+        if differs_by_rounding(numbers):
             return mean, 1.0
     if not (math.isfinite(mean) and 0 < scale < math.inf):
         raise Mistake(
@@ -470,8 +471,18 @@ def standard(name: str, numbers: np.ndarray) -> tuple[float, float]:
     return mean, scale
 
 
-def _rounding(numbers: np.ndarray) -> bool:
-    """Return whether the variance of numbers in [-1, 1] is rounding error, as scikit-learn does."""
-    m, eps = len(numbers), float(np.finfo(np.float64).eps)
-    mean, variance = float(numbers.mean()), float(numbers.var())
+def differs_by_rounding(numbers: np.ndarray) -> bool:
+    """Return whether the variance of finite numbers is rounding error, as scikit-learn does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.tables.values import differs_by_rounding
+    >>> differs_by_rounding(np.array([0.3, 0.1 + 0.2])), differs_by_rounding(np.array([0.3, 0.31]))
+    (True, False)
+    """
+    with np.errstate(all="ignore"):
+        numbers = numbers / max(np.abs(numbers).max(), np.finfo(np.float64).tiny)
+        m, eps = len(numbers), float(np.finfo(np.float64).eps)
+        mean, variance = float(numbers.mean()), float(numbers.var())
     return variance <= m * eps * variance + (m * mean * eps) ** 2

@@ -170,7 +170,7 @@ def test_a_threshold(run):
         (("--test", "t.csv"), "--test t.csv: expected another file than the one to train on"),
         (("--test", "none.csv"), "none.csv: cannot be read .No such file"),
         (("--test", "test.csv", "--out", "test.csv"), "--out test.csv: expected another file"),
-        (("--cv", "5", "--importance"), "--importance: expected rows held out, or --test FILE"),
+        (("--cv", "5", "--importance"), "--importance: expected rows held out, not --cv"),
         (("--test-size", "0", "--importance"), "--importance: expected rows held out"),
         (("--cv", "100"), "--cv 100: expected 100 rows or more of every class .*; got "),
     ],
@@ -246,8 +246,9 @@ def test_a_model_of_another_table_is_not_replaced(run):
     before = Path("model.safetensors").read_bytes()
     said = run("train", "t.csv", "--target", "income", *QUICK, "--quiet", code=2)
     assert said == (
-        "fastshallow: --out model.safetensors: expected a new file, or a model of 'income' by "
-        "columns of t.csv; it is a model of 'class' by 'a', 'b', 'city'; --force replaces it\n"
+        "fastshallow: --out model.safetensors: this file exists and is a model of 'class' by 'a', "
+        "'b', 'city'; expected a new file, or a model of 'income' by columns of t.csv; --force "
+        "replaces it\n"
     )
     assert Path("model.safetensors").read_bytes() == before
     for options in (("--drop", "b"), ("--seed", "3"), ("--hidden", "none")):  # the same table
@@ -263,7 +264,7 @@ def test_a_file_that_is_no_model_is_not_replaced(run, content):
     else:
         fs.save(fs.Network((2, 1)), "thesis.txt")
     said = run(*TRAIN, "--out", "thesis.txt", "--quiet", code=2)
-    assert "it is no model of fastshallow train; --force replaces it" in said
+    assert "is no model of fastshallow train; expected" in said and "--force replaces it" in said
     run(*TRAIN, "--out", "thesis.txt", "--quiet", "--force")
 
 

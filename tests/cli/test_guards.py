@@ -186,5 +186,32 @@ def test_labels_above_2_53_come_back(people):
     assert set(np.concatenate([data.y, data.y_held_out])) == {0, 1}
     # as float64 the two numbers are one
     assert prepare(TrainOptions(path, target="y")).left_out == {
-        "code": "equal as float64; --text 'code' keeps the digits"
+        "code": "differs by rounding alone; --text 'code' keeps the digits"
     }
+
+
+def test_numbers_that_differ_by_rounding_are_left_out(people):
+    base = 9.007e15
+    path = people(id=[int(base) + 75 * i for i in range(60)], x=[0.3, 0.1 + 0.2] * 30)
+    assert prepare(TrainOptions(path, target="y")).left_out == {
+        "id": "differs by rounding alone; --text 'id' keeps the digits",
+        "x": "differs by rounding alone",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (list(range(60)), "it numbers the rows; --drop 'c' leaves it out"),
+        (
+            [f"{i:02}.03.2024" for i in range(1, 21)] * 3,
+            "all look like dates, such as '01.03.2024'",
+        ),
+        ([2 * i for i in range(60)], ""),
+        ([i % 30 for i in range(60)], ""),
+    ],
+)
+def test_features_that_may_be_no_use_are_told(people, capsys, values, said):
+    prepare(TrainOptions(people(c=values), target="y"))
+    found = capsys.readouterr().err
+    assert (said in found and found.count("\n") == 1) if said else not found

@@ -77,7 +77,7 @@ def test_the_model(data):
 @pytest.mark.parametrize(
     ("stopped", "text"),
     [
-        ("epochs", "2 epochs, all that were allowed: more --epochs may lower it"),
+        ("epochs", "2 epochs, all that were allowed"),
         ("interrupted", "2 epochs, then interrupted"),
         ("converged", "2 epochs, until it did not improve any more"),
     ],

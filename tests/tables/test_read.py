@@ -149,7 +149,7 @@ def test_no_header(read):
     assert list(read(text, no_header=True).frame) == ["1", "2"]
     found = read(text, names=["age", "work"])
     assert found.frame["age"].tolist() == [39, 50]
-    with pytest.raises(Mistake, match="--names: expected 2, as the first row has"):
+    with pytest.raises(Mistake, match="--names: expected 2 names, one for each field"):
         read(text, names=["age"])
     with pytest.raises(Mistake, match="ragged rows: row 2 has 1 field, expected 2"):
         read("1,2\n3\n", no_header=True)
