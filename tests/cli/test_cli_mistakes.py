@@ -280,7 +280,7 @@ def test_what_cannot_be_saved_is_refused_before_training(tmp_path, monkeypatch, 
     monkeypatch.setattr(fs, "warmup", lambda dtype: 0.0)
     monkeypatch.chdir(tmp_path)
     m = 1000  # so many categories are legal, if each has two rows
-    table = {"n": range(2 * m), "y": [i % 3 for i in range(2 * m)]}
+    table = {"n": range(0, 4 * m, 2), "y": [i % 3 for i in range(2 * m)]}
     table |= {f"c{k}": [f"{i}" + "x" * (500 + 50 * k) for i in range(m)] * 2 for k in range(8)}
     pd.DataFrame(table).to_csv("wide.csv", index=False)
     arguments = ["train", "wide.csv", "--target", "y", "--quiet", "--test-size", "0"]
