@@ -11,5 +11,5 @@ before it is written. `mistakes` holds the error class for mistakes of the user.
 May import: jit, kernels, network.
 
 Used above: columns, formulas, importance, mistakes, pipeline, read, read_table, reading, scores,
-scores_text, words.
+scores_text, values, words.
 """

@@ -11,7 +11,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -113,12 +113,19 @@ class CSVText:
             "keep_default_na": not reading.keep_na,
             "na_values": [*reading.missing, *([""] if reading.keep_na else [])],
         }
-        first = next(self.rows(), [])
+        rows = self.rows()
+        first, second = next(rows, []), next(rows, [])
+        rows.close()
         names = list(reading.names) if reading.no_header else first
         if reading.names and len(names) != len(first):
             raise Mistake(
                 f"--names: expected {len(first)} names, one for each field of the first row, which "
-                f"{self.separator!r} separates; got {len(names)}; --sep names another separator"
+                f"{self.separator!r} separates; got {len(names)}; "
+                + (
+                    "the second row has them: is the first line no row?"
+                    if len(second) == len(names)
+                    else "--sep names another separator"
+                )
             )
         twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
         if twice:
@@ -137,14 +144,14 @@ class CSVText:
         with self._text() as text:
             lines = [bool(line.strip()) for line in text]
         there = [i for i, full in enumerate(lines) if full]
-        if there and len(there) < there[-1] - there[0] + 1 and not self._quotes():
+        if there and len(there) < there[-1] - there[0] + 1 and self._records() == len(lines):
             rows = there[-1] - there[0] + 1 - self.has_header
             self.options |= {"skip_blank_lines": False, "skiprows": there[0], "nrows": rows}
 
-    def _quotes(self) -> bool:
-        """Return whether a field is in quotes: then lines are no rows."""
+    def _records(self) -> int:
+        """Return the number of rows, empty ones too: fewer than lines if a field has several."""
         with self._text() as text:
-            return any('"' in line for line in text)
+            return sum(1 for _ in csv.reader(text, delimiter=self.separator))
 
     def _encoding(self, wanted: str) -> str:
         self.file.seek(0)
@@ -174,7 +181,7 @@ class CSVText:
         finally:
             text.detach()  # or it would close the file
 
-    def rows(self) -> Iterator[list[str]]:
+    def rows(self) -> Generator[list[str]]:
         """Yield the rows, without empty ones."""
         with self._text() as text:
             try:

@@ -211,6 +211,7 @@ def _parquet(pandas: Any, file: Any, reading: Reading, kinds: Kinds, kept: Kept)
     found = _asked(table, list(table.columns), reading)
     found.typed, found.problems = True, problems
     found.kept = {name: table[name] for name in kept(list(table.columns))}
+    together([problems[name] for name in found.kept if name in problems])
     as_text = found.as_text.union(of_kind(kinds, "text")).intersection(table.columns)
     used: set[str] = set()
     for name in table.columns if reading.missing else as_text:

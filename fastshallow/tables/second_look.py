@@ -18,7 +18,7 @@ from .mistakes import Mistake, listed
 from .read_table import ReadTable
 from .reading import typed
 from .values import WHAT, read_values
-from .words import has_decimal_commas, is_text, looks_grouped, to_numbers
+from .words import has_a_decimal_comma, has_decimal_commas, is_text, looks_grouped, to_numbers
 
 __all__ = [
     "Kinds",
@@ -29,6 +29,9 @@ __all__ = [
     "take_numbers",
     "take_numbers_beside_na",
 ]
+
+# Words of a column that are searched for a decimal comma.
+WORDS_MOST = 1000
 
 #: What a model takes columns for.
 Kinds: TypeAlias = Mapping[str, str] | None
@@ -73,6 +76,7 @@ def take_decimal_commas(found: ReadTable, text: CSVText, as_text: set[str], sure
     frame = found.frame
     grouped = {} if sure else _grouped_by_points(frame, text)
     words = {name: frame[name].dropna().unique().tolist() for name in _texts(frame, as_text)}
+    beside = any(has_a_decimal_comma(some[:WORDS_MOST]) for some in words.values())
     words = {name: some for name, some in words.items() if has_decimal_commas(some)}
     if not sure:
         words = {name: some for name, some in words.items() if any("," in word for word in some)}
@@ -81,7 +85,7 @@ def take_decimal_commas(found: ReadTable, text: CSVText, as_text: set[str], sure
         frame[name] = again[name]
     if not sure:
         _note_commas(found, words)
-        _note_points(found, grouped, beside_commas=bool(words))
+        _note_points(found, grouped, beside_commas=beside)
 
 
 def _note_commas(found: ReadTable, words: Mapping[str, list[str]]) -> None:
@@ -93,19 +97,25 @@ def _note_commas(found: ReadTable, words: Mapping[str, list[str]]) -> None:
 
 
 def _grouped_by_points(frame: Any, text: CSVText) -> dict[str, str]:
-    """Return a word of each column of numbers such as 1.234, whose points may group thousands."""
+    """Return a word of each column of numbers such as 1.234, whose points may group thousands.
+
+    They do not where another number, such as 0.5, has a decimal point.
+    """
     names = []
     for name in frame:
-        some = frame[name].dropna() if frame[name].dtype.kind == "f" else []
-        thousand = np.asarray(some, float) * 1000
-        if len(some) and np.allclose(thousand, thousand.round()):
+        if frame[name].dtype.kind == "f":
+            thousand = frame[name].dropna().to_numpy(float) * 1000
+            if not np.allclose(thousand, thousand.round()):
+                return {}
             names.append(name)
-    words = {name: column.str.strip().unique() for name, column in text.written(names).items()}
-    return {
-        name: next(word for word in some if "." in word)
-        for name, some in words.items()
-        if looks_grouped(some.tolist(), ".")
-    }
+    found = {}
+    for name, column in text.written(names).items():
+        words = [word for word in column.str.strip().unique() if "." in word]
+        if words and not looks_grouped(words, "."):
+            return {}
+        if words:
+            found[name] = words[0]
+    return found
 
 
 def _note_points(found: ReadTable, grouped: Mapping[str, str], beside_commas: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ from ..network import checks
 from ..network.checks import shown
 from .described import check_empty, choice, distinct, fields, mean_scale, name_of, set_fields
 from .mistakes import Mistake, listed
+from .reading import typed
 from .values import WHAT, WHOLE_MOST, Values, standard, text_of
+from .words import where
 
 __all__ = ["CATEGORIES_MOST", "CLASSES_FEW", "TASKS", "Target"]
 
@@ -102,6 +105,8 @@ class Target:
             raise Mistake(
                 f"{name}: expected text or whole numbers for --task classification; got {number:g}"
             )
+        if found.kind == "number" and found.exact is None:
+            _check_exact(found, labels)
         if len(labels) < 2:
             raise Mistake(
                 f"{name}: expected two classes or more; all are {shown(text_of(labels[0]))}"
@@ -111,10 +116,7 @@ class Target:
                 f"{name}: expected at most {CATEGORIES_MOST} classes; got {len(labels)}, such as "
                 f"{shown(str(labels[0]))}; --task regression predicts numbers"
             )
-        target = cls(found.name, task, tuple(map(_json_label, labels)))
-        if found.kind == "number" and found.exact is None:
-            target._check_exact(found.taken(~found.missing))
-        return target
+        return cls(found.name, task, tuple(map(_json_label, labels)))
 
     def standardised(self, found: Values) -> Target:
         """Return the target with mean and scale of the training numbers."""
@@ -149,26 +151,18 @@ class Target:
                 what += f", such as {shown(found.texts()[row])} in row {row + 1}"
             raise Mistake(f"{wanted}; got {what}")
         if kind == "number" and found.exact is None and not text:
-            self._check_exact(found)
+            _check_exact(found, self.classes)
         labels = found.texts().tolist() if text else found.labels()
         place = {label: i for i, label in enumerate(self.classes)}
         known = np.array([label in place for label in labels])
         if not known.all():
             unknown = sorted(set(found.texts()[~known]))
+            rows = where(np.flatnonzero(~known))
             raise Mistake(
                 f"target {shown(self.name)}: expected the classes of the model, "
-                f"{listed([str(label) for label in self.classes])}; got {listed(unknown)}"
+                f"{listed([str(label) for label in self.classes])}; got {listed(unknown)} {rows}"
             )
         return np.array([place[label] for label in labels], np.int64)
-
-    def _check_exact(self, found: Values) -> None:
-        """Raise if a float stands for several whole numbers, some of which are classes."""
-        far = np.flatnonzero(np.abs(found.values) >= WHOLE_MOST)
-        if far.size and any(abs(label) >= WHOLE_MOST for label in self.classes):
-            raise Mistake(
-                f"target {shown(self.name)}: expected whole numbers or text; got the float "
-                f"{found.values[far[0]]:.17g} in row {far[0] + 1}, which is several whole numbers"
-            )
 
     def labels(self) -> np.ndarray:
         """Return the classes, (n,): numbers, booleans, or objects for text and huge integers."""
@@ -200,3 +194,14 @@ def _json_label(label: Any) -> Any:
 
 def _is_whole(label: float) -> bool:
     return isinstance(label, int) or label.is_integer()
+
+
+def _check_exact(found: Values, classes: Sequence[Any]) -> None:
+    """Raise if a float stands for several whole numbers, some of which are classes."""
+    far = np.flatnonzero(~found.missing & (np.abs(found.values) >= WHOLE_MOST))
+    if far.size and any(abs(label) >= WHOLE_MOST for label in classes):
+        raise Mistake(
+            f"target {shown(found.name)}: expected whole numbers or text; got the float "
+            f"{found.values[far[0]]:.17g} in row {far[0] + 1}, which is several whole numbers; "
+            f"{typed('--text', found.name)} keeps labels as they are written"
+        )

@@ -26,6 +26,7 @@ from .values import WHOLE_MOST
 
 __all__ = [
     "doubt",
+    "has_a_decimal_comma",
     "has_decimal_commas",
     "is_text",
     "looks_grouped",
@@ -38,7 +39,7 @@ __all__ = [
 BEGIN = re.compile(r"[+\-\u2212$€£¥\s]*[.,]?\d", re.ASCII)
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?", re.ASCII)
-WHOLE_GROUPED_BY_DOTS = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)", re.ASCII)
+WHOLE_GROUPED_BY_DOTS = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)([eE][+-]?\d+)?", re.ASCII)
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 
 # A number as people write it: sign, money, groups of three digits, decimal sign D, percent. Groups
@@ -111,6 +112,16 @@ def has_decimal_commas(words: Sequence[str]) -> bool:
     """Return whether all words are numbers with decimal commas, or whole ones beside them."""
     return bool(words) and all(
         DECIMAL_COMMA.fullmatch(word) or WHOLE_GROUPED_BY_DOTS.fullmatch(word) for word in words
+    )
+
+
+def has_a_decimal_comma(words: Sequence[str]) -> bool:
+    """Return whether one of some words is a number with a decimal comma, as people write it."""
+    return any(
+        "," in word
+        and not math.isnan(number_of(word, ",")[0])
+        and math.isnan(number_of(word, ".")[0])
+        for word in words
     )
 
 
@@ -286,9 +297,10 @@ class _Words:
         self.plain = sum(rows[word] for word in rows if notations[word] == "plain")
         self.like, self.total = sum(rows[word] for word in self.numbers), sum(rows.values())
         self.written: dict[str, str] = {}  # the first word of each notation that is not plain
+        commas = "comma" in notations.values()
         for word in self.numbers:
             notation = notations[word]
-            if "comma" in notations.values() and DECIMAL_COMMA.fullmatch(word):
+            if commas and DECIMAL_COMMA.fullmatch(word):
                 notation = "comma"  # beside 1,5 also 1,234 has a decimal comma
             if notation != "plain":
                 self.written.setdefault(notation, word)
@@ -330,7 +342,8 @@ class _Words:
 
     def all_plain(self) -> tuple[str, list[str]]:
         longest = max(self.numbers, key=len)
-        return f"text, though all are numbers such as {shown(longest)}", [self.keep]
+        point = ["--decimal . reads decimal points"] if self.decimal == "," else []
+        return f"text, though all are numbers such as {shown(longest)}", [*point, self.keep]
 
     def all_written(self) -> tuple[str, list[str]]:
         wrote, words = self.total - self.plain, ", ".join(map(shown, self.written.values()))

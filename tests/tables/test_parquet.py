@@ -125,6 +125,8 @@ def test_a_column_that_cannot_be_read_is_named_and_may_be_left_alone(write):
     found = read_noted(write(x=[1.0, 2.0], c=far))
     assert list(found.problems) == ["c"] and "column 'c': cannot be read" in found.problems["c"]
     assert found.frame["x"].tolist() == [1.0, 2.0]
+    with pytest.raises(Mistake, match="column 'c': cannot be read"):
+        read_noted(str(write(x=[1.0, 2.0], c=far)), kept=lambda names: names)
 
 
 def test_numbers_are_not_asked_of_dates(write):

@@ -57,6 +57,9 @@ def test_points_that_may_be_thousands_are_told(read):
     assert "'1.017' is read with a decimal point; --decimal , reads" in said(read(text), "price")
     assert not said(read(text, decimal="."), "price")
     assert read(text, decimal=",").frame["price"].tolist() == [900, 1017]
+    assert not said(read(text.replace("6\n", "0.5\n")), "price")  # the sign of the file is known
+    money = text.replace("n\n", "n;m\n").replace(";5", ";5;0,50 €").replace(";6", ";6;1,50 €")
+    assert "stands beside decimal commas" in said(read(money, number=["m"]), "price")
     for other in ("0.123", "1.5", "1.0171"):
         assert not said(read(text.replace("1.017", other)), "price")
 
@@ -67,7 +70,7 @@ def test_points_that_may_be_thousands_are_told(read):
         (["1.234,5", "2,5"], [1234.5, 2.5]),
         (["1.000", "2.500"], [1000, 2500]),
         (["1.234.567", "3"], [1234567, 3]),
-        (["-0,5", "1e3"], None),
+        (["-0,5", "1e-3"], [-0.5, 0.001]),
         (["1,5", "2.5"], None),
     ],
 )
@@ -120,6 +123,11 @@ def test_hints_can_be_typed(read, word, hint):
     assert hint in found.problems["a"]
 
 
+def test_a_long_column_is_looked_at_fast(read):
+    found = read("a\n" + "\n".join([*map(str, range(100_000)), "?"]))  # not in quadratic time
+    assert "numbers, but '?' in row 100001" in found.problems["a"]
+
+
 def test_messages_of_many_words_are_short(read):
     strays = [f"w{i % 150}x" for i in range(150)]
     found = read("a\n" + "\n".join([*map(str, range(9000)), *strays]))
@@ -162,10 +170,11 @@ def test_words_that_are_nowhere_are_known(read):
 # Rows and files ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("header", ["c", '"c"'])
 @pytest.mark.parametrize("before", ["", "\n"])
 @pytest.mark.parametrize("after", ["", "\n", "\n\n \n"])
-def test_empty_lines_of_one_column_are_rows(read, before, after):
-    text = f"{before}c\n1\n\n50\n  \n7{after}"
+def test_empty_lines_of_one_column_are_rows(read, header, before, after):
+    text = f"{before}{header}\n1\n\n50\n  \n7{after}"
     found = read(text, kept=lambda names: names)
     np.testing.assert_array_equal(found.frame["c"], [1, np.nan, 50, np.nan, 7])
     assert found.kept["c"].str.strip().tolist() == ["1", "", "50", "", "7"]
