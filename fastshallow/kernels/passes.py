@@ -39,7 +39,15 @@ from .propagation import BAD_X, OK, REFUSED, activate_output, forward_layer, for
 from .sizes import examples_fit, fill_matrix, fits, is_network
 from .sums import sum_gradient, sum_losses
 
-__all__ = ["collect", "cost_and_grad", "forward", "forward_layers", "gradient_descent"]
+__all__ = [
+    "collect",
+    "cost_and_grad",
+    "cost_and_grad_into",
+    "descend",
+    "forward",
+    "forward_layers",
+    "gradient_descent",
+]
 
 
 # What J is a function of, beside the network.
@@ -208,7 +216,6 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
     ValueError
         Where sizes do not fit; likewise.
     """
-    params, layers, _ = model
     if not (workers > 0 and examples_fit(model, examples, m)):
         fill(cost)
         if heard():
@@ -217,6 +224,13 @@ def gradient_descent(model, examples, m, total, alpha, workers, learning_rate, c
                 "fit each other, and a worker at least"
             )
         return REFUSED
+    return descend(model, examples, m, total, alpha, workers, learning_rate, cost)
+
+
+@jit(internal=True, allocates=True)
+def descend(model, examples, m, total, alpha, workers, learning_rate, cost):
+    """Take the steps of `gradient_descent`; return the status."""
+    params, layers, _ = model
     rate = params.dtype.type(learning_rate)
     work = allocate(model, m, workers, True)
     grad, part = np.empty_like(params), all_tiles(m)

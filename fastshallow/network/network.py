@@ -17,10 +17,12 @@ from ..jit.threads import choose_workers
 from ..kernels import layout
 from ..kernels.activations import ACTIVATIONS, HIDDEN
 from ..kernels.activations import TABLE as ROWS
+from ..kernels.calls import cost_and_grad_call
 from ..kernels.few_examples import predict_few
 from ..kernels.losses import TABLE as OUTPUTS
 from . import checks
 from .initialization import METHODS, draw
+from .plain import plain_arguments
 from .problem import Problem
 from .views import Gradient, LayerValues, Parameters
 
@@ -439,7 +441,7 @@ class Network(Parameters):
         >>> J, g.dW1.item(), g.db1.item()
         (4.5, -6.0, -3.0)
         """
-        grad = np.empty_like(self.params)
+        grad = np.empty(self._memory.size, self.dtype)
         J = self._cost_and_grad(X, Y, sample_weight, alpha, n_threads, grad)
         return J, Gradient(grad, self.sizes)
 
@@ -452,6 +454,12 @@ class Network(Parameters):
         n_threads: int | None,
         grad: np.ndarray,
     ) -> float:
+        if sample_weight is None and n_threads is None:
+            given = plain_arguments(self, X, Y, alpha)
+            if given is not None:
+                J, status = cost_and_grad_call(*given, grad)
+                if status == kernels.OK:
+                    return float(J)
         return Problem(self, X, Y, sample_weight, alpha, n_threads).cost(grad)
 
     # Representation, comparison, copies and pickles ------------------------------------------

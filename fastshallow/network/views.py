@@ -214,14 +214,19 @@ class Gradient(ByLayer):
 
     vector: np.ndarray
     _sizes: tuple[int, ...]
-    _by_layer: dict[str, list[np.ndarray]]
+    _by_layer: dict[str, list[np.ndarray]] | None
 
     def __init__(self, vector: np.ndarray, sizes: tuple[int, ...]):
-        by_layer = dict(zip(self._lists, layer_views(vector, sizes), strict=True))
-        for name, value in (("vector", vector), ("_sizes", sizes), ("_by_layer", by_layer)):
-            object.__setattr__(self, name, value)
+        set_ = object.__setattr__
+        set_(self, "vector", vector)
+        set_(self, "_sizes", sizes)
+        set_(self, "_by_layer", None)
 
     def _views(self, name: str) -> list[np.ndarray]:
+        if self._by_layer is None:  # made when they are asked for, which takes microseconds
+            views = dict(zip(self._lists, layer_views(self.vector, self._sizes), strict=True))
+            object.__setattr__(self, "_by_layer", views)
+        assert self._by_layer is not None
         return self._by_layer[name]
 
     @property

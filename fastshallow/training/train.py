@@ -17,8 +17,11 @@ import numpy as np
 
 from ..files.models import check_replaceable
 from ..jit.interrupts import ctrl_c_noted
+from ..kernels.calls import gradient_descent_call
+from ..kernels.propagation import OK
 from ..network import checks
 from ..network.network import Network
+from ..network.plain import plain_arguments
 from ..network.problem import Problem
 from .callbacks import checked, reserved
 from .checkpoints import Checkpoint
@@ -101,16 +104,20 @@ def gradient_descent(
     """
     optimizer = GradientDescent(learning_rate)
     n_iter = checks.whole("n_iter", n_iter, 1)
-    trainer = Trainer(net, X, Y, optimizer, None, sample_weight, alpha, n_threads, guard=False)
-    parts = []
-    with ctrl_c_noted() as ctrl_c:
-        for part in trainer.epochs(n_iter):
-            parts.append(part)
-            if ctrl_c:
-                break
-    if ctrl_c:
-        raise KeyboardInterrupt
-    cost = np.concatenate(parts)
+    cost = None
+    if sample_weight is None and n_threads is None:
+        cost = _descend_at_once(net, X, Y, optimizer.learning_rate, n_iter, alpha)
+    if cost is None:
+        trainer = Trainer(net, X, Y, optimizer, None, sample_weight, alpha, n_threads, guard=False)
+        parts = []
+        with ctrl_c_noted() as ctrl_c:
+            for part in trainer.epochs(n_iter):
+                parts.append(part)
+                if ctrl_c:
+                    break
+        if ctrl_c:
+            raise KeyboardInterrupt
+        cost = np.concatenate(parts)
     if not np.isfinite(cost).all():
         step = int(np.argmin(np.isfinite(cost)))
         checks.warn(
@@ -119,6 +126,19 @@ def gradient_descent(
             RuntimeWarning,
         )
     return GradientDescentResult(cost)
+
+
+def _descend_at_once(
+    net: Any, X: Any, Y: Any, learning_rate: float, n_iter: int, alpha: Any
+) -> np.ndarray | None:
+    """Take a few small steps in one call of a kernel; return their costs, or None if it cannot."""
+    if not isinstance(net, Network):
+        return None
+    given = plain_arguments(net, X, Y, alpha, n_iter)
+    if given is None or not net.params.flags.writeable:
+        return None
+    cost = np.empty(n_iter)
+    return cost if gradient_descent_call(*given, learning_rate, cost) == OK else None
 
 
 # Training of every kind ----------------------------------------------------------------------

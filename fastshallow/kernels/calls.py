@@ -1,0 +1,74 @@
+"""Kernels for calls from Python with few examples: arrays and numbers alone, one thread.
+
+Numba takes tuples of tuples of arrays apart in Python, which takes longer than a small network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..jit.compile import ONE, ZERO, jit
+from ..simd.intrinsics import all_finite
+from ..simd.matmul import matrix
+from .blocks import all_tiles, allocate
+from .model import Examples, Model
+from .passes import cost_and_grad_into, descend
+from .propagation import REFUSED
+
+__all__ = ["cost_and_grad_call", "gradient_descent_call"]
+
+
+@jit(internal=True)
+def network_and_examples(params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels):
+    """Return the `Model` and its `Examples`, without weights."""
+    rows, wanted = matrix(X, ZERO, x_row, x_col), matrix(Y, ZERO, y_row, y_col)
+    return Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
+
+
+@jit(allocates=True)
+def cost_and_grad_call(
+    params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels, m, alpha, grad
+):
+    """Compute J and its gradient; see `fastshallow.kernels.cost_and_grad`.
+
+    Parameters
+    ----------
+    params, layers, slope : ndarray, ndarray, float
+        The network: the items of `Network.model`.
+    X, x_row, x_col : ndarray, 1-D, read-only; int, int
+        Inputs: value j of example i is ``X[i * x_row + j * x_col]``.
+    Y, y_row, y_col : ndarray, 1-D, read-only, of the dtype of the parameters; int, int
+        Targets, likewise.
+    labels, m, alpha, grad
+        As for `fastshallow.kernels.cost_and_grad`. Sizes are not checked.
+
+    Returns
+    -------
+    J, status : float, int
+        Likewise; `REFUSED` if a parameter is not finite. If the status is not 0, the gradient may
+        be partly written.
+    """
+    if not all_finite(params, ZERO, params.size):
+        return np.nan, REFUSED
+    model, examples = network_and_examples(
+        params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels
+    )
+    work = allocate(model, m, ONE, grad.size > 0)
+    return cost_and_grad_into(model, examples, m, float(m), alpha, ONE, work, all_tiles(m), grad)
+
+
+@jit(allocates=True)
+def gradient_descent_call(
+    params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels, m, alpha, learning_rate, cost
+):
+    """Take steps of gradient descent; see `fastshallow.kernels.gradient_descent`.
+
+    Arguments are those of `cost_and_grad_call`, and ``learning_rate`` and ``cost``. ``params`` and
+    ``cost`` are modified in place. Return the status; if it is not 0, ``params`` is as before.
+    """
+    if not all_finite(params, ZERO, params.size):
+        return REFUSED
+    model, examples = network_and_examples(
+        params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels
+    )
+    return descend(model, examples, m, float(m), alpha, ONE, learning_rate, cost)
