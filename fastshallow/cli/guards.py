@@ -10,7 +10,7 @@ from ..network.checks import shown
 from ..tables.columns import CLASSES_FEW, Target, Values, dated
 from ..tables.mistakes import Mistake, listed
 from ..tables.reading import typed
-from ..tables.values import differs_by_rounding
+from ..tables.values import differs_by_rounding, is_number
 from ..tables.words import where
 from .common import note
 
@@ -60,11 +60,9 @@ def check_classes(target: Target, found: Values) -> None:
 
 def _advice(target: Target) -> str:
     """Return what helps where a class has hardly a row."""
-    try:
-        all(float(label) == 0 for label in target.classes)
-    except (TypeError, ValueError):
-        return "--target names another column"
-    return f"{typed('--number', target.name)} reads numbers"
+    if all(map(is_number, target.classes)):
+        return f"{typed('--number', target.name)} reads numbers"
+    return "--target names another column"
 
 
 def dates_noted(found: Values) -> Values:

@@ -29,6 +29,7 @@ __all__ = [
     "check_present",
     "dated",
     "differs_by_rounding",
+    "is_number",
     "read_values",
     "standard",
     "text_of",
@@ -98,7 +99,7 @@ class Values:
     def first_other(self, kind: str) -> int:
         """Return the row of the first value that is not of a kind, or of the first value."""
         rows = np.flatnonzero(~self.missing).tolist()
-        fits = {"number": _is_number, "boolean": _is_boolean, "date": _is_date}[kind]
+        fits = {"number": is_number, "boolean": _is_boolean, "date": _is_date}[kind]
         return next((row for row in rows if not fits(self.values[row])), rows[0])
 
     def has(self, word: str) -> bool:
@@ -140,7 +141,15 @@ class Values:
         return found
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, or text that is one.
+
+    Examples
+    --------
+    >>> from fastshallow.tables.values import is_number
+    >>> is_number("1.5"), is_number("1,5"), is_number(None)
+    (True, False, False)
+    """
     try:
         return math.isfinite(float(value))
     except (TypeError, ValueError, OverflowError):

@@ -103,6 +103,7 @@ def test_reasons(texts, reason):
             "got 30 classes in 30 rows, such as '0,50'; --target names another",
         ),
         ([str(i) for i in range(30)], "such as '0'; --number 'y' reads numbers"),
+        (["1", *(f"n{i}" for i in range(29))], "such as '1'; --target names another column"),
         (["a", "b", "c"], "got 3 classes in 3 rows"),
     ],
 )
