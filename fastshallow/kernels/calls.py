@@ -11,11 +11,12 @@ from ..jit.compile import ONE, ZERO, jit
 from ..simd.intrinsics import all_finite
 from ..simd.matmul import matrix
 from .blocks import all_tiles, allocate
-from .model import Examples, Model
-from .passes import cost_and_grad_into, descend
+from .layout import aligned_empty, scratch_size
+from .model import Examples, Model, weight_copies
+from .passes import cost_and_grad_into, descend, forward_layers_into
 from .propagation import REFUSED
 
-__all__ = ["cost_and_grad_call", "gradient_descent_call"]
+__all__ = ["cost_and_grad_call", "forward_layers_call", "gradient_descent_call"]
 
 
 @jit(internal=True)
@@ -55,6 +56,20 @@ def cost_and_grad_call(
     )
     work = allocate(model, m, ONE, grad.size > 0)
     return cost_and_grad_into(model, examples, m, float(m), alpha, ONE, work, all_tiles(m), grad)
+
+
+@jit(allocates=True)
+def forward_layers_call(params, layers, slope, X, x_row, x_col, m, Z, A):
+    """Write Z[l] and A[l] of every layer; see `fastshallow.kernels.forward_layers`.
+
+    Arguments are those of `cost_and_grad_call`. ``Z`` and ``A`` are modified in place. Return the
+    status.
+    """
+    if not all_finite(params, ZERO, params.size):
+        return REFUSED
+    model, rows = Model(params, layers, slope), matrix(X, ZERO, x_row, x_col)
+    scratch = aligned_empty(scratch_size(layers, Z.itemsize), Z)
+    return forward_layers_into(model, weight_copies(model, m, False), rows, m, Z, A, scratch)
 
 
 @jit(allocates=True)

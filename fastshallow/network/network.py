@@ -17,12 +17,12 @@ from ..jit.threads import choose_workers
 from ..kernels import layout
 from ..kernels.activations import ACTIVATIONS, HIDDEN
 from ..kernels.activations import TABLE as ROWS
-from ..kernels.calls import cost_and_grad_call
+from ..kernels.calls import cost_and_grad_call, forward_layers_call
 from ..kernels.few_examples import predict_few
 from ..kernels.losses import TABLE as OUTPUTS
 from . import checks
 from .initialization import METHODS, draw
-from .plain import plain_arguments
+from .plain import plain_arguments, plain_inputs
 from .problem import Problem
 from .views import Gradient, LayerValues, Parameters
 
@@ -241,18 +241,35 @@ class Network(Parameters):
         >>> net.forward([[1.0], [2.0]]).Z1.ravel().tolist()
         [1.0, 2.0, 3.0]
         """
+        plain = plain_inputs(self, X, 2.0)
+        if plain is not None:
+            m = X.shape[1]
+            Z, A = self._layer_memory(m)
+            if forward_layers_call(*plain, m, Z, A) == kernels.OK:
+                return self._layer_values(Z, A, m)
         checks.finite_parameters(self)
         X = checks.inputs(X, self.sizes[0], self.dtype)
         prepare(self.dtype, X.dtype)
         m = X.shape[1]
-        Z, A = (np.empty(m * sum(self.sizes[1:]), self.dtype) for _ in range(2))
+        Z, A = self._layer_memory(m)
         status = kernels.forward_layers(self._model, checks.flat_rows(X), m, Z, A)
         if status != kernels.OK:
             checks.explain(status, X, None, 0, self)
-        ends = np.cumsum(self.sizes[1:]) * m
-        by_layer = [
-            [part.reshape(m, -1).T for part in np.split(values, ends[:-1])] for values in (Z, A)
-        ]
+        return self._layer_values(Z, A, m)
+
+    def _layer_memory(self, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return memory for Z and A of all layers."""
+        size = m * sum(self.sizes[1:])
+        return np.empty(size, self.dtype), np.empty(size, self.dtype)
+
+    def _layer_values(self, Z: np.ndarray, A: np.ndarray, m: int) -> LayerValues:
+        """Return views of Z and A by layer."""
+        by_layer: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+        at = 0
+        for n in self.sizes[1:]:
+            for views, values in zip(by_layer, (Z, A), strict=True):
+                views.append(values[at : at + n * m].reshape(m, n).T)
+            at += n * m
         return LayerValues(*by_layer)
 
     def predict_proba(self, X: Any, n_threads: int | None = None) -> np.ndarray:
