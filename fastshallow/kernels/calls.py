@@ -1,6 +1,7 @@
 """Kernels for calls from Python with few examples: arrays and numbers alone, one thread.
 
 Numba takes tuples of tuples of arrays apart in Python, which takes longer than a small network.
+These kernels count references, so they make their tuples themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..jit.compile import ONE, ZERO, jit
 from ..simd.intrinsics import all_finite
-from ..simd.matmul import matrix
+from ..simd.matmul import Matrix
 from .blocks import all_tiles, allocate
 from .layout import aligned_empty, scratch_size
 from .model import Examples, Model, weight_copies
@@ -17,13 +18,6 @@ from .passes import cost_and_grad_into, descend, forward_layers_into
 from .propagation import REFUSED
 
 __all__ = ["cost_and_grad_call", "forward_layers_call", "gradient_descent_call"]
-
-
-@jit(internal=True)
-def network_and_examples(params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels):
-    """Return the `Model` and its `Examples`, without weights."""
-    rows, wanted = matrix(X, ZERO, x_row, x_col), matrix(Y, ZERO, y_row, y_col)
-    return Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
 
 
 @jit(allocates=True)
@@ -51,9 +45,8 @@ def cost_and_grad_call(
     """
     if not all_finite(params, ZERO, params.size):
         return np.nan, REFUSED
-    model, examples = network_and_examples(
-        params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels
-    )
+    rows, wanted = Matrix(X, ZERO, x_row, x_col), Matrix(Y, ZERO, y_row, y_col)
+    model, examples = Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
     work = allocate(model, m, ONE, grad.size > 0)
     return cost_and_grad_into(model, examples, m, float(m), alpha, ONE, work, all_tiles(m), grad)
 
@@ -67,7 +60,7 @@ def forward_layers_call(params, layers, slope, X, x_row, x_col, m, Z, A):
     """
     if not all_finite(params, ZERO, params.size):
         return REFUSED
-    model, rows = Model(params, layers, slope), matrix(X, ZERO, x_row, x_col)
+    model, rows = Model(params, layers, slope), Matrix(X, ZERO, x_row, x_col)
     scratch = aligned_empty(scratch_size(layers, Z.itemsize), Z)
     return forward_layers_into(model, weight_copies(model, m, False), rows, m, Z, A, scratch)
 
@@ -83,7 +76,6 @@ def gradient_descent_call(
     """
     if not all_finite(params, ZERO, params.size):
         return REFUSED
-    model, examples = network_and_examples(
-        params, layers, slope, X, x_row, x_col, Y, y_row, y_col, labels
-    )
+    rows, wanted = Matrix(X, ZERO, x_row, x_col), Matrix(Y, ZERO, y_row, y_col)
+    model, examples = Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
     return descend(model, examples, m, float(m), alpha, ONE, learning_rate, cost)
