@@ -45,7 +45,7 @@ def cost_and_grad_call(
     """
     if not all_finite(params, ZERO, params.size):
         return np.nan, REFUSED
-    rows, wanted = Matrix(X, ZERO, x_row, x_col), Matrix(Y, ZERO, y_row, y_col)
+    rows, wanted = Matrix(X, int(ZERO), x_row, x_col), Matrix(Y, int(ZERO), y_row, y_col)
     model, examples = Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
     work = allocate(model, m, ONE, grad.size > 0)
     return cost_and_grad_into(model, examples, m, float(m), alpha, ONE, work, all_tiles(m), grad)
@@ -60,7 +60,7 @@ def forward_layers_call(params, layers, slope, X, x_row, x_col, m, Z, A):
     """
     if not all_finite(params, ZERO, params.size):
         return REFUSED
-    model, rows = Model(params, layers, slope), Matrix(X, ZERO, x_row, x_col)
+    model, rows = Model(params, layers, slope), Matrix(X, int(ZERO), x_row, x_col)
     scratch = aligned_empty(scratch_size(layers, Z.itemsize), Z)
     return forward_layers_into(model, weight_copies(model, m, False), rows, m, Z, A, scratch)
 
@@ -76,6 +76,6 @@ def gradient_descent_call(
     """
     if not all_finite(params, ZERO, params.size):
         return REFUSED
-    rows, wanted = Matrix(X, ZERO, x_row, x_col), Matrix(Y, ZERO, y_row, y_col)
+    rows, wanted = Matrix(X, int(ZERO), x_row, x_col), Matrix(Y, int(ZERO), y_row, y_col)
     model, examples = Model(params, layers, slope), Examples(rows, wanted, labels, params[:0])
     return descend(model, examples, m, float(m), alpha, ONE, learning_rate, cost)

@@ -6,5 +6,6 @@ weights. `problem` holds the validated arguments of a cost. `checks` validates a
 
 May import: jit, kernels, simd.
 
-Used above: checks, diagnostics, gradient_check, initialization, network, plotting, problem, views.
+Used above: checks, diagnostics, gradient_check, initialization, network, plain, plotting,
+problem, views.
 """

@@ -80,20 +80,21 @@ def number(
     most: float = math.inf,
 ) -> float:
     """Return a finite real number within bounds: >= least, > above, < below, <= most."""
+    real = not isinstance(value, (bool, np.bool_)) and isinstance(value, numbers.Real)
+    try:
+        found = float(value) if real else math.nan
+    except OverflowError:  # an integer beyond float64
+        found = math.inf
+    if math.isfinite(found) and least <= found <= most and above < found < below:
+        return found
     bounds = ((">=", least), (">", above), ("<", below), ("<=", most))
     limits = [f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound)]
     wanted = " ".join(["a finite number", " and ".join(limits)]).strip()
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if not real:
         raise TypeError(
             f"{name}: expected {wanted}; got {shown(value)} of type {type(value).__name__}"
         )
-    try:
-        found = float(value)
-    except OverflowError:  # an integer beyond float64
-        found = math.inf
-    if not (math.isfinite(found) and least <= found <= most and above < found < below):
-        raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
-    return found
+    raise ValueError(f"{name}: expected {wanted}; got {shown(value)}")
 
 
 def whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
@@ -269,12 +270,33 @@ def finite_parameters(net: Any) -> None:
                 )
 
 
+def flat_values(array: np.ndarray, writeable: bool = False) -> tuple[np.ndarray, int, int] | None:
+    """Return the values of an array (n, m) in C or Fortran order as a view, else None.
+
+    Also return the steps between examples and within one. The view is read-only unless
+    ``writeable``.
+    """
+    flags, (n, m) = array.flags, array.shape
+    if flags.c_contiguous:
+        values, row, col = array.reshape(-1), 1, m if n > 1 else 1
+    elif flags.f_contiguous:
+        values, row, col = array.T.reshape(-1), n, 1
+    else:
+        return None
+    values.flags.writeable = writeable
+    return values, row, col
+
+
 def flat_rows(array: np.ndarray, writeable: bool = False) -> Matrix:
     """Return an array (n, m) as a `Matrix` of m rows that shares its memory.
 
     The flat array of the `Matrix` is 1-D and contiguous, and read-only unless ``writeable``.
     Therefore one compiled kernel serves every memory layout.
     """
+    plain = flat_values(array, writeable)
+    if plain is not None:
+        values, row, col = plain
+        return Matrix(values, 0, row, col)
     positive = array[tuple(slice(None, None, -1 if s < 0 else 1) for s in array.strides)]
     (n, m), (down, along) = array.shape, (abs(s) // array.itemsize for s in array.strides)
     span = 1 + (n - 1) * down + (m - 1) * along

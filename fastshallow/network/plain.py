@@ -13,6 +13,7 @@ import numpy as np
 
 from ..jit.linking import prepare
 from ..jit.threads import choose_workers
+from .checks import flat_values
 
 __all__ = ["plain_arguments", "plain_inputs"]
 
@@ -52,7 +53,7 @@ def plain_inputs(net: Any, X: Any, operations: float, repeats: int = 1) -> tuple
     work = operations * net._memory.size * m
     if work * repeats > OPERATIONS_MOST or choose_workers(None, m, work) > 1:
         return None
-    flat = _flat(X)
+    flat = flat_values(X) if X.flags.aligned else None
     if flat is None:
         return None
     prepare(dtype, dtype)
@@ -85,20 +86,5 @@ def _targets(net: Any, Y: Any, m: int) -> tuple[Any, ...] | None:
         labels, Y = int(net.output == "softmax"), Y.reshape(1, m)
     elif Y.shape != (n_y, m):
         return None
-    flat = _flat(Y)
+    flat = flat_values(Y) if Y.flags.aligned else None
     return None if flat is None else (*flat, labels)
-
-
-def _flat(array: np.ndarray) -> tuple[np.ndarray, int, int] | None:
-    """Return the values of an array (n, m), and the steps between examples and within one."""
-    flags, (n, m) = array.flags, array.shape
-    if not flags.aligned:
-        return None
-    if flags.c_contiguous:
-        values, row, col = array.reshape(-1), 1, m if n > 1 else 1
-    elif flags.f_contiguous:
-        values, row, col = array.T.reshape(-1), n, 1
-    else:
-        return None
-    values.flags.writeable = False  # kernels are compiled for read-only X and Y
-    return values, row, col
