@@ -1,7 +1,7 @@
-"""The text of a CSV: its encoding, separator and header, and a second look at some columns.
+"""The text of a CSV: its encoding, separator and header, and the words of its columns.
 
-Values are parsed by pandas. What pandas does not tell is looked up here: the words behind missing
-values, zeros before a number, rows that are too short.
+Values are parsed by pandas. What pandas does not tell is looked up in the text: the words behind
+missing values, zeros before a number, rows that are too short.
 """
 
 from __future__ import annotations
