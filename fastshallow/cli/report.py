@@ -26,6 +26,7 @@ __all__ = [
     "plot_png",
     "report_text",
     "train_scores_text",
+    "use_text",
 ]
 
 #: Rows of the table of columns that are printed, and points of a decision boundary by axis.
