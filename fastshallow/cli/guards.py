@@ -23,8 +23,8 @@ ROWS_LEAST, TOY_MOST = 2, 3
 #: So many whole numbers without a gap, each there once, number the rows.
 NUMBERED_LEAST = 20
 DAY_FIRST = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}( .*)?")
-#: Text with fewer other values than this share of its rows is meant as dates.
-NO_DATES_MOST = 0.5
+#: Text with fewer other values than this share of its rows may be meant as dates.
+NO_DATES_MOST = 0.9
 
 
 def check_classes(target: Target, found: Values) -> None:
@@ -66,14 +66,14 @@ def _advice(target: Target) -> str:
 
 
 def dates_noted(found: Values) -> Values:
-    """Return text as dates if all of it is; say so if nearly all of it is."""
+    """Return text as dates if all of it is; say what stands against it if a part of it is."""
     values, others = dated(found)
     m = int((~found.missing).sum())
     if 0 < len(others) < NO_DATES_MOST * m:
         words = list(dict.fromkeys(str(word) for word in found.values[others]))
         note(
-            f"warning: column {shown(found.name)} is taken as text, though most of it is "
-            f"dates, because of {listed(words, 3)} {where(others)}; "
+            f"warning: column {shown(found.name)} is taken as text, though {m - len(others):,} of "
+            f"{m:,} rows are dates, because of {listed(words, 3)} {where(others)}; "
             f"{typed('--missing', words[0])} reads it as missing"
         )
     return values

@@ -171,7 +171,7 @@ def values_of(
             problems.append(str(error).removesuffix(LEAVE_OUT))
     answers = [column for column in values if column.name == target]
     others = [column for column in values if column.name != target]
-    needed = [column for column in others if not useless(column, column)]
+    needed = [c for c in others if c.missing.any() and not useless(c, c)]
     advice = "fill them, or take --impute median" if options.impute is None else ""
     for columns, how in ((answers, "rows to learn from need the target"), (needed, advice)):
         try:

@@ -26,6 +26,7 @@ __all__ = [
     "plot_png",
     "report_text",
     "train_scores_text",
+    "use_text",
 ]
 
 #: Rows of the table of columns that are printed, and points of a decision boundary by axis.
@@ -134,15 +135,23 @@ def report_text(
     ]
     if options.plot:
         lines += [f"Plot               {options.plot}"]
-    if not options.quiet:
-        use = USE_DIGITS if options.data is None else USE
-        # a new table has no right answers
-        names = tuple(name for name in options.reading.names if name != options.target)
-        reading, path = replace(options.reading, names=names), shlex.quote(options.out)
-        more = {"path": path, "flags": reading.flags(), "arguments": reading.arguments()}
-        more["new"] = "NEW.parquet" if (options.data or "").endswith(".parquet") else "NEW.csv"
-        lines += [use.format(out=options.out, **more)]
-    return "\n".join(lines)
+    return "\n".join([*lines, use_text(options)])
+
+
+def use_text(options: TrainOptions) -> str:
+    """Return how to use the model, from a shell and from Python."""
+    if options.data is None:
+        return USE_DIGITS.format(out=options.out)
+    # a new table has no right answers
+    names = tuple(name for name in options.reading.names if name != options.target)
+    reading = replace(options.reading, names=names)
+    return USE.format(
+        out=options.out,
+        path=shlex.quote(options.out),
+        new="NEW.parquet" if options.data.endswith(".parquet") else "NEW.csv",
+        flags=reading.flags(),
+        arguments=reading.arguments(),
+    )
 
 
 def train_scores_text(

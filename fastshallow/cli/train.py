@@ -126,7 +126,7 @@ def check_room(data: Prepared, options: TrainOptions) -> Pipeline:
     sizes, classes = data.sizes(options.hidden), data.target.classes
     output = "linear" if not classes else "sigmoid" if len(classes) == 2 else "softmax"
     net = fs.Network(sizes, HIDDEN_ACTIVATIONS[options.activation], output, data.X.dtype)
-    model = data.model(net)
+    model = data.model(net, class_counts(data))  # which stay if there is no room for scores
     try:
         check_savable(model)
     except ValueError as error:
@@ -196,7 +196,7 @@ def score(run: Run, data: Prepared, options: TrainOptions) -> dict[str, Any] | N
     model.scores = kept or None
     try:
         check_savable(model)
-    except ValueError as error:  # the columns leave no room, or a score is infinite
+    except ValueError as error:  # the columns leave no room
         model.scores = class_counts(data)
         note(f"warning: the model file is without its scores: {error}")
     return scores

@@ -1,7 +1,7 @@
-"""The text of a CSV: its encoding, separator and header, and a second look at some columns.
+"""The text of a CSV: its encoding, separator and header, and the words of its columns.
 
-Values are parsed by pandas. What pandas does not tell is looked up here: the words behind missing
-values, zeros before a number, rows that are too short.
+Values are parsed by pandas. What pandas does not tell is looked up in the text: the words behind
+missing values, zeros before a number, rows that are too short.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class CSVText:
         for _, chunk in self._chunks(names):
             for name in names:
                 words = chunk[name]
-                found[name].update(words[words.str.fullmatch(r"\s*0\d+\s*")].tolist())
+                found[name].update(words[words.str.fullmatch(r"\s*[+-]?0\d+\s*")].tolist())
         return {name: counts for name, counts in found.items() if counts}
 
     def written(self, names: Sequence[str]) -> dict[str, Any]:
@@ -256,10 +256,10 @@ class CSVText:
         if "0".encode(encoding) != b"0":  # UTF-16
             return True
         mark = re.escape(self.separator.encode(encoding))
-        pattern, tail = re.compile(rb'["\s' + mark + rb"]0[0-9]"), b"\n"
+        pattern, tail = re.compile(rb'["\s' + mark + rb"][+-]?0[0-9]"), b"\n"
         self.file.seek(0)
         while chunk := self.file.read(1 << 20):
             if pattern.search(tail + chunk):
                 return True
-            tail = chunk[-2:]
+            tail = chunk[-3:]
         return False

@@ -172,7 +172,8 @@ class Pipeline:
             The column with the right answers, if there is one; None for the target's name.
         **options
             Of `fastshallow.tables.reading.Reading`: ``sep``, ``decimal``, ``encoding``,
-            ``no_header``, ``names``; ``missing`` and ``number`` add to those of training.
+            ``no_header``, ``names``; ``missing`` adds to the words of training. ``text`` and
+            ``number`` may only name columns that are so in the model, or are none of its columns.
 
         Returns
         -------

@@ -38,6 +38,7 @@ Kinds: TypeAlias = Mapping[str, str] | None
 
 
 def of_kind(kinds: Kinds, kind: str) -> set[str]:
+    """Return the columns that a model takes for a kind."""
     return {name for name, found in (kinds or {}).items() if found == kind}
 
 

@@ -144,8 +144,11 @@ def trailing_spaces(column: Any) -> str:
     words = column.dropna().unique().tolist()
     seen: dict[str, str] = {}
     for word in words:
-        other = seen.setdefault(word.strip(), word)
-        if other != word:
+        text = word.strip()
+        # TRUE, True and true are one boolean, which a space makes several texts
+        key = text.lower() if text.lower() in ("true", "false") else text
+        other = seen.setdefault(key, word)
+        if other != word and (other.strip(), text) != (other, word):
             both = " and ".join(map(shown, sorted([other, word])))
             return f"{both} differ by spaces alone, and are two values"
     return ""

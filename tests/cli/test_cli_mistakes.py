@@ -92,6 +92,7 @@ CASES = [
     (("predict", "model", "digits.csv"), r"'a': .* got 9{20}... \(400 characters\) in row 2"),
     (("diagnose", "model", "digits.csv"), "'a': expected numbers up to 1.8e308; got 9999"),
     (("evaluate", "numbers", "label400.csv"), "'y': expected numbers up to 1.8e308; got 9999"),
+    (("diagnose", "numbers", "label400.csv"), "'y': expected numbers up to 1.8e308; got 9999"),
     (
         ("train", "ids.csv", "--target", "id"),
         "target 'id': expected at most 1000 classes; got 1500",

@@ -19,8 +19,9 @@ from fastshallow.__main__ import main
 from fastshallow.cli.fit import fit, split_validation
 from fastshallow.cli.options import TrainOptions
 from fastshallow.cli.prepare import folds, prepare, raw
+from fastshallow.files import tensor_files
 from fastshallow.files.models import _contents
-from fastshallow.files.tensor_files import to_bytes
+from fastshallow.files.tensor_files import TooLong, check_length, to_bytes
 from fastshallow.tables.columns import Column, Target
 from fastshallow.tables.mistakes import Mistake
 
@@ -239,6 +240,32 @@ def test_early_stopping_needs_rows(run):
 
 
 # The model file ----------------------------------------------------------------------------------
+
+
+def test_scores_that_find_no_room_cost_no_model(run, monkeypatch, capsys):
+    def length(model):
+        """Return the length of the header of a model's file."""
+        with monkeypatch.context() as patch, pytest.raises(TooLong) as raised:
+            patch.setattr(tensor_files, "HEADER_MOST", 0)
+            check_length(*_contents(model))
+        return raised.value.surplus
+
+    run(*TRAIN, "--quiet")
+    model = fs.load("model.safetensors")
+    everything, counts = model.scores, {"class_counts": model.scores["class_counts"]}
+    longest = length(model)
+    model.scores = counts
+    shortest = length(model)
+    before = Path("model.safetensors").read_bytes()
+    monkeypatch.setattr(tensor_files, "HEADER_MOST", shortest - 8)
+    said = run(*TRAIN, "--quiet", "--out", "new", code=2)
+    assert "description: expected one that takes" in said and not Path("new").exists()
+    for most, kept in ((shortest, counts), (longest - 8, counts), (longest, everything)):
+        monkeypatch.setattr(tensor_files, "HEADER_MOST", most)
+        assert main([*TRAIN, "--quiet", "--out", "new"]) == 0
+        assert ("without its scores" in capsys.readouterr().err) == (kept is counts)
+        assert fs.load("new").scores == kept
+    assert Path("new").read_bytes() == before
 
 
 def test_a_model_of_another_table_is_not_replaced(run):

@@ -11,7 +11,7 @@ import pytest
 
 from fastshallow.cli.guards import check_classes, left_out
 from fastshallow.cli.options import TrainOptions
-from fastshallow.cli.prepare import prepare
+from fastshallow.cli.prepare import encoded, prepare, raw
 from fastshallow.tables.columns import CLASSES_FEW, Target, read_values
 from fastshallow.tables.mistakes import Mistake
 
@@ -59,6 +59,19 @@ def test_a_column_whose_few_values_are_all_held_out(people, capsys, seed):
     assert ("'rare' (" in said) == ("rare" not in names)
     assert "a" in names and np.isfinite(data.X).all() and np.isfinite(data.X_held_out).all()
     assert said.count("\n") <= 1
+
+
+def test_a_column_without_a_value_in_the_rows_trained_on(people):
+    rare = [1.5 * i if i in (3, 17) else None for i in range(60)]
+    options = TrainOptions(people(rare=rare), target="y", impute="median")
+    rest = np.array([3, 17])
+    data = encoded(options, raw(options), np.setdiff1d(np.arange(60), rest), rest)
+    assert data.left_out == {"rare": "no value in the rows trained on"}
+    assert [column.name for column in data.columns] == ["a"]
+    for kept in (3, 17):
+        rest = np.array([20 - kept])
+        data = encoded(options, raw(options), np.setdiff1d(np.arange(60), rest), rest)
+        assert data.left_out == {"rare": "constant in the rows trained on"}
 
 
 def test_a_table_with_nothing_else_is_refused(tmp_path):
@@ -147,10 +160,7 @@ def test_one_word_among_dates_is_told_of(people, capsys):
     assert data.columns[1].kind == "text"
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert (
-        "column 'day' is taken as text, though most of it is dates, because of 'soon' in row 8"
-        in said
-    )
+    assert "'day' is taken as text, though 59 of 60 rows are dates, because of 'soon'" in said
 
 
 def test_dates_and_decimals_of_parquet(tmp_path):

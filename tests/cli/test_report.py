@@ -18,9 +18,11 @@ from fastshallow.cli.report import (
     model_text,
     plot_png,
     report_text,
+    use_text,
 )
 from fastshallow.cli.scoring import scores_of
 from fastshallow.tables.columns import Column, Target
+from fastshallow.tables.reading import Reading
 
 OPTIONS = TrainOptions("t.csv", target="y", hidden=(3,), epochs=9)
 
@@ -84,14 +86,23 @@ def test_the_model(data):
 )
 def test_the_report(data, run, stopped, text):
     run.stopped = stopped
-    options = TrainOptions("t.csv", target="y", quiet=True, plot="p.png", out="m")
-    assert report_text(run, data, None, options) == (
+    options = TrainOptions("t.csv", target="y", plot="p.png", out="m")
+    assert report_text(run, data, None, options).startswith(
         f"\nLoss               0.7000 -> 0.6000, {text}\n"
         "Speed              16 examples per second\n"
         "Time               compile 0.25 s, train 0.50 s\n"
         "Model              m\n"
-        "Plot               p.png"
+        "Plot               p.png\n\nUse it:\n"
     )
+
+
+def test_the_lines_that_use_a_model():
+    reading = Reading(names=("a", "b c", "y"), sep="tab")
+    said = use_text(TrainOptions("t.csv", target="y", out="my model", reading=reading))
+    assert "predict 'my model' NEW.csv --sep tab --names 'a,b c' --out predictions.csv" in said
+    assert """model.read("NEW.csv", sep='tab', names=['a', 'b c'])""" in said
+    said = use_text(TrainOptions("t.parquet", target="y", out="m"))
+    assert "predict m NEW.parquet --out" in said and 'model.read("NEW.parquet")' in said
 
 
 def test_scores_stand_first(data, run):

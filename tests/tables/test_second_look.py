@@ -161,6 +161,21 @@ def test_zeros_are_told_in_every_encoding(read, encoding):
     assert found.frame["a"].tolist() == [7, 12]
 
 
+@pytest.mark.parametrize("word", ["007", "+07", "-07", " 007 ", '"007"'])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_zeros_before_a_number_are_told_whatever_stands_around(read, word, separator):
+    found = read(f"b{separator}a\nx{separator}{word}\ny{separator}12\n")
+    assert "1 row with zeros, such as" in said(found, "a")
+    for other in ("0", "-0", "0.5", "70", "1e07"):
+        assert not said(read(f"b{separator}a\nx{separator}{other}\ny{separator}12\n"), "a")
+
+
+def test_a_space_that_makes_booleans_text_is_told(read):
+    found = read("a,b\nTRUE,x\nTrue ,y\nFalse,x\n")
+    assert "'TRUE' and 'True ' differ by spaces alone" in said(found, "a")
+    assert not said(read("a,b\nOslo,x\noslo,y\n"), "a")
+
+
 def test_words_that_are_nowhere_are_known(read):
     found = read("a,b\n?,x\n2,y\n", missing=["?", "n/k"])
     assert found.unused == ["n/k"]
