@@ -107,7 +107,8 @@ class Training:
         self._seconds_before = 0.0  # seconds of the resumed training
         self._pending_end = False  # the last epoch still needs `_end_epoch`
         self._between_steps = False  # Ctrl-C was noticed between steps: a checkpoint can be written
-        self._order_state = self.order.get_state()
+        self._order_state: dict[str, Any] = {}
+        self._note_order()
         self._evaluations = Evaluations(net.params.copy()) if self._stores_evaluations() else None
         loaded = self._read()
         self.state.resumed = loaded is not None
@@ -168,7 +169,7 @@ class Training:
         while state.epoch + 1 < self.epochs and not self._stopped:
             count = self._epochs_at_once()
             before = state.epoch + 1
-            self._order_state = self.order.get_state()
+            self._note_order()
             for costs in trainer.epochs(count, self.order(count), self.schedule.rates):
                 self._record(costs)
                 if self.progress:
@@ -204,6 +205,11 @@ class Training:
             self._between_steps = True
             raise KeyboardInterrupt
 
+    def _note_order(self) -> None:
+        """Note the state of the order for a checkpoint."""
+        if self.checkpoint is not None:
+            self._order_state = self.order.get_state()
+
     def _stores_evaluations(self) -> bool:
         """Return whether to store the evaluations of L-BFGS."""
         return self.checkpoint is not None and isinstance(self.trainer.optimizer, LBFGS)
@@ -238,7 +244,8 @@ class Training:
         times = state.seconds + (seconds - state.seconds) * np.arange(1, n + 1) / n
         state.history.append(cost=costs, learning_rate=rates, seconds=times, steps=ends)
         state.epoch += n
-        self._pending_end, self._order_state = self._needs_epoch_ends(), self.order.get_state()
+        self._pending_end = self._needs_epoch_ends()
+        self._note_order()
         state.cost, state.learning_rate = float(costs[-1]), float(rates[-1])
         state.seconds, state.steps = seconds, int(ends[-1])
         state.examples = self.trainer.state.examples

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ __all__ = ["GradientDescentResult", "gradient_descent", "train"]
 
 # Examples per batch for batch_size="auto".
 BATCH_SIZE = 200
+
+Generator = Callable[[], np.random.Generator]
 
 
 # Gradient descent over all examples ----------------------------------------------------------
@@ -251,7 +254,8 @@ def train(
     optimizer = _optimizer(optimizer)
     rates = _schedule(schedule, optimizer)
     callbacks = checked(callbacks)
-    rng = _generator(seed)
+    seed = _checked_seed(seed)
+    rng = cache(lambda: np.random.default_rng(seed))  # not made if nothing is drawn
     path = _checkpoint_path(checkpoint, resume, validation, seed)
     size = _batch_size(batch_size, optimizer)
     data = Columns(X, Y, sample_weight)
@@ -314,14 +318,14 @@ def _schedule(schedule: Any, optimizer: Any) -> Schedule:
     return schedule_of(schedule)
 
 
-def _generator(seed: Any) -> np.random.Generator:
+def _checked_seed(seed: Any) -> Any:
     if seed is None or isinstance(seed, np.random.Generator):
-        return np.random.default_rng(seed)
+        return seed
     if not isinstance(seed, numbers.Integral):
         raise TypeError(
             f"seed: expected an integer >= 0, a numpy.random.Generator or None; got {seed!r}"
         )
-    return np.random.default_rng(checks.whole("seed", seed, 0))
+    return checks.whole("seed", seed, 0)
 
 
 def _checkpoint_path(checkpoint: Any, resume: bool, validation: Any, seed: Any) -> str | None:
@@ -364,7 +368,7 @@ def _batch_size(batch_size: Any, optimizer: Any) -> int | None:
 
 
 def _order(
-    shuffle: Any, trainer: Trainer, chosen: np.ndarray | None, rng: np.random.Generator
+    shuffle: Any, trainer: Trainer, chosen: np.ndarray | None, rng: Generator
 ) -> InOrder:
     wanted = 'True, False, "windows", or a function from m to a permutation of 0 ... m - 1'
     if isinstance(shuffle, str):
@@ -379,8 +383,8 @@ def _order(
     if not shuffle or alone:  # with a full batch the order does not matter
         return InOrder(m, chosen)
     if shuffle is True or isinstance(shuffle, np.bool_):
-        return Shuffled(m, chosen, rng)
-    return ShuffledWindows(m, chosen, rng, trainer.window())
+        return Shuffled(m, chosen, rng())
+    return ShuffledWindows(m, chosen, rng(), trainer.window())
 
 
 class Columns(NamedTuple):
@@ -397,7 +401,7 @@ class Columns(NamedTuple):
 
 
 def _split(
-    net: Network, data: Columns, validation: Any, whole: bool, rng: np.random.Generator
+    net: Network, data: Columns, validation: Any, whole: bool, rng: Generator
 ) -> tuple[Columns, np.ndarray | None, Columns | None]:
     """Return training examples, the numbers of those to take (None: all), validation examples."""
     if validation is None:
@@ -421,7 +425,7 @@ def _split(
     if n >= m:
         raise ValueError(f"validation: expected to hold out fewer than all {m} examples; got {n}")
     data = Columns(X, Y[0] if labels else Y, weight)
-    order = rng.permutation(m)
+    order = rng().permutation(m)
     rest, chosen = np.sort(order[:n]), np.sort(order[n:])
     if whole:
         return data.taken(chosen), None, data.taken(rest)

@@ -148,6 +148,7 @@ class Trainer:
         self._flops = 6.0 * net.params.size  # operations per example
         self._speeds: dict[int, float] = {}  # examples per second, by number of threads
         self._paces: dict[int, Pace] = {}
+        self._splits: dict[int, Blocks] = {}  # by the size of a batch
         self._maps = [found for found in map(mapping, (self.problem.X, self.problem.Y)) if found]
         self._memory: tuple[Any, ...] = ()
         self._memory_for: tuple[int, ...] = ()
@@ -364,10 +365,12 @@ class Trainer:
 
     def _blocks(self, size: int) -> Blocks:
         """Return the split of a batch of ``size`` examples."""
-        layers, itemsize = self.net.layers, self.net.dtype.itemsize
-        n = int(kernels.block_count(size, layers, itemsize))
-        tile = int(even_tile(size, n, tile_length(layers, itemsize)))
-        return Blocks(n, int(tiles_a_block(size, n, tile)), tile)
+        if size not in self._splits:
+            layers, itemsize = self.net.layers, self.net.dtype.itemsize
+            n = int(kernels.block_count(size, layers, itemsize))
+            tile = int(even_tile(size, n, tile_length(layers, itemsize)))
+            self._splits[size] = Blocks(n, int(tiles_a_block(size, n, tile)), tile)
+        return self._splits[size]
 
     def _allocate(self, epochs: steps.Epochs, workers: int, regions: bool) -> tuple[Any, ...]:
         """Return workspace and buffers; reuse those of the last call if the sizes are the same.
