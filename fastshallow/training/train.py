@@ -367,9 +367,7 @@ def _batch_size(batch_size: Any, optimizer: Any) -> int | None:
     return size
 
 
-def _order(
-    shuffle: Any, trainer: Trainer, chosen: np.ndarray | None, rng: Generator
-) -> InOrder:
+def _order(shuffle: Any, trainer: Trainer, chosen: np.ndarray | None, rng: Generator) -> InOrder:
     wanted = 'True, False, "windows", or a function from m to a permutation of 0 ... m - 1'
     if isinstance(shuffle, str):
         if shuffle != "windows":
