@@ -29,6 +29,7 @@ from .vectors import (
     SCALARS,
     SHORT_BYTES,
     SPLIT,
+    SUM_VECTORS,
     VECTOR_BYTES,
     Vectors,
     integer,
@@ -231,23 +232,45 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
 
 
 # Rows and columns of the blocks of `dots`, for one row of C or for several. Their sums stay in
-# registers. Blocks of 12 or 16 sums need 7 or 8 loads, and hide the latency of the FMA units.
-DOT_BLOCKS = {"one": (1, 8), "several": (4 if REGISTERS == 32 else 3, 4)}
+# registers: 8 to 16 vectors, enough to hide the latency of the FMA units.
+DOT_BLOCKS = {"one": (1, 8), "several": (4, 4)}
+if SUM_VECTORS > 1:
+    DOT_BLOCKS = {"one": (1, 4), "several": (3, 2)}
 
 
-def _load_rows(vectors, starts, step, mask):
-    """Return a vector of each row if the step is 1, else the row's first element in all lanes."""
+def _add_dots(vectors, places, lefts, rights, k, left=None):
+    """Emit the multiply-adds of `SUM_BYTES` of k, or of the first ``left`` of them."""
     builder = vectors.builder
-    with builder.if_else(builder.icmp_signed("==", step, integer(1))) as (each, one):
-        with each:
-            loaded, there = [vectors.load(start, mask) for start in starts], builder.block
-        with one:
-            same, here = [vectors.broadcast(start) for start in starts], builder.block
-    found = [builder.phi(vectors.type) for _ in starts]
-    for phi, x, y in zip(found, loaded, same, strict=True):
-        phi.add_incoming(x, there)
-        phi.add_incoming(y, here)
-    return found
+    for part in range(SUM_VECTORS):
+        first, mask = integer(part * vectors.lanes), None
+        if left is not None:
+            mask = vectors.first_lanes(builder.sub(left, first))
+        at = builder.add(k, first)
+        x = [vectors.load(vectors.at(start, at), mask) for start in lefts]
+        for j, start in enumerate(rights):
+            y = vectors.load(vectors.at(start, at), mask)
+            for x_i, row in zip(x, places, strict=True):
+                place = row[j][part]
+                builder.store(builder.call(vectors.fma, [x_i, y, builder.load(place)]), place)
+
+
+def _store_dots(vectors, dtype, places, starts, ends):
+    """Emit C = D + the sums; repeated rows and columns store equal values twice."""
+    builder, group = vectors.builder, SHORT_BYTES // vectors.itemsize
+    sums = [[builder.load(place) for place in value] for row in places for value in row]
+    sums += [sums[-1]] * (-len(sums) % group)
+    totals = []
+    for first in range(0, len(sums), group):
+        total = vector_sums(builder, dtype, sums[first : first + group])
+        lanes = (ir.Constant(ir.IntType(32), i) for i in range(group))
+        totals += [builder.extract_element(total, lane) for lane in lanes]
+    # all are loaded before the first is stored: C may be D
+    values = [
+        builder.fadd(vectors.load_scalar(start), total)
+        for start, total in zip(starts, totals, strict=False)
+    ]
+    for value, end in zip(values, ends, strict=True):
+        vectors.store_scalar(value, end)
 
 
 def _make_dots(rows, columns):
@@ -259,41 +282,25 @@ def _make_dots(rows, columns):
 
         def codegen(context, builder, signature, arguments):
             _, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
-            vectors, short = (
-                Vectors(builder, signature.args[0], size) for size in (VECTOR_BYTES, SHORT_BYTES)
-            )
-            lanes = integer(vectors.lanes)
+            vectors = Vectors(builder, signature.args[0])
+            lanes = integer(SUM_VECTORS * vectors.lanes)
             whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
             rest = builder.mul(whole, lanes)
-            mask = vectors.first_lanes(builder.sub(K, rest))
             places = [
-                [cgutils.alloca_once(builder, vectors.type) for _ in range(columns)]
+                [
+                    [cgutils.alloca_once(builder, vectors.type) for _ in range(SUM_VECTORS)]
+                    for _ in range(columns)
+                ]
                 for _ in range(rows)
             ]
 
-            def add_products(lefts, rights, k, mask=None):
-                x = [vectors.load(vectors.at(left, k), mask) for left in lefts]
-                for j, right in enumerate(rights):
-                    y = vectors.load(vectors.at(right, k), mask)
-                    for i in range(rows):
-                        place = places[i][j]
-                        total = builder.call(vectors.fma, [x[i], y, builder.load(place)])
-                        builder.store(total, place)
-
-            def add_sums(i, j, rows_left, columns_left):
-                """Write the block to C in short vectors; repeated rows store equal values twice."""
-                from_rows = _starts(vectors, d, i, rows_left, rows, d_row)
-                to_rows = _starts(vectors, c, i, rows_left, rows, c_row)
-                for s in range(0, columns, short.lanes):
-                    first = builder.add(j, integer(s))
-                    mask = short.first_lanes(builder.sub(columns_left, integer(s)))
-                    along = builder.mul(first, d_col)
-                    at = [vectors.at(row, along) for row in from_rows]
-                    totals = _load_rows(short, at, d_col, mask)
-                    for r, row in enumerate(places):
-                        group = [builder.load(place) for place in row[s : s + short.lanes]]
-                        totals[r] = builder.fadd(totals[r], vector_sums(vectors, group))
-                    short.store_all(totals, [vectors.at(row, first) for row in to_rows], mask)
+            def elements(operand, i, j, left, row, col):
+                """Return the addresses of the block's elements."""
+                return [
+                    place
+                    for start in _starts(vectors, operand, i, left[0], rows, row)
+                    for place in _starts(vectors, start, j, left[1], columns, col)
+                ]
 
             def count(n, size):
                 return builder.sdiv(builder.add(n, integer(size - 1)), integer(size))
@@ -304,15 +311,17 @@ def _make_dots(rows, columns):
             ):
                 i = builder.mul(down.index, integer(rows))
                 j = builder.mul(across.index, integer(columns))
-                rows_left, columns_left = builder.sub(M, i), builder.sub(N, j)
-                lefts = _starts(vectors, a, i, rows_left, rows, a_row)
-                rights = _starts(vectors, b, j, columns_left, columns, b_col)
-                for place in itertools.chain(*places):
+                left = builder.sub(M, i), builder.sub(N, j)
+                lefts = _starts(vectors, a, i, left[0], rows, a_row)
+                rights = _starts(vectors, b, j, left[1], columns, b_col)
+                for place in itertools.chain.from_iterable(itertools.chain(*places)):
                     builder.store(ir.Constant(vectors.type, None), place)
                 with cgutils.for_range(builder, whole) as loop:
-                    add_products(lefts, rights, builder.mul(loop.index, lanes))
-                add_products(lefts, rights, rest, mask)
-                add_sums(i, j, rows_left, columns_left)
+                    _add_dots(vectors, places, lefts, rights, builder.mul(loop.index, lanes))
+                _add_dots(vectors, places, lefts, rights, rest, builder.sub(K, rest))
+                starts = elements(d, i, j, left, d_row, d_col)
+                ends = elements(c, i, j, left, c_row, integer(1))
+                _store_dots(vectors, signature.args[0], places, starts, ends)
             return context.get_dummy_value()
 
         return signature, codegen
