@@ -335,7 +335,7 @@ def _halved(builder, parts):
         return builder.fadd(low, high)
     half = len(parts) // 2
     sums = [builder.fadd(x, y) for x, y in zip(parts[:half], parts[half:], strict=True)]
-    return sums[0] if half == 1 else pick(builder, *sums, range(2 * count))
+    return sums[0] if half == 1 else pick(builder, sums[0], sums[1], range(2 * count))
 
 
 def pick(builder, x, y, lanes):
