@@ -232,48 +232,72 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
 
 
 # Rows and columns of the blocks of `dots`, for one row of C or for several. Their sums stay in
-# registers: 8 to 16 vectors, enough to hide the latency of the FMA units.
-DOT_BLOCKS = {"one": (1, 8), "several": (4, 4)}
-if SUM_VECTORS > 1:
-    DOT_BLOCKS = {"one": (1, 4), "several": (3, 2)}
+# registers. Blocks of 12 or 16 sums need 7 or 8 loads, and hide the latency of the FMA units.
+DOT_BLOCKS = {"one": (1, 8, 1), "several": (4 if REGISTERS == 32 else 3, 4, 1)}
+if REGISTERS == 16:
+    DOT_BLOCKS = {"one": (1, 4, 2), "several": (3, 4, 1)}
 
 
-def _add_dots(vectors, places, lefts, rights, k, left=None):
-    """Emit the multiply-adds of `SUM_BYTES` of k, or of the first ``left`` of them."""
+def _load_rows(vectors, starts, step, mask):
+    """Return a vector of each row if the step is 1, else the row's first element in all lanes."""
     builder = vectors.builder
-    for part in range(SUM_VECTORS):
-        first, mask = integer(part * vectors.lanes), None
-        if left is not None:
-            mask = vectors.first_lanes(builder.sub(left, first))
-        at = builder.add(k, first)
-        x = [vectors.load(vectors.at(start, at), mask) for start in lefts]
-        for j, start in enumerate(rights):
-            y = vectors.load(vectors.at(start, at), mask)
-            for x_i, row in zip(x, places, strict=True):
-                place = row[j][part]
-                builder.store(builder.call(vectors.fma, [x_i, y, builder.load(place)]), place)
+    with builder.if_else(builder.icmp_signed("==", step, integer(1))) as (each, one):
+        with each:
+            loaded, there = [vectors.load(start, mask) for start in starts], builder.block
+        with one:
+            same, here = [vectors.broadcast(start) for start in starts], builder.block
+    found = [builder.phi(vectors.type) for _ in starts]
+    for phi, x, y in zip(found, loaded, same, strict=True):
+        phi.add_incoming(x, there)
+        phi.add_incoming(y, here)
+    return found
 
 
-def _store_dots(vectors, dtype, places, starts, ends):
-    """Emit C = D + the sums; repeated rows and columns store equal values twice."""
-    builder, group = vectors.builder, SHORT_BYTES // vectors.itemsize
-    sums = [[builder.load(place) for place in value] for row in places for value in row]
-    sums += [sums[-1]] * (-len(sums) % group)
-    totals = []
-    for first in range(0, len(sums), group):
-        total = vector_sums(builder, dtype, sums[first : first + group])
-        lanes = (ir.Constant(ir.IntType(32), i) for i in range(group))
-        totals += [builder.extract_element(total, lane) for lane in lanes]
-    # all are loaded before the first is stored: C may be D
-    values = [
-        builder.fadd(vectors.load_scalar(start), total)
-        for start, total in zip(starts, totals, strict=False)
-    ]
-    for value, end in zip(values, ends, strict=True):
-        vectors.store_scalar(value, end)
+def _emit_dots(vectors, lefts, rights, K, together):
+    """Return the sums over k of a block, row by row: each is a list of `SUM_VECTORS` vectors.
+
+    There is one loop over k for ``together`` of the vectors: those of a whole block may not fit
+    into the registers.
+    """
+    builder, step = vectors.builder, integer(SUM_VECTORS * vectors.lanes)
+    whole = builder.sdiv(K, step)
+    rest = builder.mul(whole, step)
+    sums = [[] for _ in lefts for _ in rights]
+
+    def pass_over(offsets):
+        places = [[cgutils.alloca_once(builder, vectors.type) for _ in sums] for _ in offsets]
+        for place in itertools.chain(*places):
+            builder.store(ir.Constant(vectors.type, None), place)
+
+        def add_products(k, left=None):
+            for offset, of_block in zip(offsets, places, strict=True):
+                at, mask = builder.add(k, offset), None
+                if left is not None:
+                    mask = vectors.first_lanes(builder.sub(left, offset))
+                x = [vectors.load(vectors.at(start, at), mask) for start in lefts]
+                for j, start in enumerate(rights):
+                    y = vectors.load(vectors.at(start, at), mask)
+                    for i, x_i in enumerate(x):
+                        place = of_block[i * len(rights) + j]
+                        total = builder.call(vectors.fma, [x_i, y, builder.load(place)])
+                        builder.store(total, place)
+
+        with cgutils.for_range(builder, whole) as loop:
+            add_products(builder.mul(loop.index, step))
+        left = builder.sub(K, rest)
+        with builder.if_then(builder.icmp_signed(">", left, offsets[0])):
+            add_products(rest, left)
+        for of_block in places:
+            for parts, place in zip(sums, of_block, strict=True):
+                parts.append(builder.load(place))
+
+    offsets = [integer(part * vectors.lanes) for part in range(SUM_VECTORS)]
+    for first in range(0, SUM_VECTORS, together):
+        pass_over(offsets[first : first + together])
+    return sums
 
 
-def _make_dots(rows, columns):
+def _make_dots(rows, columns, together):
     """Return an intrinsic that computes `dots` in blocks of ``rows`` by ``columns``."""
 
     @intrinsic
@@ -282,25 +306,23 @@ def _make_dots(rows, columns):
 
         def codegen(context, builder, signature, arguments):
             _, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
-            vectors = Vectors(builder, signature.args[0])
-            lanes = integer(SUM_VECTORS * vectors.lanes)
-            whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
-            rest = builder.mul(whole, lanes)
-            places = [
-                [
-                    [cgutils.alloca_once(builder, vectors.type) for _ in range(SUM_VECTORS)]
-                    for _ in range(columns)
-                ]
-                for _ in range(rows)
-            ]
+            dtype = signature.args[0]
+            vectors, short = (Vectors(builder, dtype, size) for size in (VECTOR_BYTES, SHORT_BYTES))
 
-            def elements(operand, i, j, left, row, col):
-                """Return the addresses of the block's elements."""
-                return [
-                    place
-                    for start in _starts(vectors, operand, i, left[0], rows, row)
-                    for place in _starts(vectors, start, j, left[1], columns, col)
-                ]
+            def add_sums(i, j, rows_left, columns_left, sums):
+                """Write the block to C in short vectors; repeated rows store equal values twice."""
+                from_rows = _starts(vectors, d, i, rows_left, rows, d_row)
+                to_rows = _starts(vectors, c, i, rows_left, rows, c_row)
+                for s in range(0, columns, short.lanes):
+                    first = builder.add(j, integer(s))
+                    mask = short.first_lanes(builder.sub(columns_left, integer(s)))
+                    along = builder.mul(first, d_col)
+                    at = [vectors.at(row, along) for row in from_rows]
+                    totals = _load_rows(short, at, d_col, mask)
+                    for r in range(rows):
+                        group = sums[r * columns + s : r * columns + s + short.lanes]
+                        totals[r] = builder.fadd(totals[r], vector_sums(builder, dtype, group))
+                    short.store_all(totals, [vectors.at(row, first) for row in to_rows], mask)
 
             def count(n, size):
                 return builder.sdiv(builder.add(n, integer(size - 1)), integer(size))
@@ -311,17 +333,11 @@ def _make_dots(rows, columns):
             ):
                 i = builder.mul(down.index, integer(rows))
                 j = builder.mul(across.index, integer(columns))
-                left = builder.sub(M, i), builder.sub(N, j)
-                lefts = _starts(vectors, a, i, left[0], rows, a_row)
-                rights = _starts(vectors, b, j, left[1], columns, b_col)
-                for place in itertools.chain.from_iterable(itertools.chain(*places)):
-                    builder.store(ir.Constant(vectors.type, None), place)
-                with cgutils.for_range(builder, whole) as loop:
-                    _add_dots(vectors, places, lefts, rights, builder.mul(loop.index, lanes))
-                _add_dots(vectors, places, lefts, rights, rest, builder.sub(K, rest))
-                starts = elements(d, i, j, left, d_row, d_col)
-                ends = elements(c, i, j, left, c_row, integer(1))
-                _store_dots(vectors, signature.args[0], places, starts, ends)
+                rows_left, columns_left = builder.sub(M, i), builder.sub(N, j)
+                lefts = _starts(vectors, a, i, rows_left, rows, a_row)
+                rights = _starts(vectors, b, j, columns_left, columns, b_col)
+                sums = _emit_dots(vectors, lefts, rights, K, together)
+                add_sums(i, j, rows_left, columns_left, sums)
             return context.get_dummy_value()
 
         return signature, codegen
