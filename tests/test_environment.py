@@ -11,7 +11,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 import pytest
-from processes import TESTS, run, script
+from processes import script
 
 import fastshallow as fs
 from fastshallow import environment, kernels
@@ -143,22 +143,6 @@ def test_what_is_said_of_vectors_is_what_the_kernels_have(environ):
         assert said == 512
     elif "nehalem" in environ.values() or "NUMBA_ENABLE_AVX" in environ:
         assert said == 128
-
-
-@pytest.mark.slow
-@x86
-@pytest.mark.parametrize(
-    "environ",
-    [{"NUMBA_CPU_NAME": name} for name in ("haswell", "x86-64-v3", "nehalem")]
-    + [{"NUMBA_ENABLE_AVX": "0"}],
-    ids=str,
-)
-def test_vectors_of_any_length_give_the_same_bits(environ):
-    if not llvmlite.binding.get_host_cpu_features().get("fma"):
-        pytest.skip("without a fused multiply-add other bits are right, too")
-    arguments = [str(TESTS / "bits.py"), "1", "2"]
-    here, there = (run(arguments, **more) for more in ({}, environ))
-    assert here == there
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -23,6 +23,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..network.network import FEW_VALUES
+from ..simd.elementary import log_each
 from .base import BaseShallow
 from .fitting import Rows, unchanged_if_refused
 
@@ -433,9 +434,8 @@ class ShallowClassifier(ClassifierMixin, BaseShallow):
         ndarray, (n_samples, n_classes)
             Logarithms of the probabilities, with classes in the order of ``classes_``.
         """
-        probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):  # log 0 is -inf
-            logarithms: np.ndarray = np.log(probabilities, out=probabilities)
+        logarithms = np.ascontiguousarray(self.predict_proba(X))
+        log_each(logarithms.reshape(-1))  # the bits of NumPy's logarithm depend on the CPU
         return logarithms
 
     def __sklearn_tags__(self) -> Tags:

@@ -17,6 +17,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.model_selection import train_test_split
 
 from ..network.network import Network
+from ..simd.elementary import log_each
 from ..training.callbacks import Callback, EarlyStopping, reserved
 from ..training.history import History
 from ..training.loop import Score, Training
@@ -275,7 +276,9 @@ class ClippedTrainer(Trainer):
     def _clipped(self, costs: np.ndarray) -> np.ndarray:
         net, weight, total = self.net, self._examples.weight, self.problem.arguments[3]
         least = float(np.finfo(net.dtype).eps)
-        penalty = 0.5 * self.alpha * sum(float(np.vdot(W, W)) for W in net.W) / total
+        # neither BLAS nor NumPy's logarithm: their bits depend on the CPU
+        squares = sum(float(np.square(W, dtype=np.float64).sum()) for W in net.W)
+        penalty = 0.5 * self.alpha * squares / total
         bound = least if net.output == "softmax" else self.ROUNDED
         most = (costs[0] - penalty) * total  # an upper bound of every weighted loss
         if not most > -math.log(bound) * (weight.min() if weight.size else 1.0):
@@ -287,7 +290,9 @@ class ClippedTrainer(Trainer):
             right = np.where(Y > 0.5, A, 1 - A)
         if right.min() >= bound:
             return costs
-        losses = -np.log(np.clip(right, least, 1 - least)).sum(axis=0)
+        logarithms = np.clip(right, least, 1 - least)
+        log_each(logarithms.reshape(-1))
+        losses = -logarithms.sum(axis=0)
         loss = np.average(losses, weights=weight if weight.size else None)
         return np.array([loss + penalty])
 

@@ -31,6 +31,7 @@ from numba import types
 
 from ..jit.compile import jit, prange
 from ..jit.linking import INT, REAL, out_of_line, vector
+from ..simd.elementary import whole_power
 from ..simd.intrinsics import standalone
 from ..simd.processor import flush_subnormals, restore_subnormals
 
@@ -149,9 +150,8 @@ def update(rule, rate, t, params, grad, first, last):
     elif code in (ADAM, ADAMW):
         beta_1, beta_2, epsilon, decay = constants[0], constants[1], constants[2], constants[3]
         m, v = state[0, first:last], state[1, first:last]
-        # The bias corrections. float(t): Numba raises to a whole exponent by repeated products,
-        # which round in another way.
-        scale_1, scale_2 = 1 - beta_1 ** float(t), np.sqrt(1 - beta_2 ** float(t))
+        # the bias corrections
+        scale_1, scale_2 = 1 - whole_power(beta_1, t), np.sqrt(1 - whole_power(beta_2, t))
         if code == ADAM:
             scaled = rate * scale_2 / scale_1
             moments_step(w, g, m, v, scaled, beta_1, beta_2, 1.0, epsilon)

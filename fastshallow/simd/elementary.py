@@ -49,11 +49,13 @@ __all__ = [
     "exp_falling",
     "log",
     "log1p",
+    "log_each",
     "log_sum_exp",
     "sigmoid",
     "sigmoid_log1p",
     "softplus",
     "tanh",
+    "whole_power",
 ]
 
 INF, NAN, LOG2E, ROOT2 = np.inf, np.nan, 1.4426950408889634, 1.4142135623730951
@@ -350,6 +352,28 @@ def log(x):
     return y if x > 0 else type(x)(-INF if x == 0 else NAN)
 
 
+@jit(takes={"values": array(1, written=True)})
+def log_each(values):
+    """Replace each value of an array by its logarithm: -inf at 0, NaN below.
+
+    Parameters
+    ----------
+    values : ndarray, 1-D
+        Modified in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastshallow.simd.elementary import log_each
+    >>> values = np.array([1.0, np.e])
+    >>> log_each(values)
+    >>> values.tolist()
+    [0.0, 1.0]
+    """
+    for p in range(values.size):
+        values[p] = log(values[p])
+
+
 @jit
 def log1p(x):
     """Return log(1 + x): -inf at -1, NaN below."""
@@ -363,6 +387,21 @@ def log1p(x):
     y = copysign(_log(k, sum_, (t - sum_) + rest), x)
     y = y if x < INF else x
     return y if x > -one else type(x)(-INF if x == -one else NAN)
+
+
+@jit(internal=True)
+def whole_power(x, n):
+    """Return x^n of an integer n >= 0 by repeated squaring.
+
+    It multiplies only. The bits of the C library's power depend on the library.
+    """
+    power = 1.0
+    while n > 0:
+        if n % 2 == 1:
+            power *= x
+        x *= x
+        n //= 2
+    return power
 
 
 @jit(allocates=True, takes={"z": array(1, any_order=True), "start": INTEGER, "n": INTEGER})

@@ -29,6 +29,7 @@ from .vectors import (
     SCALARS,
     SHORT_BYTES,
     SPLIT,
+    SUM_VECTORS,
     VECTOR_BYTES,
     Vectors,
     integer,
@@ -232,7 +233,9 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
 
 # Rows and columns of the blocks of `dots`, for one row of C or for several. Their sums stay in
 # registers. Blocks of 12 or 16 sums need 7 or 8 loads, and hide the latency of the FMA units.
-DOT_BLOCKS = {"one": (1, 8), "several": (4 if REGISTERS == 32 else 3, 4)}
+DOT_BLOCKS = {"one": (1, 8, 1), "several": (4 if REGISTERS == 32 else 3, 4, 1)}
+if REGISTERS == 16:
+    DOT_BLOCKS = {"one": (1, 4, 2), "several": (3, 4, 1)}
 
 
 def _load_rows(vectors, starts, step, mask):
@@ -250,7 +253,51 @@ def _load_rows(vectors, starts, step, mask):
     return found
 
 
-def _make_dots(rows, columns):
+def _emit_dots(vectors, lefts, rights, K, together):
+    """Return the sums over k of a block, row by row: each is a list of `SUM_VECTORS` vectors.
+
+    There is one loop over k for ``together`` of the vectors: those of a whole block may not fit
+    into the registers.
+    """
+    builder, step = vectors.builder, integer(SUM_VECTORS * vectors.lanes)
+    whole = builder.sdiv(K, step)
+    rest = builder.mul(whole, step)
+    sums = [[] for _ in lefts for _ in rights]
+
+    def pass_over(offsets):
+        places = [[cgutils.alloca_once(builder, vectors.type) for _ in sums] for _ in offsets]
+        for place in itertools.chain(*places):
+            builder.store(ir.Constant(vectors.type, None), place)
+
+        def add_products(k, left=None):
+            for offset, of_block in zip(offsets, places, strict=True):
+                at, mask = builder.add(k, offset), None
+                if left is not None:
+                    mask = vectors.first_lanes(builder.sub(left, offset))
+                x = [vectors.load(vectors.at(start, at), mask) for start in lefts]
+                for j, start in enumerate(rights):
+                    y = vectors.load(vectors.at(start, at), mask)
+                    for i, x_i in enumerate(x):
+                        place = of_block[i * len(rights) + j]
+                        total = builder.call(vectors.fma, [x_i, y, builder.load(place)])
+                        builder.store(total, place)
+
+        with cgutils.for_range(builder, whole) as loop:
+            add_products(builder.mul(loop.index, step))
+        left = builder.sub(K, rest)
+        with builder.if_then(builder.icmp_signed(">", left, offsets[0])):
+            add_products(rest, left)
+        for of_block in places:
+            for parts, place in zip(sums, of_block, strict=True):
+                parts.append(builder.load(place))
+
+    offsets = [integer(part * vectors.lanes) for part in range(SUM_VECTORS)]
+    for first in range(0, SUM_VECTORS, together):
+        pass_over(offsets[first : first + together])
+    return sums
+
+
+def _make_dots(rows, columns, together):
     """Return an intrinsic that computes `dots` in blocks of ``rows`` by ``columns``."""
 
     @intrinsic
@@ -259,28 +306,10 @@ def _make_dots(rows, columns):
 
         def codegen(context, builder, signature, arguments):
             _, c, c_row, d, d_row, d_col, a, a_row, b, b_col, M, N, K = arguments
-            vectors, short = (
-                Vectors(builder, signature.args[0], size) for size in (VECTOR_BYTES, SHORT_BYTES)
-            )
-            lanes = integer(vectors.lanes)
-            whole = builder.sdiv(builder.sub(K, integer(1)), lanes)  # the rest is not empty
-            rest = builder.mul(whole, lanes)
-            mask = vectors.first_lanes(builder.sub(K, rest))
-            places = [
-                [cgutils.alloca_once(builder, vectors.type) for _ in range(columns)]
-                for _ in range(rows)
-            ]
+            dtype = signature.args[0]
+            vectors, short = (Vectors(builder, dtype, size) for size in (VECTOR_BYTES, SHORT_BYTES))
 
-            def add_products(lefts, rights, k, mask=None):
-                x = [vectors.load(vectors.at(left, k), mask) for left in lefts]
-                for j, right in enumerate(rights):
-                    y = vectors.load(vectors.at(right, k), mask)
-                    for i in range(rows):
-                        place = places[i][j]
-                        total = builder.call(vectors.fma, [x[i], y, builder.load(place)])
-                        builder.store(total, place)
-
-            def add_sums(i, j, rows_left, columns_left):
+            def add_sums(i, j, rows_left, columns_left, sums):
                 """Write the block to C in short vectors; repeated rows store equal values twice."""
                 from_rows = _starts(vectors, d, i, rows_left, rows, d_row)
                 to_rows = _starts(vectors, c, i, rows_left, rows, c_row)
@@ -290,9 +319,9 @@ def _make_dots(rows, columns):
                     along = builder.mul(first, d_col)
                     at = [vectors.at(row, along) for row in from_rows]
                     totals = _load_rows(short, at, d_col, mask)
-                    for r, row in enumerate(places):
-                        group = [builder.load(place) for place in row[s : s + short.lanes]]
-                        totals[r] = builder.fadd(totals[r], vector_sums(vectors, group))
+                    for r in range(rows):
+                        group = sums[r * columns + s : r * columns + s + short.lanes]
+                        totals[r] = builder.fadd(totals[r], vector_sums(builder, dtype, group))
                     short.store_all(totals, [vectors.at(row, first) for row in to_rows], mask)
 
             def count(n, size):
@@ -307,12 +336,8 @@ def _make_dots(rows, columns):
                 rows_left, columns_left = builder.sub(M, i), builder.sub(N, j)
                 lefts = _starts(vectors, a, i, rows_left, rows, a_row)
                 rights = _starts(vectors, b, j, columns_left, columns, b_col)
-                for place in itertools.chain(*places):
-                    builder.store(ir.Constant(vectors.type, None), place)
-                with cgutils.for_range(builder, whole) as loop:
-                    add_products(lefts, rights, builder.mul(loop.index, lanes))
-                add_products(lefts, rights, rest, mask)
-                add_sums(i, j, rows_left, columns_left)
+                sums = _emit_dots(vectors, lefts, rights, K, together)
+                add_sums(i, j, rows_left, columns_left, sums)
             return context.get_dummy_value()
 
         return signature, codegen

@@ -1,8 +1,9 @@
 """Vector instructions for intrinsics: loads, stores, masks, shuffles and sums.
 
 The vector length is that of the processor that Numba compiles for (AVX-512: 64 bytes, AVX2: 32,
-others: 16). Only the masked load of AVX2 is not portable. Masked loads and stores touch no memory
-outside of the mask.
+others: 16). No result depends on it: a sum over lanes has `SUM_BYTES` of them on every processor.
+Only the masked load of AVX2 is not portable. Masked loads and stores touch no memory outside of the
+mask.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = [
     "SCALARS",
     "SHORT_BYTES",
     "SPLIT",
+    "SUM_BYTES",
+    "SUM_VECTORS",
     "VECTOR_BYTES",
     "Mask",
     "Vectors",
@@ -114,6 +117,11 @@ LINE_BYTES = 64
 
 # Bytes of the result of `vector_sums`: the shortest vectors of all processors.
 SHORT_BYTES = 16
+
+# Bytes of the lanes of a sum, and how many vectors they are: the longest vectors of all processors,
+# so that the order of the additions is the same on each.
+SUM_BYTES = 64
+SUM_VECTORS = SUM_BYTES // VECTOR_BYTES
 
 # Number of independent parts of a sum, which hide the latency of the FMA units.
 SPLIT = 4
@@ -290,12 +298,14 @@ def vector_sum(vectors, value):
     return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
 
-def vector_sums(vectors, values):
+def vector_sums(builder, dtype, values):
     """Emit one vector of `SHORT_BYTES`: lane i is the sum of all lanes of ``values[i]``.
 
-    Neighbouring vectors are added in pairs, first within 16 bytes, where shuffles are cheapest.
+    A value is a list of `SUM_VECTORS` vectors. Its halves are added. Then neighbouring values are
+    added in pairs within 16 bytes, where shuffles are cheapest; the two quarters come last.
     """
-    builder, lanes, group = vectors.builder, vectors.lanes, len(values)
+    values = [_halved(builder, parts) for parts in values]
+    lanes, group = Vectors(builder, dtype, SUM_BYTES // 2).lanes, len(values)
     distance = group // 2
     while distance >= 1:
         low = [
@@ -312,11 +322,20 @@ def vector_sums(vectors, values):
         ]
         distance //= 2
     (total,) = values
-    while lanes > group:
-        lanes //= 2
-        low, high = (pick(builder, total, total, range(i, i + lanes)) for i in (0, lanes))
-        total = builder.fadd(low, high)
-    return total
+    low, high = (pick(builder, total, total, range(i, i + group)) for i in (0, group))
+    return builder.fadd(low, high)
+
+
+def _halved(builder, parts):
+    """Emit the vector of SUM_BYTES // 2 that is the sum of a value's halves."""
+    count = parts[0].type.count
+    if len(parts) == 1:
+        (whole,) = parts
+        low, high = (pick(builder, whole, whole, range(i, i + count // 2)) for i in (0, count // 2))
+        return builder.fadd(low, high)
+    half = len(parts) // 2
+    sums = [builder.fadd(x, y) for x, y in zip(parts[:half], parts[half:], strict=True)]
+    return sums[0] if half == 1 else pick(builder, sums[0], sums[1], range(2 * count))
 
 
 def pick(builder, x, y, lanes):

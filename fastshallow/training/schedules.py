@@ -23,7 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from ..jit.compile import in_python
 from ..network import checks
+from ..simd.elementary import whole_power
 
 __all__ = [
     "SCHEDULES",
@@ -284,8 +286,10 @@ class Cosine(Schedule):
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the learning rates of these steps."""
         part = np.minimum(steps / self.total, 1.0)
+        # not NumPy's cosine, whose bits depend on the CPU
+        cosine = np.array([math.cos(math.pi * x) for x in part.tolist()])
         with np.errstate(under="ignore"):
-            return self.least + (self.learning_rate - self.least) * (1 + np.cos(math.pi * part)) / 2
+            return self.least + (self.learning_rate - self.least) * (1 + cosine) / 2
 
     def __repr__(self) -> str:
         return f"Cosine(least={self.least}, steps={self.steps})"
@@ -321,8 +325,11 @@ class StepDecay(Schedule):
 
     def rates(self, steps: np.ndarray) -> np.ndarray:
         """Return the learning rates of these steps."""
+        epochs, at = np.unique(steps // self.steps, return_inverse=True)
+        power = in_python(whole_power)
+        factors = np.array([power(self.factor, epoch) for epoch in epochs.tolist()])
         with np.errstate(all="ignore"):  # underflow to 0 is right
-            return self.learning_rate * self.factor ** (steps // self.steps).astype(float)
+            return self.learning_rate * factors[at]
 
     def __repr__(self) -> str:
         return f"StepDecay(every={self.every}, factor={self.factor})"

@@ -17,6 +17,7 @@ import units
 from scipy.special import logsumexp
 from units import NAMES, compute, errors, exact, exact_mpmath, sample
 
+from fastshallow.jit.compile import in_python
 from fastshallow.simd import elementary
 
 MOST_ULP = dict.fromkeys(NAMES, 2.0) | {"tanh": 3.0}
@@ -263,3 +264,27 @@ def test_bits_do_not_depend_on_the_order_of_calls(tmp_path):
         answers.append(done.stdout)
     assert answers[0].count("(") == len(NAMES)
     assert answers == [answers[0]] * len(orders)
+
+
+def test_whole_power_is_the_power():
+    for x in (0.0, 0.5, 0.9, 0.999, 1.0, 1.5, 1e200):
+        for n in (0, 1, 2, 3, 7, 64, 1000, 65_535, 65_536, 1_000_003):
+            with mp.workdps(60):
+                right = mp.power(x, n)
+                found = in_python(elementary.whole_power)(x, n)
+                if right > 1e308:
+                    assert found == np.inf
+                elif right < 1e-300:
+                    assert 0 <= found <= 1e-299
+                else:  # every product rounds, and a square doubles the error of its factor
+                    assert abs(found - right) <= n * 2.0**-52 * right
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 1, 7, 64, 65, 1000])
+def test_log_each_is_log_of_each(dtype, size):
+    values = np.random.default_rng(size).exponential(size=size + 4).astype(dtype)
+    values[size:] = 0, -1, np.inf, np.nan
+    wanted = [elementary.log(value) for value in values]
+    elementary.log_each(values)
+    np.testing.assert_array_equal(values, np.array(wanted, dtype))
