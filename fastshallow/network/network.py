@@ -78,8 +78,8 @@ class Network(Parameters):
 
     Notes
     -----
-    The same inputs give the same bits with any number of threads. ``n_threads=None`` chooses the
-    number by the amount of work.
+    The same inputs give the same bits with any number of threads, on every CPU with fused
+    multiply-add. ``n_threads=None`` chooses the number of threads by the amount of work.
 
     Examples
     --------

@@ -140,7 +140,7 @@ def matmul_add(C, D, A, B, M, N, K):
                 (``C.row = 1``); D is one column
                 (``D.row = 1``, ``D.col = 0``)
     rows        N <= `FEW` and ``A.row = 1``            D plus four interleaved sums over k
-    k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k per lane
+    k           ``A.col = B.row = 1``; rows of C and D  D plus one sum over k for each lane
                 are contiguous, or ``D.col = 0``; for
                 N = 1 < M: ``C.row = 1``, ``D.row < 2``
     columns     all others: rows of B, C and D must be  k rises, starting from D
