@@ -43,6 +43,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
 from ..jit import argument_types
 from ..jit.argument_types import INTEGER, VALUE, array
@@ -74,6 +75,7 @@ __all__ = [
     "multiply_dg",
     "relu",
     "softmax",
+    "softmax_by_units",
 ]
 
 LINEAR, SIGMOID, TANH, RELU, LEAKY_RELU, SOFTMAX, EXP, SOFTPLUS, ELU = range(9)
@@ -279,12 +281,42 @@ def softmax(Z, start, n):
     top = Z[start]
     for j in range(1, n):
         top = max(top, Z[start + j])
-    total = Z[start] * 0
-    for j in range(n):
+    total = 0.0  # in float64: there may be many
+    for j in range(n):  # alone, so that LLVM vectorises it
         Z[start + j] = exp_falling(Z[start + j] - top)
+    for j in range(n):
         total += Z[start + j]
     for j in range(n):
         Z[start + j] /= total
+
+
+@out_of_line(
+    lambda Z, *_: (Z.dtype,), lambda dtype: (vector(dtype), *[INT] * 4), types.none, internal=True
+)
+def softmax_by_units(Z, start, n, n_y, free):
+    """Do what `softmax` does for n examples of a few units, which lie unit by unit.
+
+    Lanes run over examples, and sums are of Z's dtype. Z holds n n_y values from ``start`` on, and
+    2 n of free memory from ``free`` on; both are modified in place.
+    """
+    standalone()
+    z, top, total = Z[start : start + n * n_y], Z[free : free + n], Z[free + n : free + 2 * n]
+    total[:] = 0
+    for i in range(n):
+        top[i] = z[i]
+    for j in range(1, n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            top[i] = where(top[i] < row[i], row[i], top[i])
+    for j in range(n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] = exp_falling(row[i] - top[i])
+            total[i] += row[i]
+    for j in range(n_y):
+        row = z[j * n : (j + 1) * n]
+        for i in range(n):
+            row[i] /= total[i]
 
 
 @out_of_line(

@@ -47,6 +47,7 @@ __all__ = [
     "forward",
     "forward_layers",
     "gradient_descent",
+    "largest",
 ]
 
 
@@ -359,6 +360,27 @@ def forward(model, X, m, out, workers):
     for share in range(workers):
         status |= found[share]
     return status
+
+
+@jit
+def largest(A, out):
+    """Write for each row of A the number of its largest value, the first of equal ones.
+
+    Parameters
+    ----------
+    A : ndarray, (m, n_y)
+        Outputs, C-contiguous.
+    out : ndarray of int64, (m,)
+        Modified in place.
+    """
+    n_y, values = A.shape[1], A.reshape(-1)
+    for i in range(out.size):
+        top, best = values[i * n_y], ZERO
+        for j in range(1, n_y):
+            value = values[i * n_y + j]
+            more = value > top
+            top, best = value if more else top, np.int64(j) if more else best
+        out[i] = best
 
 
 @jit(internal=True)

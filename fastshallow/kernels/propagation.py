@@ -26,7 +26,7 @@ from ..jit.linking import INT, out_of_line, vector
 from ..simd.intrinsics import inlined
 from ..simd.matmul import FEW, PACKED, matmul_add, matrix, pack, pays_to_pack
 from ..simd.processor import flush_subnormals, restore_subnormals
-from .activations import SOFTMAX, activate, multiply_dg
+from .activations import SOFTMAX, activate, multiply_dg, softmax_by_units
 from .layout import (
     DZ,
     FAN_IN,
@@ -271,11 +271,14 @@ def activate_output(layers, slope, tile):
     """Take a tile's Z[L] to A[L]; return A[L], example by example."""
     top = layers.shape[0] - 1
     n_y, Z = layers[top, FAN_OUT], layer_matrix(layers, top, OUT, tile)
-    A = matrix(tile.data, Z.start, n_y, ONE)
-    if layers[top, LANES_OVER_EXAMPLES] and n_y > 1:
+    A, by_units = matrix(tile.data, Z.start, n_y, ONE), layers[top, LANES_OVER_EXAMPLES] and n_y > 1
+    if by_units and layers[top, G] == SOFTMAX:  # in place of the targets
+        softmax_by_units(tile.data, Z.start, tile.n, n_y, tile.longest * layers[top, Y_AT])
+    else:
+        activate(layers[top, G], slope, tile.data, Z.start, tile.n, n_y)
+    if by_units:
         A = matrix(tile.data, tile.longest * layers[top, DZ], n_y, ONE)
         load_rows(Z, ZERO, tile.n, n_y, A)
-    activate(layers[top, G], slope, A.data, A.start, tile.n, n_y)
     return A
 
 

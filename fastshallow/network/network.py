@@ -20,6 +20,7 @@ from ..kernels.activations import TABLE as ROWS
 from ..kernels.calls import cost_and_grad_call, forward_layers_call
 from ..kernels.few_examples import predict_few
 from ..kernels.losses import TABLE as OUTPUTS
+from ..kernels.passes import largest
 from . import checks
 from .initialization import METHODS, draw
 from .plain import plain_arguments, plain_inputs
@@ -319,7 +320,9 @@ class Network(Parameters):
             with np.errstate(all="ignore"):  # the threshold may overflow in this dtype
                 values = (values > self.dtype.type(threshold)).astype(np.int64)
         elif self.output == "softmax":
-            values = values.argmax(axis=0)
+            classes = np.empty(m, np.int64)
+            largest(np.ascontiguousarray(values.T), classes)
+            values = classes
         if out is None:
             return values
         with np.errstate(all="ignore"):  # values may overflow in the dtype of out

@@ -12,6 +12,7 @@ import pytest
 import fastshallow as fs
 from fastshallow import kernels
 from fastshallow.jit.compile import jit
+from fastshallow.jit.linking import prepare
 from fastshallow.kernels import Examples, Model, activations
 from fastshallow.kernels.activations import ACTIVATIONS, HIDDEN
 from fastshallow.kernels.layout import FAN_IN, FAN_OUT, G, W
@@ -129,6 +130,27 @@ def test_softmax_sums_to_one_and_never_overflows(dtype, rng):
         activations.softmax(values, 0, values.size)
         np.testing.assert_allclose(values, wanted, rtol=16 * ULP[dtype], atol=1e-30)
         assert values.sum() == pytest.approx(1, abs=8 * ULP[dtype])
+
+
+@pytest.mark.parametrize("n_y", [2, 3, 7, 12])
+@pytest.mark.parametrize("n", [1, 7, 16, 33, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softmax_by_units_is_softmax(n, n_y, dtype, rng):
+    @jit
+    def by_units(Z, n, n_y):
+        activations.softmax_by_units(Z, 3, n, n_y, 3 + n * n_y)
+
+    z = (10 * rng.standard_normal((n_y, n))).astype(dtype)
+    z[0, 0], z[1, n // 2], z[-1, -1] = np.inf, np.nan, -np.inf
+    z[:, n - 1] = 0, *[-1e4] * (n_y - 1)
+    prepare(np.dtype(dtype))
+    flat = np.concatenate([np.ones(3), z.ravel(), np.ones(2 * n)]).astype(dtype)
+    by_units(flat, n, n_y)
+    wanted = np.ascontiguousarray(z.T)
+    for row in wanted:
+        activations.softmax(row, 0, n_y)
+    found = flat[3 : 3 + n * n_y].reshape(n_y, n)
+    np.testing.assert_allclose(found, wanted.T, rtol=8 * np.finfo(dtype).eps)
 
 
 def test_softmax_does_not_see_a_shift_of_all_z():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastshallow as fs
+from fastshallow.kernels import passes
 
 COMBINATIONS = list(cases.combinations())
 SHAPES = list(cases.shapes())
@@ -103,3 +104,13 @@ def test_layouts_of_the_same_numbers_give_the_same_bits(dtype, rng):
         )
         assert J_other == J
         assert np.array_equal(g_other.vector, g.vector), layout
+
+
+@pytest.mark.parametrize("n_y", [1, 2, 3, 10])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_largest_of_each_row(n_y, dtype, rng):
+    A = rng.integers(-2, 3, (200, n_y)).astype(dtype)  # many are equal
+    A[0], A[1], A[2, -1] = np.inf, -np.inf, np.inf
+    found = np.empty(200, np.int64)
+    passes.largest(A, found)
+    np.testing.assert_array_equal(found, A.argmax(axis=1))
