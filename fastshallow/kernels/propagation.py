@@ -24,9 +24,18 @@ import numpy as np
 from ..jit.compile import ONE, ZERO, jit
 from ..jit.linking import INT, out_of_line, vector
 from ..simd.intrinsics import inlined
-from ..simd.matmul import FEW, PACKED, matmul_add, matrix, pack, pays_to_pack
+from ..simd.matmul import (
+    FEW,
+    PACKED,
+    matmul_add,
+    matmul_add_in_order,
+    matrix,
+    pack,
+    pays_to_pack,
+)
 from ..simd.processor import flush_subnormals, restore_subnormals
 from .activations import SOFTMAX, activate, multiply_dg, softmax_by_units
+from .few_outputs import has_one_pass, output_pass
 from .layout import (
     DZ,
     FAN_IN,
@@ -57,7 +66,6 @@ from .model import (
     table_type,
     transposes,
 )
-from .one_output import has_one_pass, rank_one
 from .targets import load_targets
 
 __all__ = ["HELD", "NEW", "USABLE", "forward_tile", "tile_gradient", "tile_step"]
@@ -148,24 +156,42 @@ def packs_dz(layers, shares):
 
 
 @jit(internal=True)
-def backward_output(model, tile, slot, fresh):
-    """Do what `backward_layer` does for an output layer of one unit, and add dW[L] and db[L-1].
+def backward_output(model, copies, tile, slot, fresh):
+    """Do what `backward_layer` does for an output layer of a few units, and add dW[L] and db[L-1].
 
     With an empty slot the two sums go to free memory, where nobody reads them.
     """
     params, layers, slope = model
     top = layers.shape[0] - 1
-    width, below = layers[top, FAN_IN], top - 1
+    width, outputs, below = layers[top, FAN_IN], layers[top, FAN_OUT], top - 1
     sums, w, b = slot, layers[top, W], layers[below, B]
     dZ = layer_matrix(layers, below, DZ, tile)
     if slot.size == 0:
-        sums, w, b = tile.data, tile.free, tile.free + width
+        sums, w, b = tile.data, tile.free, tile.free + outputs * width
     elif packs_dz(layers, ONE):
         dZ = matrix(tile.data, dZ.start, PACKED, ONE)
-    A, dZ_L = layer_matrix(layers, top, IN, tile), layer_matrix(layers, top, DZ, tile)
+    A, dZ_L = layer_matrix(layers, below, OUT, tile), layer_matrix(layers, top, DZ, tile)
     W_L, dW = matrix(params, layers[top, W], ONE, ONE), matrix(sums, w, ONE, ONE)
+    if outputs > 1:
+        W_L = matrix(copies.W_T, layers[top, W], ONE, ONE)
+        dW = matrix(tile.data, tile.free, ONE, ONE)
     db = matrix(sums, b, ONE, ONE)
-    rank_one(layers[below, G], slope, A, dZ_L, W_L, dZ, dW, db, tile.n, width, fresh)
+    code, n = layers[below, G], tile.n
+    output_pass(code, slope, A, dZ_L, W_L, dZ, dW, db, n, width, outputs, fresh)
+    if outputs > 1 and slot.size > 0:
+        add_by_outputs(layers, tile.data, tile.free, ZERO, width, slot, fresh)
+
+
+@jit(internal=True)
+def add_by_outputs(layers, sums, start, first, rows, slot, fresh):
+    """Add to rows of dW[L] in the slot, from ``first`` on, sums that lie output by output."""
+    outputs = layers[-1, FAN_OUT]
+    to = layers[-1, W] + first * outputs
+    for j in range(rows):
+        for c in range(outputs):
+            before = slot[to + j * outputs + c]
+            total = sums[start + c * rows + j]
+            slot[to + j * outputs + c] = total if fresh else before + total
 
 
 @jit(internal=True)
@@ -177,16 +203,33 @@ def layer_gradient(layers, i, x, tile, free, slot, fresh, share, shares):
     inlined()
     A = x if i == 0 else layer_matrix(layers, i, IN, tile)
     dZ = layer_matrix(layers, i, DZ, tile)
-    # One output unit, one share: `backward_output` has summed dW[L] and db[L-1] already. Several
-    # shares: they are summed here, as columns, which gives the same bits.
+    # A few output units, one share: `backward_output` has summed dW[L] and db[L-1] already.
+    # Several shares: they are summed here, in the same order, which gives the same bits.
     top, one_pass = layers.shape[0] - 1, has_one_pass(layers)
-    dW_as_column, db_as_column = one_pass and i == top, one_pass and i == top - 1
-    if shares > 1 or not dW_as_column:
+    of_pass, db_as_column = one_pass and i == top, one_pass and i == top - 1
+    several = layers[i, FAN_OUT] > 1
+    if of_pass and several and shares > 1:
+        output_gradient(layers, dZ, tile, free, slot, fresh, share, shares)
+    elif shares > 1 or not of_pass:
         right = gradient_operand(layers, i, dZ, tile, free, shares)
-        weight_gradient(layers, i, A, right, tile, slot, fresh, share, shares, dW_as_column)
-    has_bias = share == 0 and not layers[i, LANES_OVER_EXAMPLES]
+        weight_gradient(layers, i, A, right, tile, slot, fresh, share, shares, of_pass)
+    has_bias = share == 0 and (of_pass or not layers[i, LANES_OVER_EXAMPLES])
     if has_bias and (shares > 1 or not db_as_column):
         bias_gradient(layers, i, dZ, tile, slot, fresh, db_as_column)
+
+
+@jit(internal=True)
+def output_gradient(layers, dZ, tile, free, slot, fresh, share, shares):
+    """Add one share of dW[L] of a few outputs: the sums of `backward_output`."""
+    top, width = layers.shape[0] - 1, layers[-1, FAN_IN]
+    first, last = share * width // shares, (share + 1) * width // shares
+    rows, outputs = last - first, layers[top, FAN_OUT]
+    A = layer_matrix(layers, top - 1, OUT, tile)
+    A, zeros = matrix(A.data, A.start + first, width, ONE), matrix(tile.data, tile.zeros, ZERO, ONE)
+    sums = matrix(free.data, free.start, rows, ONE)
+    dZ_T = matrix(dZ.data, dZ.start, dZ.col, dZ.row)
+    matmul_add_in_order(sums, zeros, dZ_T, A, outputs, rows, tile.n)
+    add_by_outputs(layers, free.data, free.start, first, rows, slot, fresh)
 
 
 @jit(internal=True)
@@ -350,7 +393,7 @@ def tile_step(model, copies, examples, first, last, known, backward, scratch, sl
     if backward:
         one_pass = has_one_pass(layers)
         if one_pass:
-            backward_output(model, tile, slot, fresh)
+            backward_output(model, copies, tile, slot, fresh)
         for i in range(top - one_pass, 0, -1):
             backward_layer(model, copies, i, tile)
     restore_subnormals(control)

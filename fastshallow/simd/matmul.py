@@ -30,7 +30,16 @@ from ..jit.compile import jit
 from .intrinsics import address
 from .register_tile import PACKED, columns, dots, panel_width, product
 
-__all__ = ["FEW", "PACKED", "Matrix", "matmul_add", "pack", "pays_to_pack", "unpacked"]
+__all__ = [
+    "FEW",
+    "PACKED",
+    "Matrix",
+    "matmul_add",
+    "matmul_add_in_order",
+    "pack",
+    "pays_to_pack",
+    "unpacked",
+]
 
 
 class Matrix(NamedTuple):
@@ -168,5 +177,17 @@ def matmul_add(C, D, A, B, M, N, K):
         product(zero, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
 
 
+@jit(internal=True)
+def matmul_add_in_order(C, D, A, B, M, N, K):
+    """Compute `matmul_add` with lanes over columns: each sum is one chain in rising k.
+
+    `matmul_add` may sum in another order if there are few columns.
+    """
+    zero = C.data.dtype.type(0)
+    c, d = address(C.data, C.start), address(D.data, D.start)
+    a, b = address(A.data, A.start), address(B.data, B.start)
+    product(zero, c, C.row, d, D.row, a, A.row, A.col, b, B.row, M, N, K)
+
+
 if config.DISABLE_JIT:
-    matmul_add = matmul_add_loops
+    matmul_add = matmul_add_in_order = matmul_add_loops
