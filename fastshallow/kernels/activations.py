@@ -281,7 +281,7 @@ def softmax(Z, start, n):
     top = Z[start]
     for j in range(1, n):
         top = max(top, Z[start + j])
-    total = 0.0  # in float64: there may be many
+    total = type(top)(0)
     for j in range(n):  # alone, so that LLVM vectorises it
         Z[start + j] = exp_falling(Z[start + j] - top)
     for j in range(n):
@@ -294,10 +294,10 @@ def softmax(Z, start, n):
     lambda Z, *_: (Z.dtype,), lambda dtype: (vector(dtype), *[INT] * 4), types.none, internal=True
 )
 def softmax_by_units(Z, start, n, n_y, free):
-    """Do what `softmax` does for n examples of a few units, which lie unit by unit.
+    """Do what `softmax` does for n examples that lie unit by unit, with the same bits.
 
-    Lanes run over examples, and sums are of Z's dtype. Z holds n n_y values from ``start`` on, and
-    2 n of free memory from ``free`` on; both are modified in place.
+    Lanes run over examples. Z holds n n_y values from ``start`` on, and 2 n of free memory from
+    ``free`` on; both are modified in place.
     """
     standalone()
     z, top, total = Z[start : start + n * n_y], Z[free : free + n], Z[free + n : free + 2 * n]

@@ -260,4 +260,8 @@ def forward_few(model, X, at, n, longest, scratch):
             return np.int64(-1)
         if i < top:
             activate(layers[i, G], slope, scratch, Z.start, tile.n * fan_out, 1)
-    return activate_output(layers, slope, tile).start
+    if layers[top, LANES_OVER_EXAMPLES]:
+        return activate_output(layers, slope, tile).start
+    Z = layer_matrix(layers, top, OUT, tile)  # without the memory that `activate_output` needs
+    activate(layers[top, G], slope, scratch, Z.start, tile.n, layers[top, FAN_OUT])
+    return Z.start

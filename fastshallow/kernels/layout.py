@@ -65,7 +65,7 @@ EVEN_MOST, EVEN_STEP = 32, 16
 COPY_FEATURES, COPY_UNITS = 64, 256
 
 # Bounds of `lanes_over_examples`.
-SMALL_WIDEST, SMALL_WEIGHTS, FULL_LANES, FEW_OUTPUTS = 64, 1_500, 16, 12
+SMALL_WIDEST, SMALL_WEIGHTS, FULL_LANES, FEW_OUTPUTS, SMALL_HIDDEN = 64, 1_500, 16, 12, 32
 
 
 def describe(sizes, codes) -> np.ndarray:
@@ -110,8 +110,8 @@ def lanes_over_examples(sizes) -> np.ndarray:
     if max(sizes) <= SMALL_WIDEST and weights <= SMALL_WEIGHTS and not full:
         across[:] = 1
     elif len(hidden) > 0 and 1 < n_y <= FEW_OUTPUTS:
-        # 2 or 3 outputs of a wide layer are summed with lanes over its units: that rounds less
-        across[-1] = n_y > FEW or hidden[-1] <= SMALL_WIDEST
+        # 2 or 3 outputs of a wider layer are summed with lanes over its units: that rounds less
+        across[-1] = n_y > FEW or hidden[-1] <= SMALL_HIDDEN
     return across
 
 

@@ -40,6 +40,7 @@ from .layout import (
     DZ,
     FAN_IN,
     FAN_OUT,
+    FEW_OUTPUTS,
     IN,
     LANES_OVER_EXAMPLES,
     OUT,
@@ -311,18 +312,30 @@ def forward_tile(model, copies, x, tile):
 
 @jit(internal=True)
 def activate_output(layers, slope, tile):
-    """Take a tile's Z[L] to A[L]; return A[L], example by example."""
+    """Take a tile's Z[L] to A[L]; return A[L], example by example.
+
+    A few units of softmax lie unit by unit meanwhile, so that lanes run over examples.
+    """
     top = layers.shape[0] - 1
-    n_y, Z = layers[top, FAN_OUT], layer_matrix(layers, top, OUT, tile)
-    A, by_units = matrix(tile.data, Z.start, n_y, ONE), layers[top, LANES_OVER_EXAMPLES] and n_y > 1
-    if by_units and layers[top, G] == SOFTMAX:  # in place of the targets
-        softmax_by_units(tile.data, Z.start, tile.n, n_y, tile.longest * layers[top, Y_AT])
+    n_y, g, Z = layers[top, FAN_OUT], layers[top, G], layer_matrix(layers, top, OUT, tile)
+    other = tile.longest * layers[top, DZ]
+    by_rows = matrix(tile.data, Z.start, n_y, ONE)
+    across = layers[top, LANES_OVER_EXAMPLES] and n_y > 1
+    if g == SOFTMAX and (across or 1 < n_y <= FEW_OUTPUTS):
+        by_units = Z
+        if not across:
+            by_units = matrix(tile.data, other, ONE, tile.n)
+            load_rows(Z, ZERO, tile.n, n_y, by_units)
+        at_targets = tile.longest * layers[top, Y_AT]
+        softmax_by_units(tile.data, by_units.start, tile.n, n_y, at_targets)
+        if not across:
+            load_rows(by_units, ZERO, tile.n, n_y, by_rows)
     else:
-        activate(layers[top, G], slope, tile.data, Z.start, tile.n, n_y)
-    if by_units:
-        A = matrix(tile.data, tile.longest * layers[top, DZ], n_y, ONE)
-        load_rows(Z, ZERO, tile.n, n_y, A)
-    return A
+        activate(g, slope, tile.data, Z.start, tile.n, n_y)
+    if across:
+        by_rows = matrix(tile.data, other, n_y, ONE)
+        load_rows(Z, ZERO, tile.n, n_y, by_rows)
+    return by_rows
 
 
 def _step_types(dtype, x_dtype):
