@@ -15,7 +15,8 @@ import numpy as np
 
 from . import kernels
 from ._version import __version__
-from .jit.compile import cache_directory, unannounced
+from .jit import prebuilt
+from .jit.compile import cache_directory, package_stamp, unannounced
 from .jit.interrupts import ctrl_c_noted
 from .jit.linking import prepare
 from .jit.threads import allowed, threading_layer
@@ -149,6 +150,7 @@ def show_versions() -> None:
         "threads": f"{numba.get_num_threads()} (NUMBA_NUM_THREADS sets the number)",
         "threading layer": threading_layer(),
         "kernel cache": cache_directory(kernels.gradient_descent) or "none: each process compiles",
+        "prebuilt kernels": _prebuilt(),
     }
     width = max(map(len, facts)) + 3
     for name, value in facts.items():
@@ -167,6 +169,11 @@ def simd_bits() -> int:
     True
     """
     return 8 * VECTOR_BYTES
+
+
+def _prebuilt() -> str:
+    found = prebuilt.find(package_stamp())
+    return found.level or f"none: {found.why}"
 
 
 def _version(package: str) -> str:
