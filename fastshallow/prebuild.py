@@ -33,12 +33,11 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba.core.serialize import dumps
 
 from ._version import __version__
 from .environment import warmup
 from .jit.compile import KERNELS, package_stamp, unannounced
-from .jit.prebuilt import HOME, LEVELS, MANIFEST, SWITCH, key, made_for
+from .jit.prebuilt import HOME, LEVELS, MANIFEST, SWITCH, key, made_for, packed
 from .jit.threads import allowed
 
 __all__ = ["build", "compile_level", "main", "record", "wheel"]
@@ -70,7 +69,10 @@ def build(levels: Sequence[str], out: str | Path, forms: Iterable[Form] | None =
         folder = Path(temporary)
         recorded = folder / "forms"
         if forms is None:
-            _run("record", os.fspath(recorded), **{SWITCH: "0"})
+            # The first process may compile, and also for callees that end up within their callers.
+            # The second loads only what is called.
+            for _ in range(2):
+                _run("record", os.fspath(recorded), **{SWITCH: "0"})
         else:
             recorded.write_bytes(pickle.dumps(list(forms)))
         for level in levels:
@@ -119,7 +121,7 @@ def compile_level(recorded: str, folder: str) -> None:
             importlib.import_module(name.rpartition(".")[0])
             kernel = KERNELS[name]
             kernel.compile(types)
-            data = dumps(kernel.overloads[types]._reduce())
+            data = packed(kernel.overloads[types])
             file = f"{name.removeprefix(f'{__package__}.')}.{len(kernels)}.kernel"
             (place / file).write_bytes(data)
             kernels[key(name, types)] = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
