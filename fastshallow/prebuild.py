@@ -44,6 +44,8 @@ __all__ = ["build", "compile_level", "main", "record", "wheel"]
 
 Form = tuple[str, tuple[Any, ...]]
 
+X86 = llvm.get_process_triple().startswith("x86_64")
+
 # LLVM prefers vectors of 32 bytes for some levels that have 64.
 X86_FEATURES = "-prefer-256-bit"
 
@@ -78,7 +80,7 @@ def build(levels: Sequence[str], out: str | Path, forms: Iterable[Form] | None =
         for level in levels:
             began = time.perf_counter()
             target = {"NUMBA_CPU_NAME": level, "NUMBA_CACHE_DIR": str(folder / "cache" / level)}
-            if llvm.get_process_triple().startswith("x86_64"):
+            if X86:
                 target["NUMBA_CPU_FEATURES"] = X86_FEATURES
             place = folder / HOME / level
             _run("compile_level", str(recorded), str(place), **target)
@@ -218,6 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", default="dist", help="the folder of the wheel [%(default)s]")
     options = parser.parse_args(arguments)
+    for level in options.level:
+        if level.startswith("x86") and not X86:
+            parser.error(f"--level {level}: expected a level of this machine's architecture")
     print(build(list(dict.fromkeys(options.level)), options.out))
     return 0
 

@@ -47,6 +47,7 @@ __all__ = [
     "loads_watched",
     "package_stamp",
     "prange",
+    "tell_watchers",
     "unannounced",
 ]
 
@@ -294,10 +295,15 @@ class _Stamped(CompileResultCacheImpl):
 def _prebuilt(function: Callable[..., Any], sig: Any, target_context: Any) -> Any:
     """Tell those who watch that a kernel is needed; return its prebuilt form, or None."""
     name = _name(function)
-    for watcher in _watchers:
-        watcher(name)
+    tell_watchers(name)
     arguments = sigutils.normalize_signature(sig)[0]
     return prebuilt.load(name, arguments, _STAMP, target_context) if _STAMP else None
+
+
+def tell_watchers(name: str) -> None:
+    """Call the functions of `loads_watched`."""
+    for watcher in _watchers:
+        watcher(name)
 
 
 @contextmanager

@@ -149,6 +149,8 @@ def _refused() -> str:
     """Return why this process takes no prebuilt kernels at all, or ""."""
     if os.environ.get(SWITCH) == "0":
         return f"{SWITCH} is 0"
+    if config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set"
     if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
         return "NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set"
     return ""

@@ -134,6 +134,33 @@ def test_kernels_that_fit_are_taken(site, answers, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.nbc"))
 
 
+IN_USERS_CODE = """
+    import numpy as np
+    from numba import njit
+    from numba.core import event
+    compiled = event.RecordingListener()
+    event.register("numba:compile", compiled)
+    from fastshallow.kernels import activations
+
+    first = activations.g(1, np.float64(0.5), np.float64(0.01))
+
+    @njit
+    def mine(code, x, slope):  # no literals: for them Numba would compile g again
+        return activations.g(code, x, slope) + 1
+
+    assert mine(1, 0.5, 0.01) == first + 1
+    print({e.data["dispatcher"].py_func.__name__ for _, e in compiled.buffer})
+"""
+
+
+def test_users_compile_them_into_their_own_code(site, tmp_path):
+    # the first kernel is loaded before Numba's compiler is
+    path = os.pathsep.join([str(ROOT), str(site)])
+    cache = str(tmp_path / "cache")
+    output = script(IN_USERS_CODE, PYTHONPATH=path, NUMBA_CACHE_DIR=cache, FASTSHALLOW_PREBUILT="1")
+    assert output == "{'mine'}\n"
+
+
 @pytest.mark.parametrize("layer", ["workqueue", "omp"])
 def test_any_threading_layer(site, answers, tmp_path, layer):
     found = use(site, tmp_path / "cache", NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="1")
