@@ -33,8 +33,8 @@ __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 #: Groups of scores in a model file, and their names for people.
 MEASURED = {"held_out": "held out", "test": "test", "cross_validation": "folds"}
 
-#: Kernels that `fastshallow.warmup` compiles, in this order of dtypes and on two cores. It loads fewer:
-#: some are compiled into their callers only.
+#: Kernels that `fastshallow.warmup` compiles, in this order of dtypes and on two cores. It loads
+#: fewer: some end up within their callers.
 FORMS = {"float32": 69, "float64": 58, None: 11}
 
 
