@@ -102,7 +102,6 @@ def made_for(stamp: str) -> dict[str, Any]:
     >>> from fastshallow.jit.prebuilt import made_for
     >>> made_for("a hash")["sources"]
     'a hash'
-    ['OPT', 'PARFOR_MAX_TUPLE_SIZE', 'SLP_VECTORIZE', 'USING_SVML']
     """
     return {
         "python": f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}",
