@@ -88,8 +88,9 @@ def _warm(dtype: Any, x_dtype: Any) -> None:
     for optimizer in (None, LBFGS()):
         size = 2 if optimizer is None else None
         train(net, X, Y, optimizer, epochs=1, batch_size=size, on_interrupt="raise")
-    net.cost_and_grad(X, Y)
-    net.forward(X)
+    for x, y in ((X, Y), (X.copy(), Y.copy())):  # the copies go to kernels as they are
+        net.cost_and_grad(x, y)
+        net.forward(x)
     for output in ("sigmoid", "softmax", "linear"):
         other = Network((16, 32, 2), output=output, dtype=dtype)
         one = X[:, 0]

@@ -169,7 +169,7 @@ def _best(folder: Path, wanted: Mapping[str, Any]) -> Prebuilt:
             continue
         try:
             manifest = json.loads(path.read_text("utf-8"))
-            made, kernels = manifest["made_for"], manifest["kernels"]
+            made, kernels = dict(manifest["made_for"]), dict(manifest["kernels"])
             others = [name for name in wanted if made.get(name) != wanted[name]]
             others += sorted(made.keys() - wanted.keys())
         except Exception as error:  # any error of a damaged file

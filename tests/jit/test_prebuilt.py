@@ -322,6 +322,16 @@ def test_the_highest_level_that_the_cpu_has(tmp_path, monkeypatch, lacking, best
     assert prebuilt._best(tmp_path, wanted).level != best
 
 
+@pytest.mark.parametrize("kernels", [[1], 1, None, "text"])
+def test_a_list_of_kernels_of_another_form(tmp_path, kernels):
+    levels_in(tmp_path, "generic")
+    wanted = prebuilt.made_for("a hash")
+    assert prebuilt._best(tmp_path, wanted).level == "generic"
+    manifest = json.dumps({"made_for": wanted, "kernels": kernels})
+    (tmp_path / "generic" / prebuilt.MANIFEST).write_text(manifest)
+    assert prebuilt._best(tmp_path, wanted).level == ""
+
+
 def test_none_are_installed(monkeypatch):
     monkeypatch.setattr(prebuilt, "HOME", "no_such_package")
     monkeypatch.setenv(prebuilt.SWITCH, "1")
