@@ -15,7 +15,8 @@ import numpy as np
 
 from . import kernels
 from ._version import __version__
-from .jit.compile import cache_directory, unannounced
+from .jit import prebuilt
+from .jit.compile import cache_directory, package_stamp, unannounced
 from .jit.interrupts import ctrl_c_noted
 from .jit.linking import prepare
 from .jit.threads import allowed, threading_layer
@@ -87,8 +88,9 @@ def _warm(dtype: Any, x_dtype: Any) -> None:
     for optimizer in (None, LBFGS()):
         size = 2 if optimizer is None else None
         train(net, X, Y, optimizer, epochs=1, batch_size=size, on_interrupt="raise")
-    net.cost_and_grad(X, Y)
-    net.forward(X)
+    for x, y in ((X, Y), (X.copy(), Y.copy())):  # the copies go to kernels as they are
+        net.cost_and_grad(x, y)
+        net.forward(x)
     for output in ("sigmoid", "softmax", "linear"):
         other = Network((16, 32, 2), output=output, dtype=dtype)
         one = X[:, 0]
@@ -134,8 +136,8 @@ def show_versions() -> None:
     --------
     >>> import fastshallow as fs
     >>> fs.show_versions()  # doctest: +ELLIPSIS
-    python            3...
-    fastshallow       ...
+    python             3...
+    fastshallow        ...
     """
     facts = {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
@@ -149,6 +151,7 @@ def show_versions() -> None:
         "threads": f"{numba.get_num_threads()} (NUMBA_NUM_THREADS sets the number)",
         "threading layer": threading_layer(),
         "kernel cache": cache_directory(kernels.gradient_descent) or "none: each process compiles",
+        "prebuilt kernels": _prebuilt(),
     }
     width = max(map(len, facts)) + 3
     for name, value in facts.items():
@@ -167,6 +170,11 @@ def simd_bits() -> int:
     True
     """
     return 8 * VECTOR_BYTES
+
+
+def _prebuilt() -> str:
+    found = prebuilt.find(package_stamp())
+    return found.level or f"none: {found.why}"
 
 
 def _version(package: str) -> str:

@@ -1,7 +1,8 @@
 """What all tests share: a cache of their own for compiled kernels, four threads, and Ctrl-C.
 
 The first two are environment variables that Numba reads when it is imported, and that the
-processes which tests start inherit.
+processes which tests start inherit. Prebuilt kernels that are installed are not taken: many tests
+are about compiling.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     os.utime(_FOLDER)
     remove_old_folders(_PREFIX)
     os.environ["NUMBA_CACHE_DIR"] = _FOLDER
+os.environ["FASTSHALLOW_PREBUILT"] = "0"
 # Four threads on any machine, so that results can be compared at 1 to 4.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 # A shell that starts the tests in the background has Ctrl-C ignored, in their processes too.

@@ -38,6 +38,7 @@ def test_show_versions(capsys):
     assert facts["cores"].startswith(str(os.cpu_count()))
     assert facts["SIMD width"] in ("128 bits", "256 bits", "512 bits")
     assert os.path.isdir(facts["kernel cache"])
+    assert facts["prebuilt kernels"] == "none: FASTSHALLOW_PREBUILT is 0"
     assert all(facts.values())
 
 
@@ -107,6 +108,9 @@ def test_vectors_of_a_target_are_what_it_and_this_machine_have(monkeypatch, cpu,
         ("generic", FEATURES["avx512"], LONGEST),
         ("generic", "+avx2", SHORT),  # a multiply-add would be a call
         ("znver4", "-avx512f", LONG),
+        ("x86-64-v3", "-prefer-256-bit", LONG),  # as prebuilt kernels are compiled
+        ("x86-64-v4", "-prefer-256-bit", LONGEST),
+        ("x86-64-v4", "+prefer-256-bit", LONGEST),
         ("haswell", "-fma", SHORT),
         (None, FEATURES["sse"] + ",-avx2,-fma,-avx512f", SHORT),
         ("no such CPU", "", SHORT),
@@ -121,6 +125,7 @@ TARGETS = [
     {"NUMBA_CPU_NAME": "x86-64-v3"},
     {"NUMBA_CPU_NAME": "skylake-avx512"},
     {"NUMBA_CPU_NAME": "nehalem"},
+    {"NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": "-prefer-256-bit"},
     {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": FEATURES["avx512"]},
     {"NUMBA_ENABLE_AVX": "0"},
 ]

@@ -250,6 +250,8 @@ def test_workflows_try_the_pythons_that_are_declared():
     ]
     declared = re.findall(r"Python :: (3\.\d+)", " ".join(PYPROJECT["project"]["classifiers"]))
     assert re.findall(r"[\d.]+", matrix) == declared
+    release = (ROOT / ".github/workflows/release.yml").read_text("utf-8")
+    assert f"\n        python: [{matrix}]\n" in release  # a wheel of kernels for each
     assert PYPROJECT["project"]["requires-python"] == f">={declared[0]}"
 
 

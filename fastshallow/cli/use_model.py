@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 import fastshallow as fs
 
 from ..files.models import replace_file
+from ..jit.compile import loads_watched
 from ..kernels.losses import LOSSES
 from ..network.checks import cast, shown
 from ..tables.formulas import without_formulas
@@ -30,6 +32,10 @@ __all__ = ["diagnose", "evaluate", "info", "predict", "warmup"]
 
 #: Groups of scores in a model file, and their names for people.
 MEASURED = {"held_out": "held out", "test": "test", "cross_validation": "folds"}
+
+#: Kernels that `fastshallow.warmup` compiles, in this order of dtypes and on two cores. It loads
+#: fewer: some end up within their callers.
+FORMS = {"float32": 71, "float64": 60, None: 11}
 
 
 def predict(
@@ -214,5 +220,28 @@ def diagnose(path: str, data: str, json: bool, reading: Reading = AS_FOUND) -> i
 def warmup() -> int:
     """Compile the kernels; last those of a float32 network with float64 data."""
     for dtype in ("float32", "float64", None):
-        print(f"{dtype or 'both':7}  {fs.warmup(dtype):.2f} s", flush=True)
+        with kernels_bar(dtype):
+            seconds = fs.warmup(dtype)
+        print(f"{dtype or 'both':7}  {seconds:.2f} s", flush=True)
     return DONE
+
+
+@contextmanager
+def kernels_bar(dtype: str | None) -> Iterator[None]:
+    """Show how many kernels of how many are loaded or compiled within the context, on a terminal.
+
+    Compiled forms are counted: one kernel has several, for other types.
+    """
+    from tqdm import tqdm
+
+    with (
+        tqdm(
+            total=FORMS[dtype],
+            unit="kernel",
+            desc=dtype or "both",
+            disable=None,  # silent where stderr is no terminal
+            leave=False,
+        ) as bar,
+        loads_watched(lambda name: bar.update()),
+    ):
+        yield

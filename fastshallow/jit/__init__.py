@@ -1,10 +1,11 @@
 """How a kernel is compiled, kept on disk, called and interrupted. Nothing numeric.
 
 `compile` compiles every kernel and caches it on disk. `linking` lets compiled code call kernels
-through pointers. `argument_types` and `refusals` reject wrong arguments. `threads` and `pace`
-choose the number of threads. `interrupts` delays Ctrl-C until a step is done.
+through pointers. `prebuilt` finds kernels that were compiled ahead of time. `argument_types` and
+`refusals` reject wrong arguments. `threads` and `pace` choose the number of threads. `interrupts`
+delays Ctrl-C until a step is done.
 
 May import: nothing.
 
-Used above: argument_types, compile, interrupts, linking, pace, refusals, threads.
+Used above: argument_types, compile, interrupts, linking, pace, prebuilt, refusals, threads.
 """

@@ -30,21 +30,24 @@ from typing import Any
 import numpy as np
 from numba import config, njit, prange
 from numba.core import event, sigutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.misc.appdirs import AppDirs
 
-from . import argument_types
+from . import argument_types, prebuilt
 
 __all__ = [
+    "KERNELS",
     "ONE",
     "ZERO",
     "cache_directory",
     "in_python",
     "jit",
+    "loads_watched",
     "package_stamp",
     "prange",
+    "tell_watchers",
     "unannounced",
 ]
 
@@ -66,7 +69,11 @@ PRANGE_ONLY = {
     "prange": True,
 }
 
+#: All kernels of the package with machine code of their own, by module and name.
+KERNELS: dict[str, Any] = {}
+
 _uncached_logged = False
+_watchers: list[Callable[[str], None]] = []
 
 
 def package_stamp() -> str:
@@ -152,13 +159,24 @@ def jit(
         options["pipeline_class"] = _LinkedCompiler
     kernel = njit(**options)(function)
     if not (linked or config.DISABLE_JIT):
-        try:
-            kernel._cache = KernelCache(function)
-        except (RuntimeError, OSError) as error:  # "no locator available"
-            _log_uncached(error)
+        _cache(kernel, function)
     if takes is not None and not config.DISABLE_JIT:
         _check_types(kernel, function, takes)
     return kernel
+
+
+def _cache(kernel: Any, function: Callable[..., Any]) -> None:
+    """Give a dispatcher a cache, and a place in `KERNELS`."""
+    try:
+        kernel._cache = KernelCache(function)
+    except (RuntimeError, OSError) as error:  # "no locator available"
+        kernel._cache = _PrebuiltOnly(function, error)
+    if function.__module__.startswith(f"{PACKAGE}."):
+        KERNELS[_name(function)] = kernel
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def in_python(kernel: Any) -> Callable[..., Any]:
@@ -274,8 +292,47 @@ class _Stamped(CompileResultCacheImpl):
         return super().rebuild(target_context, compiled) if stamp == _STAMP else None
 
 
+def _prebuilt(function: Callable[..., Any], sig: Any, target_context: Any) -> Any:
+    """Tell those who watch that a kernel is needed; return its prebuilt form, or None."""
+    name = _name(function)
+    tell_watchers(name)
+    arguments = sigutils.normalize_signature(sig)[0]
+    return prebuilt.load(name, arguments, _STAMP, target_context) if _STAMP else None
+
+
+def tell_watchers(name: str) -> None:
+    """Call the functions of `loads_watched`."""
+    for watcher in _watchers:
+        watcher(name)
+
+
+@contextmanager
+def loads_watched(watcher: Callable[[str], None]) -> Iterator[None]:
+    """Call a function with a kernel's name whenever one is about to be loaded or compiled."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+class _PrebuiltOnly(NullCache):
+    """The cache of a kernel where no folder can be written to."""
+
+    def __init__(self, function: Callable[..., Any], error: Exception):
+        self._function, self._error = function, error
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        return _prebuilt(self._function, sig, target_context)
+
+    def save_overload(self, sig: Any, cres: Any) -> None:
+        _log_uncached(self._error)
+
+
 class KernelCache(FunctionCache):
-    """Numba's cache on disk; a problem with the cache leads to compiling, never to an error.
+    """Prebuilt kernels, and Numba's cache on disk.
+
+    A problem with the cache leads to compiling, never to an error.
 
     Numba checks only the file of the kernel, not its helpers in other files (numba #1833). This
     cache compares `package_stamp` instead. Two processes that write at once can mix index and data
@@ -291,6 +348,9 @@ class KernelCache(FunctionCache):
         self._cache_file._source_stamp = _STAMP
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        compiled = _prebuilt(self._py_func, sig, target_context)
+        if compiled is not None:
+            return compiled
         try:
             compiled = super().load_overload(sig, target_context)
         except Exception as error:  # a damaged pickle raises any type

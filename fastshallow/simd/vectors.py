@@ -17,6 +17,8 @@ from numba import config, types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features, initialize_llvm
 
+from ..jit.prebuilt import compiled_in
+
 __all__ = [
     "LINE_BYTES",
     "REGISTERS",
@@ -111,6 +113,7 @@ def _probed(cpu: str, features: str) -> tuple[int, int]:
 
 
 VECTOR_BYTES, REGISTERS = vector_shape(config.CPU_NAME, config.CPU_FEATURES)
+compiled_in(vector_bytes=VECTOR_BYTES, registers=REGISTERS)
 AVX2 = VECTOR_BYTES == 32
 
 LINE_BYTES = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,11 +13,14 @@ import textwrap
 import pandas as pd
 import pytest
 from command_line import command, environment, interrupted, value
+from processes import script
 from sklearn.exceptions import ConvergenceWarning
 
 import fastshallow as fs
+from fastshallow.cli import use_model
 from fastshallow.cli.options import TrainOptions
 from fastshallow.cli.prepare import digits, prepare
+from fastshallow.jit.compile import tell_watchers
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +245,37 @@ def test_digits_with_options_and_json(tmp_path):
     data = prepare(TrainOptions(test_size=0.5))
     net = fs.load(tmp_path / "model.safetensors").net
     assert net.score(data.X_held_out.T, data.y_held_out) == report["held_out"]["accuracy"]
+
+
+def test_the_bar_of_warmup_counts_kernels_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with use_model.kernels_bar("float32"):
+            for _ in range(3):
+                tell_watchers("a kernel")
+        total = use_model.FORMS["float32"]
+        assert (f"/{total}" in stream.getvalue() and "float32" in stream.getvalue()) == shown
+    tell_watchers("nobody counts any more")
+
+
+@pytest.mark.slow
+def test_the_bar_of_warmup_ends_where_compiling_does(tmp_path):
+    source = """
+        import fastshallow as fs
+        from fastshallow.cli.use_model import FORMS
+        from fastshallow.jit.compile import loads_watched
+
+        for dtype, number in FORMS.items():
+            names = []
+            with loads_watched(names.append):
+                fs.warmup(dtype)
+            print(len(names) - number)
+    """
+    assert script(source, NUMBA_CACHE_DIR=str(tmp_path)) == "0\n0\n0\n"
 
 
 def test_warmup(tmp_path):
