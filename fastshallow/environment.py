@@ -126,7 +126,7 @@ def _warm_estimators(dtype: Any) -> None:
                 for rows in (X, X[:1], np.zeros((800, 3), dtype)):  # few, one, many
                     model.predict(rows)
                     if isinstance(model, ShallowClassifier):
-                        model.predict_proba(rows)
+                        model.predict_log_proba(rows)
 
 
 def show_versions() -> None:

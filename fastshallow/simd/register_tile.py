@@ -262,7 +262,7 @@ def _emit_dots(vectors, lefts, rights, K, together):
     builder, step = vectors.builder, integer(SUM_VECTORS * vectors.lanes)
     whole = builder.sdiv(K, step)
     rest = builder.mul(whole, step)
-    sums = [[] for _ in lefts for _ in rights]
+    sums: list[list[ir.Value]] = [[] for _ in lefts for _ in rights]
 
     def pass_over(offsets):
         places = [[cgutils.alloca_once(builder, vectors.type) for _ in sums] for _ in offsets]
