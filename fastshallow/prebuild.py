@@ -37,7 +37,8 @@ import llvmlite.binding as llvm
 from ._version import __version__
 from .environment import warmup
 from .jit.compile import KERNELS, package_stamp, unannounced
-from .jit.prebuilt import HOME, LEVELS, MANIFEST, SWITCH, key, made_for, packed
+from .jit.machine_code import packed
+from .jit.prebuilt import HOME, LEVELS, MANIFEST, SWITCH, key, made_for
 from .jit.threads import allowed
 
 __all__ = ["build", "compile_level", "main", "record", "wheel"]

@@ -35,7 +35,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.misc.appdirs import AppDirs
 
-from . import argument_types, prebuilt
+from . import argument_types, machine_code, prebuilt
 
 __all__ = [
     "KERNELS",
@@ -284,12 +284,12 @@ class _Stamped(CompileResultCacheImpl):
 
     _locator_classes = (_SourcelessLocator, *CompileResultCacheImpl._locator_classes)
 
-    def reduce(self, cres: Any) -> tuple[str, Any]:
-        return _STAMP, super().reduce(cres)
+    def reduce(self, cres: Any) -> tuple[str, bytes]:
+        return _STAMP, machine_code.packed(cres)
 
-    def rebuild(self, target_context: Any, payload: tuple[str, Any]) -> Any:
+    def rebuild(self, target_context: Any, payload: tuple[str, bytes]) -> Any:
         stamp, compiled = payload
-        return super().rebuild(target_context, compiled) if stamp == _STAMP else None
+        return machine_code.unpacked(target_context, compiled) if stamp == _STAMP else None
 
 
 def _prebuilt(function: Callable[..., Any], sig: Any, target_context: Any) -> Any:
@@ -352,7 +352,9 @@ class KernelCache(FunctionCache):
         if compiled is not None:
             return compiled
         try:
-            compiled = super().load_overload(sig, target_context)
+            # Numba's own method first imports what a compiler needs
+            with self._guard_against_spurious_io_errors():
+                compiled = self._load_overload(sig, target_context)
         except Exception as error:  # a damaged pickle raises any type
             logger.debug("a cached kernel cannot be read, and is compiled: %r", error)
             return None

@@ -10,8 +10,8 @@ first: take `Network.model` as the example does, or call `fastshallow.warmup`.
 
 May import: jit, simd.
 
-Used above: activations, blocks, calls, few_examples, layout, losses, propagation, rules, split,
-steps, targets, team.
+Used above: activations, blocks, calls, few_examples, layout, losses, passes, propagation, rules,
+split, steps, targets, team.
 
 Examples
 --------

@@ -4,7 +4,7 @@
 `progress` tracks the position between calls. A run takes `optimizers`, `schedules`, `callbacks`,
 `orders` and `lbfgs`. It produces `history` and `checkpoints`.
 
-May import: files, jit, kernels, network, tables.
+May import: files, jit, kernels, network, simd, tables.
 
 Used above: callbacks, divergence, history, loop, optimizers, orders, schedules, train, trainer.
 """
