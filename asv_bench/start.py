@@ -1,11 +1,15 @@
 """Time of a new process until its first result: imports, and compiling or loading kernels.
 
-Each timing has its own process. A cold start has an empty folder of kernels.
+Each timing has its own process. A cold start has an empty folder of kernels. With prebuilt kernels
+the folder stays empty.
 """
 
 from __future__ import annotations
 
+import zipfile
 from contextlib import suppress
+
+import llvmlite.binding
 
 from .common import needs
 
@@ -29,6 +33,10 @@ FIRST = {
     "train": "fs.train(net, X, Y, epochs=1)",
     "predict": "net.predict(X)",
 }
+PREBUILT = """
+import sys
+sys.path.insert(0, "prebuilt")
+"""
 
 
 def available(name):
@@ -100,3 +108,27 @@ class WarmStart:
     def timeraw_first_call(self, name):
         """Time the call."""
         return FIRST[name], PREPARE
+
+
+class PrebuiltStart:
+    """Time of a first call that takes prebuilt kernels: see `fastshallow.prebuild`."""
+
+    version = "1"
+    warmup_time = 0
+
+    def setup_cache(self):
+        """Build what the call takes, for the highest level that this machine has."""
+        try:
+            from fastshallow import prebuild
+            from fastshallow.jit.prebuilt import LEVELS
+        except ImportError as error:
+            raise NotImplementedError("no prebuilt kernels") from error
+        here = llvmlite.binding.get_host_cpu_features()
+        level = [name for name, needed in LEVELS.items() if all(map(here.get, needed))][-1]
+        exec(PREPARE + FIRST["gradient_descent"], {})
+        with zipfile.ZipFile(prebuild.build([level], ".", prebuild.loaded())) as wheel:
+            wheel.extractall("prebuilt")
+
+    def timeraw_first_call(self):
+        """Time the call."""
+        return FIRST["gradient_descent"], PREBUILT + EMPTY_FOLDER + PREPARE

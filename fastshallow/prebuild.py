@@ -41,7 +41,7 @@ from .jit.machine_code import packed
 from .jit.prebuilt import HOME, LEVELS, MANIFEST, SWITCH, key, made_for
 from .jit.threads import allowed
 
-__all__ = ["build", "compile_level", "main", "record", "wheel"]
+__all__ = ["build", "compile_level", "loaded", "main", "record", "wheel"]
 
 Form = tuple[str, tuple[Any, ...]]
 
@@ -109,8 +109,12 @@ def record(path: str) -> None:
     if allowed() < 2:
         raise RuntimeError("the kernels of several threads need two cores")
     warmup()
-    forms = [(name, types) for name, kernel in KERNELS.items() for types in kernel.overloads]
-    Path(path).write_bytes(pickle.dumps(forms))
+    Path(path).write_bytes(pickle.dumps(loaded()))
+
+
+def loaded() -> list[Form]:
+    """Return the kernels that this process has loaded, with the types of their arguments."""
+    return [(name, types) for name, kernel in KERNELS.items() for types in kernel.overloads]
 
 
 def compile_level(recorded: str, folder: str) -> None:
