@@ -11,7 +11,6 @@ import hashlib
 import sys
 import warnings
 
-import cases
 import numpy as np
 
 import fastshallow as fs
@@ -56,7 +55,9 @@ def network_lines(sizes, hidden, output, m, dtype):
     """Yield a line for the gradients and predictions of a network, and one for each optimiser."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((sizes[0], m)).astype(dtype)
-    Y = cases.draw_targets(rng, output, sizes[-1], m)
+    Y = rng.integers(0, 2, (sizes[-1], m))
+    if output == "softmax":
+        Y = rng.integers(0, sizes[-1], m)
     net = fs.Network(sizes, hidden, output, dtype=dtype).init(seed=1)
     J, g = net.cost_and_grad(X, Y)
     J_w, g_w = net.cost_and_grad(X, Y, sample_weight=np.linspace(0.5, 2, m), alpha=0.3)
@@ -96,4 +97,4 @@ def main(dtypes):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or cases.DTYPES)
+    main(sys.argv[1:] or ("float32", "float64"))

@@ -290,8 +290,8 @@ class ClippedTrainer(Trainer):
             right = np.where(Y > 0.5, A, 1 - A)
         if right.min() >= bound:
             return costs
-        logarithms = np.clip(right, least, 1 - least)
-        log_each(logarithms.reshape(-1))
+        logarithms = np.ascontiguousarray(np.clip(right, least, 1 - least))
+        log_each(logarithms.reshape(-1))  # a view of it
         losses = -logarithms.sum(axis=0)
         loss = np.average(losses, weights=weight if weight.size else None)
         return np.array([loss + penalty])

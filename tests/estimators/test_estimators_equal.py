@@ -235,6 +235,17 @@ def test_the_cost_that_lbfgs_sees_is_clipped_whatever_the_weights(weights, outpu
     assert abs(J - wanted) < (1e-5 if dtype == "float32" else 1e-12) * wanted
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_cost_that_lbfgs_sees_is_clipped_with_several_outputs(order, rng):
+    X = rng.standard_normal((200, 5)) * 10.0 ** np.arange(5)
+    Y = (X @ (rng.standard_normal((5, 3)) / 10.0 ** np.arange(5)[:, None]) > 0).astype(int)
+    ours, theirs = both("iris", solver="lbfgs", max_iter=3, random_state=0)
+    quietly(ours.fit, X, np.asarray(Y, order=order))
+    quietly(theirs.fit, X, Y)
+    assert theirs.loss_ > 1
+    assert_same(ours, theirs)
+
+
 class Nudged(MLPClassifier):
     """scikit-learn's, from a start that differs in the last bits."""
 
