@@ -73,10 +73,12 @@ SCARCE = """
     memory = dict(line.split(":") for line in open("/proc/self/status") if ":" in line)
     now = int(memory["VmData"].split()[0]) << 10
     limit = now + 4 * before.nbytes
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     try:
         fs.train(wide, X, Y, epochs=1, **options)
     except MemoryError as error:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))  # a comparison takes memory, too
         print(error)
         print((wide.params == before).all())
 """
