@@ -62,11 +62,14 @@ def test_trainings_do_not_grow(n, tmp_path):
 SCARCE = """
     import resource, sys
     import numpy as np, fastshallow as fs
+    from fastshallow.jit.linking import prepare
 
     X, Y = np.ones((50, 40_000), "f4"), np.arange(40_000) % 2
     options = {options}
     small = fs.Network((50, 4, 1)).init(seed=0)
     fs.train(small, X[:, :400], Y[:400], epochs=1, **options)
+    # compiling takes memory, too
+    prepare(np.dtype("f4"), None, ("parallel", "large", "batches"))
     wide = fs.Network((50, 100_000, 1)).init(seed=0)
     before = wide.params.copy()
     X, Y = X[:, :20_000], Y[:20_000]
