@@ -29,6 +29,7 @@ from ..jit.argument_types import INTEGER
 from ..jit.compile import jit
 from .intrinsics import address
 from .register_tile import PACKED, columns, dots, panel_width, product
+from .transpose import transpose
 
 __all__ = [
     "FEW",
@@ -92,6 +93,10 @@ def pack(B, K, N, out, start):
     j = 0
     while j < N:
         width = panel_width(N - j, out.itemsize)
+        if B.row == 1:  # a panel is the transpose of contiguous rows
+            transpose(B.data, B.start + j * B.col, B.col, out, start + j * K, width, width, K)
+            j += width
+            continue
         for k in range(K):
             s = np.uint64(B.start + k * B.row + j * B.col)
             o = np.uint64(start + j * K + k * width)
