@@ -200,6 +200,14 @@ class EarlyStopping(Callback):
                 self.best_params[...] = state.net.params
         return self._plateau.count > self.patience
 
+    def epochs_ahead(self) -> float:
+        """Return after how many epochs at the earliest it stops; 1 if it looks at each network.
+
+        It sees their costs afterwards, in order.
+        """
+        by_cost = self._plateau.monitor in (None, "cost") and self.best_params is None
+        return max(1, self.patience + 1 - self._plateau.count) if by_cost else 1
+
     def on_train_end(self, state: Any) -> None:
         """Restore the best parameters."""
         if self.best_params is not None and self.best_epoch >= 0:

@@ -18,6 +18,7 @@ import numpy as np
 from ..files.models import ModelFileError
 from ..jit.interrupts import ctrl_c_noted
 from ..network.network import Network
+from .callbacks import EarlyStopping
 from .checkpoints import Checkpoint
 from .divergence import DivergenceError
 from .history import SERIES, History
@@ -106,6 +107,7 @@ class Training:
         self._stopped = ""
         self._seconds_before = 0.0  # seconds of the resumed training
         self._pending_end = False  # the last epoch still needs `_end_epoch`
+        self._unseen: list[float] = []  # costs that the callbacks have not seen
         self._between_steps = False  # Ctrl-C was noticed between steps: a checkpoint can be written
         self._order_state: dict[str, Any] = {}
         self._note_order()
@@ -220,12 +222,20 @@ class Training:
 
     def _epochs_at_once(self) -> int:
         """Return the number of epochs to pass to the trainer at once."""
-        if self._needs_epoch_ends():
-            return 1
         left, fit = self.epochs - self.state.epoch - 1, INDICES_MOST
+        if self._needs_epoch_ends():
+            left = int(min(left, self._epochs_ahead()))
         if self.order.drawn:
             fit = min(self.trainer.epochs_a_call(self.order.m), INDICES_MOST // self.order.m)
         return max(1, min(fit, left))
+
+    def _epochs_ahead(self) -> float:
+        """Return the number of epochs whose ends need costs alone: no callback stops before."""
+        by_cost = all(type(callback) is EarlyStopping for callback in self.callbacks)
+        if not by_cost or self.score or self.checkpoint or self.schedule.by_epoch:
+            return 1
+        ahead: float = min(callback.epochs_ahead() for callback in self.callbacks)
+        return ahead
 
     def _record(self, costs: np.ndarray) -> None:
         """Append the epochs that the trainer completed to the history."""
@@ -249,6 +259,24 @@ class Training:
         state.cost, state.learning_rate = float(costs[-1]), float(rates[-1])
         state.seconds, state.steps = seconds, int(ends[-1])
         state.examples = self.trainer.state.examples
+        if self._pending_end:
+            self._show_earlier(costs)
+
+    def _show_earlier(self, costs: np.ndarray) -> None:
+        """Show the callbacks the costs of recorded epochs.
+
+        The last one is left to `_end_epoch`, unless the next epoch has begun.
+        """
+        state = self.state
+        last = state.epoch, state.cost
+        self._unseen += costs.tolist()
+        self._pending_end = self.trainer.state.begun == 0
+        while len(self._unseen) > self._pending_end:
+            state.epoch, state.cost = last[0] + 1 - len(self._unseen), self._unseen.pop(0)
+            logger.debug("epoch %d: cost %.6g", state.epoch, state.cost)
+            for callback in self.callbacks:
+                callback.on_epoch_end(state)
+        state.epoch, state.cost = last
 
     def _end_epoch(self) -> None:
         """Validate, and call the schedule, the callbacks and the checkpoint."""
@@ -263,7 +291,7 @@ class Training:
         for callback in self.callbacks:
             if callback.on_epoch_end(state) is True:
                 self._stopped = self._stopped or type(callback).__name__
-        self._pending_end = False
+        self._pending_end, self._unseen = False, []
         self._check_interrupt()
         self._save()
 

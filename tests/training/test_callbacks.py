@@ -14,6 +14,7 @@ import pytest
 from test_train import problem
 
 import fastshallow as fs
+from fastshallow.training.loop import Training
 
 
 class Recorder:
@@ -94,6 +95,34 @@ def test_early_stopping(monitor):
     assert len(history) == 8 and history.stopped == "EarlyStopping"
     assert (stopping.best, stopping.best_epoch) == (sign * 1.45, 6)
     assert np.array_equal(net.params, scripted.params[6])
+
+
+@pytest.mark.parametrize("patience", [0, 1, 2, 5, math.inf])
+@pytest.mark.parametrize("tol", [0.0, 1e-3, 10.0])
+@pytest.mark.parametrize("size", [None, 32])
+def test_epochs_that_cannot_stop_are_taken_at_once(patience, tol, size, monkeypatch):
+    # a callback that looks at every network forces one epoch a call
+    counts = []
+    at_once = Training._epochs_at_once
+    monkeypatch.setattr(
+        Training, "_epochs_at_once", lambda t: counts.append(at_once(t)) or counts[-1]
+    )
+
+    def train(*others):
+        net, X, Y = problem()
+        counts.clear()
+        stopping = fs.EarlyStopping(patience, tol, restore_best=False)
+        optimizer = fs.Adam(0.05) if size else fs.GradientDescent(0.5)
+        settings = {"batch_size": size, "seed": 0, "callbacks": [stopping, *others]}
+        history = fs.train(net, X, Y, optimizer, epochs=40, **settings)
+        seen = stopping.best, stopping.best_epoch, stopping.get_state()["count"]
+        return history.cost.tolist(), history.stopped, seen, net.params.tolist()
+
+    found = train()
+    assert patience == 0 or max(counts) > 1
+    assert sum(counts) == len(found[0])
+    assert found == train(Recorder(stop_at=-1))
+    assert max(counts) == 1
 
 
 def test_early_stopping_may_keep_the_last():
