@@ -57,6 +57,8 @@ def unchanged_if_refused(estimator: Any) -> Iterator[None]:
 class Reshuffled(InOrder):
     """Orders in which every epoch shuffles the last epoch's order, as in scikit-learn."""
 
+    drawn = True
+
     def __init__(self, m: int, rng: np.random.RandomState):
         super().__init__(m)
         self.rng = rng

@@ -10,7 +10,8 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 import fastshallow as fs
-from fastshallow.estimators.fitting import ClippedTrainer
+from fastshallow.estimators.fitting import ClippedTrainer, Reshuffled
+from fastshallow.training import loop
 
 SMALL = {"hidden_layer_sizes": (20,), "max_iter": 40}
 
@@ -233,6 +234,18 @@ def test_the_cost_that_lbfgs_sees_is_clipped_whatever_the_weights(weights, outpu
     penalty = 0.1 / 2 * float((net.W1**2).sum()) / total
     wanted = np.average(losses, weights=w) + penalty
     assert abs(J - wanted) < (1e-5 if dtype == "float32" else 1e-12) * wanted
+
+
+def test_orders_of_epochs_that_are_taken_at_once_fit_into_memory(rng):
+    m, drawn = 100_000, []
+    X, y = rng.standard_normal((m, 3)), np.arange(m) % 2
+    model = fs.ShallowClassifier((2,), batch_size=m, max_iter=30, n_iter_no_change=30)
+    draw = Reshuffled.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reshuffled, "__call__", lambda order, n: drawn.append(n) or draw(order, n))
+        quietly(model.fit, X, y)
+    assert sum(drawn) == 30
+    assert m * max(drawn) <= loop.INDICES_MOST < m * 30
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
