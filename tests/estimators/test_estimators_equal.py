@@ -239,7 +239,8 @@ def test_the_cost_that_lbfgs_sees_is_clipped_whatever_the_weights(weights, outpu
 def test_orders_of_epochs_that_are_taken_at_once_fit_into_memory(rng):
     m, drawn = 100_000, []
     X, y = rng.standard_normal((m, 3)), np.arange(m) % 2
-    model = fs.ShallowClassifier((2,), batch_size=m, max_iter=30, n_iter_no_change=30)
+    settings = {"batch_size": m, "max_iter": 30, "n_iter_no_change": 30, "random_state": 0}
+    model = fs.ShallowClassifier((2,), **settings)
     draw = Reshuffled.__call__
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reshuffled, "__call__", lambda order, n: drawn.append(n) or draw(order, n))
