@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_SUITES = ("__init__", "common", "peers*", "scaling", "smoke")
+NO_SUITES = ("__init__", "calls", "common", "peers*", "scaling", "smoke")
 ASV = (sys.executable, "-m", "asv")
 
 

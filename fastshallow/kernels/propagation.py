@@ -274,7 +274,7 @@ def bias_gradient(layers, i, dZ, tile, slot, fresh, as_column):
     inlined()
     dZ_T, ones = matrix(dZ.data, dZ.start, dZ.col, dZ.row), matrix(tile.data, tile.ones, ONE, ONE)
     # The strides of db choose the order of its sums: see `matmul_add`. As a column it is one chain
-    # over the examples, as in `rank_one`.
+    # over the examples, as in `output_pass`.
     row, col = (ONE, ZERO) if as_column else (ONE, ONE)
     db = matrix(slot, layers[i, B], row, col)
     row, col = (ONE, ZERO) if as_column else (ZERO, ONE)

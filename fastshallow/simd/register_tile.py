@@ -231,8 +231,9 @@ def _single_row(typingctx, zero, c, d, a, a_col, b, b_row, N, K):
     return signature, codegen
 
 
-# Rows and columns of the blocks of `dots`, for one row of C or for several. Their sums stay in
-# registers. Blocks of 12 or 16 sums need 7 or 8 loads, and hide the latency of the FMA units.
+# Rows and columns of the blocks of `dots`, for one row of C or for several, and how many of the
+# `SUM_VECTORS` have a loop over k together. Their sums stay in registers. Blocks of 12 or 16 sums
+# need 7 or 8 loads, and hide the latency of the FMA units.
 DOT_BLOCKS = {"one": (1, 8, 1), "several": (4 if REGISTERS == 32 else 3, 4, 1)}
 if REGISTERS == 16:
     DOT_BLOCKS = {"one": (1, 4, 2), "several": (3, 4, 1)}
